@@ -1,0 +1,32 @@
+"""llama.cpp's toolbox in readable Python. The public names are imported when first used, so `import llamakit` is free."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llamakit.core.gguf.reader import GGUFReader
+    from llamakit.core.gguf.writer import GGUFWriter
+    from llamakit.errors import GGUFError, LlamakitError
+
+__version__ = "0.1.0"
+
+__all__ = ["GGUFError", "GGUFReader", "GGUFWriter", "LlamakitError", "__version__"]
+
+_HOMES = {
+    "GGUFReader": "llamakit.core.gguf.reader",
+    "GGUFWriter": "llamakit.core.gguf.writer",
+    "GGUFError": "llamakit.errors",
+    "LlamakitError": "llamakit.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
