@@ -1,0 +1,64 @@
+"""Tensor types: floats to blocks of bytes and back, byte for byte as ggml does it.
+
+`quantize(weights, "q4_k")` packs rows (n_rows, n) into bytes (n_rows, row_bytes); `dequantize` unpacks them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.gguf.types import GGMLType
+from llamakit.core.quants.base import Bytes, Floats, QuantType, available, find_type, parse_type
+from llamakit.errors import UsageError
+
+__all__ = ["QuantType", "available", "dequantize", "find_type", "parse_type", "quantize"]
+
+# Values worked on at once: the dozen temporary arrays of a search over them stay in the L2 and L3 caches.
+SLAB = 1 << 16
+
+
+def dequantize(data: npt.NDArray[np.generic], type: GGMLType | str | int) -> Floats:
+    """Floats of packed rows.
+
+    data: the rows' bytes, any dtype, shape (..., row_bytes): a last axis of whole blocks. Returns (..., n) float32.
+    Any bytes are accepted: a block whose scale is not a number gives NaN. Raises UsageError for a type without a file
+    here or for a last axis that is not whole blocks.
+    """
+    quant = find_type(parse_type(type))
+    packed = np.ascontiguousarray(data).view(np.uint8)
+    if packed.shape[-1] % quant.n_bytes:
+        raise UsageError(
+            f"{quant.type.name} has {quant.n_bytes} bytes a block; {packed.shape[-1]} are not whole blocks"
+        )
+    blocks = packed.reshape(-1).view(quant.layout)
+    floats = np.empty((len(blocks), quant.n_values), np.float32)
+    step = SLAB // quant.n_values
+    with np.errstate(all="ignore"):
+        for start in range(0, len(blocks), step):
+            floats[start : start + step] = quant.dequantize(blocks[start : start + step])
+    return floats.reshape(*packed.shape[:-1], packed.shape[-1] // quant.n_bytes * quant.n_values)
+
+
+def quantize(weights: npt.NDArray[np.floating], type: GGMLType | str | int, imatrix: Floats | None = None) -> Bytes:
+    """Packed rows of floats.
+
+    weights: (..., n) of any float dtype, n whole blocks; imatrix: (n,) mean square of what each column is multiplied
+    with, or None. Returns (..., row_bytes) uint8. Each row depends on nothing but itself. Raises UsageError when the
+    sizes do not fit, or when the type needs an imatrix and has none.
+    """
+    quant = find_type(parse_type(type))
+    n = weights.shape[-1]
+    row_bytes = quant.row_bytes(n)
+    if imatrix is None and quant.needs_imatrix:
+        raise UsageError(f"{quant.type.name} needs an importance matrix")
+    if imatrix is not None and imatrix.shape != (n,):
+        raise UsageError(f"the importance matrix has shape {imatrix.shape}, the rows have {n} columns")
+    rows = weights.reshape(-1, n)
+    packed = np.empty((len(rows), row_bytes), np.uint8)
+    step = max(1, SLAB // max(1, n))
+    with np.errstate(all="ignore"):
+        for start in range(0, len(rows), step):
+            slab = np.ascontiguousarray(rows[start : start + step], np.float32)
+            packed[start : start + step] = quant.quantize(slab, imatrix).view(np.uint8).reshape(len(slab), row_bytes)
+    return packed.reshape(*weights.shape[:-1], row_bytes)

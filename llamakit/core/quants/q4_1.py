@@ -1,0 +1,20 @@
+"""Q4_1: 32 values of 4 bits, one scale and one minimum."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llamakit.core.gguf.types import GGMLType
+from llamakit.core.quants.base import Blocks, Floats, QuantType, column
+from llamakit.core.quants.bits import unpack
+
+LAYOUT = np.dtype([("d", "<f2"), ("m", "<f2"), ("qs", "u1", (16,))])  # nibbles as in Q4_0
+
+
+def dequantize(blocks: Blocks) -> Floats:
+    """x = d * q + m   (n_blocks,) -> (n_blocks, 32)"""
+    q = unpack(blocks["qs"], n_bits=4, run=16)
+    return column(blocks["d"]) * q + column(blocks["m"])
+
+
+Q4_1 = QuantType(GGMLType.Q4_1, LAYOUT, dequantize)
