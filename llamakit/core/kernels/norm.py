@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from llamakit.core.kernels.kernel import kernel, share
-from llamakit.core.kernels.op_records import RmsNorm
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import fma, is_null, sqrt, sum_lanes, view
-from llamakit.core.simd.records import f32, f32x16
+from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
+
+
+class RmsNorm(Record):
+    """Rows of n floats, `pitch` apart (a multiple of 16; zeros fill up); `weight` too is filled up with zeros."""
+
+    x: Ptr[f32]
+    weight: Ptr[f32]
+    residual: Ptr[f32]  # added if not null
+    out: Ptr[f32]
+    n_rows: Ptr[i64]
+    n: i64
+    pitch: i64
+    eps: f32
 
 
 @helper
