@@ -13,7 +13,7 @@ from numba.core.registry import cpu_target
 
 from llamakit.core.kernels.kernel import Kernel
 from llamakit.core.simd.lower import PointerType, value_type
-from llamakit.core.simd.records import Record
+from llamakit.core.simd.records import RecordType
 
 
 @global_compiler_lock
@@ -32,7 +32,7 @@ def to_ir(kernel: Kernel, symbol: str) -> str:
 
 def arguments(kernel: Kernel) -> tuple[types.Type, ...]:
     return tuple(
-        PointerType(p, **kernel.constants) if isinstance(p, type) and issubclass(p, Record) else value_type(p)
+        PointerType(p, **kernel.constants) if isinstance(p, RecordType) else value_type(p)
         for p in kernel.parameters
     )
 

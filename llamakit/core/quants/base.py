@@ -38,7 +38,7 @@ class QuantType:
     type: GGMLType
     layout: np.dtype[np.void]
     dequantize: Callable[[Blocks], Floats]
-    quantize: Callable[[Floats, Floats | None], Blocks] = None
+    quantize: Callable[[Floats, Floats | None], Blocks]
     needs_imatrix: bool = False
 
     @property

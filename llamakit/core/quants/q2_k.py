@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.bits import pack, unpack
+from llamakit.core.quants.scales import columns
+from llamakit.core.quants.superblocks import fit_ranges, importance
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import to_float, view, widen
+from llamakit.core.simd.records import f16x16, i8x16, i32x16
 
 LAYOUT = np.dtype(
     [
@@ -26,4 +32,43 @@ def dequantize(blocks: Blocks) -> Floats:
     return (scale[:, :, None] * q - minimum[:, :, None]).reshape(-1, 256)
 
 
-Q2_K = QuantType(GGMLType.Q2_K, LAYOUT, dequantize)
+def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
+    """(n_rows, n) -> (n_rows * n / 256,)"""
+    x = columns(rows, 16)
+    if imatrix is None:
+        fit = fit_ranges(x, np.abs(x), n_max=3, n_max_scale=15, search=(-0.5, 0.1, 15), use_mad=True)
+    else:
+        weights = importance(x, imatrix, factor=1)
+        fit = fit_ranges(x, weights, n_max=3, n_max_scale=15, search=(-0.9, 0.05, 36), weigh_scales=True)
+    blocks = np.empty(len(fit.q), LAYOUT)
+    blocks["scales"] = fit.scales | fit.mins << 4
+    blocks["qs"] = pack(fit.q, n_bits=2, run=32)
+    blocks["d"] = fit.d
+    blocks["dmin"] = fit.dmin
+    return blocks
+
+
+Q2_K = QuantType(GGMLType.Q2_K, LAYOUT, dequantize, quantize)
+
+
+@inlined
+def tile_scales(tile, d, m):
+    """D = d * scale, M = -dmin * min for each 16 columns; a byte holds both."""
+    step, minimum = view(tile, f16x16)[0], 0.0 - view(tile + 32, f16x16)[0]
+    scales = view(tile + 64, i8x16)
+    for s in range(16):
+        both = widen(scales[s])
+        d[s] = step * to_float(both & 15)
+        m[s] = minimum * to_float((both >> 4) & 15)
+
+
+@inlined
+def part(tile, h, q):
+    words = view(tile + 320, i32x16) + h * 8
+    for u in range(8):
+        for k in range(4):
+            q[8 * k + u] = (words[u] >> (2 * k)) & 0x03030303
+
+
+UNITS = (Unit(80, 2, 2), Unit(82, 2, 2), Unit(0, 16, 1), Unit(16, 64, 4))
+TILE = Tile(256, 84, UNITS, 128, 16, has_min=True, bias=0, scales=tile_scales, part=part)

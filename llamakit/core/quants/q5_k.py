@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import unpack
-from llamakit.core.quants.k_scales import unpack_scales
+from llamakit.core.quants.bits import pack, unpack
+from llamakit.core.quants.k_scales import pack_scales, unpack_scales
+from llamakit.core.quants.k_tile import tile_scales
+from llamakit.core.quants.scales import columns, total
+from llamakit.core.quants.superblocks import fit_ranges, importance
+from llamakit.core.quants.tile_parts import high_nibbles, low_nibbles
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import view
+from llamakit.core.simd.records import i32x16
 
 LAYOUT = np.dtype(
     [
@@ -29,4 +37,36 @@ def dequantize(blocks: Blocks) -> Floats:
     return (step[:, :, None] * q.reshape(-1, 8, 32) - minimum[:, :, None]).reshape(-1, 256)
 
 
-Q5_K = QuantType(GGMLType.Q5_K, LAYOUT, dequantize)
+def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
+    """(n_rows, n) -> (n_rows * n / 256,)"""
+    x = columns(rows, 32)
+    if imatrix is None:
+        weights = np.sqrt(total(x * x) / 32) + np.abs(x)
+        fit = fit_ranges(x, weights, n_max=31, n_max_scale=63, search=(-0.5, 0.1, 15))
+    else:
+        weights = importance(x, imatrix, factor=2)
+        fit = fit_ranges(x, weights, n_max=31, n_max_scale=63, search=(-0.9, 0.05, 36), weigh_scales=True)
+    blocks = np.empty(len(fit.q), LAYOUT)
+    blocks["d"] = fit.d
+    blocks["dmin"] = fit.dmin
+    blocks["scales"] = pack_scales(fit.scales, fit.mins)
+    blocks["qh"] = pack(fit.q >> 4, n_bits=1, run=32)
+    blocks["qs"] = pack(fit.q & 15, n_bits=4, run=32)
+    return blocks
+
+
+Q5_K = QuantType(GGMLType.Q5_K, LAYOUT, dequantize, quantize)
+
+
+@inlined
+def part(tile, h, q):
+    high = view(tile + 256, i32x16)
+    words = view(tile + 768, i32x16) + h * 8
+    for k in range(8):
+        bits = high[k] >> (2 * h)
+        q[k] = low_nibbles(words[k]) | ((bits << 4) & 0x10101010)
+        q[k + 8] = high_nibbles(words[k]) | ((bits << 3) & 0x10101010)
+
+
+UNITS = (Unit(0, 2, 2), Unit(2, 2, 2), Unit(4, 12, 1), Unit(16, 32, 4), Unit(48, 128, 4))
+TILE = Tile(256, 176, UNITS, 64, 32, has_min=True, bias=0, scales=tile_scales, part=part)

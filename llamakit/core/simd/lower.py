@@ -19,7 +19,7 @@ from numba.extending import lower_builtin, register_model, typeof_impl
 
 from llamakit.core.simd import ops as _ops  # noqa: F401  (fills OPS)
 from llamakit.core.simd.op import ANY, OPS, Helper, Op
-from llamakit.core.simd.records import Array, Ptr, Record, Scalar, Vector, bf16, f16
+from llamakit.core.simd.records import Array, Ptr, RecordType, Scalar, Vector, bf16, f16
 from llamakit.core.simd.target import host_target
 
 I8, I16, I32, I64, F16, F32 = (*(ir.IntType(n) for n in (8, 16, 32, 64)), ir.HalfType(), ir.FloatType())
@@ -87,7 +87,7 @@ def storage(kind):
 
 def load(builder, kind, address, invariant=False):
     """Read `kind` at `address`; arrays and records are not read, their address is the value."""
-    if isinstance(kind, Array) or isinstance(kind, type) and issubclass(kind, Record):
+    if isinstance(kind, Array) or isinstance(kind, RecordType):
         return address
     value = builder.load(builder.bitcast(address, memory_type(kind).as_pointer()), align=kind.align)
     if invariant:
@@ -219,7 +219,7 @@ class KindType(types.Callable):
 
 register_model(KindType)(models.OpaqueModel)
 lower_constant(KindType)(lambda context, builder, kind, value: context.get_dummy_value())
-for kind_class in (Scalar, Vector):
+for kind_class in (Scalar, Vector, RecordType):
     typeof_impl.register(kind_class)(lambda value, context: KindType(value))
 
 
@@ -402,5 +402,6 @@ for each in OPS:
 def helper_type(value, context):
     """A helper is a Numba function from the first time that a kernel mentions it."""
     if value.dispatcher is None:
-        value.dispatcher = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(value.function)
+        options = {"forceinline": True} if value.is_inlined else {}
+        value.dispatcher = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(value.function)
     return types.Dispatcher(value.dispatcher)

@@ -49,8 +49,8 @@ def op(*parameters: Any, returns: Any = None) -> Callable[[Callable[..., Any]], 
 class Helper:
     """A function that kernels call and that is compiled into each of them."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], is_inlined: bool = False) -> None:
+        self.function, self.is_inlined = function, is_inlined
         self.dispatcher: Any = None  # Numba's, made in the compiler process
 
     def __call__(self, *args: Any) -> Any:
@@ -60,3 +60,8 @@ class Helper:
 def helper(function: Callable[..., Any]) -> Any:
     """A helper of kernels; LLVM inlines it where that pays."""
     return Helper(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A helper that must be part of its caller, because it is given registers by address."""
+    return Helper(function, is_inlined=True)

@@ -63,6 +63,31 @@ def sum_lanes_i32(b, x):
     return b.call("llvm.vector.reduce.add.v16i32", b.i32, x)
 
 
+@op(returns=f32x16)
+def lane_numbers(b):
+    """0, 1, ... 15"""
+    return b.constant(b.type(f32x16), [float(i) for i in range(16)])
+
+
+def _pick(which):
+    def emit(b, x, y):
+        return b.lanes(b.join(x, y), which)
+
+    return emit
+
+
+# of the 32 lanes of two vectors: those at even places, at odd places; x0 y0 x1 y1 ... x7 y7, x8 y8 ... x15 y15
+even_lanes, odd_lanes, interleave_low, interleave_high = (
+    op(f32x16, f32x16, returns=f32x16)(_pick(which))
+    for which in (
+        range(0, 32, 2),
+        range(1, 32, 2),
+        [i // 2 + 16 * (i % 2) for i in range(16)],
+        [8 + i // 2 + 16 * (i % 2) for i in range(16)],
+    )
+)
+
+
 # conversions
 @op(i32x16, returns=f32x16)
 def to_float(b, x):

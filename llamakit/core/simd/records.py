@@ -153,7 +153,11 @@ class Field:
     offset: int
 
 
-class Record:
+class RecordType(type):
+    """The class of record classes: by it a compiler process knows them as kinds."""
+
+
+class Record(metaclass=RecordType):
     """Base of all records: the annotations of a subclass are its fields, laid out as C would."""
 
     FIELDS: ClassVar[Mapping[str, Field]] = {}

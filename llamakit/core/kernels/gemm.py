@@ -1,0 +1,176 @@
+"""Many rows of x: unpack a panel of weights once, then a register tile of weight rows x activation rows at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llamakit.core.kernels.epilogue import GATED, Product, finish
+from llamakit.core.kernels.gemv import starter
+from llamakit.core.kernels.kernel import Kernel, kernel, share
+from llamakit.core.kernels.quantize import activation_block
+from llamakit.core.kernels.tile import ROWS, Tile
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import (
+    as_bytes,
+    dot4,
+    dot4_wide,
+    fma,
+    registers,
+    repeat4,
+    repeat_f32,
+    repeat_i32,
+    to_float,
+    view,
+)
+from llamakit.core.simd.records import Ptr, f32x16, i8, i32x16, i64
+
+GROUPS = 2  # groups of 16 weight rows in a panel
+
+
+class Gemm(Product):
+    weight: Ptr[i8]
+    x: Ptr[i8]  # tiles of quantized rows, as `quantize.tiles` leaves them
+    n_blocks: i64  # of a weight row
+
+
+def panel_floats(n_columns: int, tile: Tile) -> int:
+    """Floats of scratch that a panel takes: its quants, scales and mins."""
+    n_scales = n_columns // tile.scale_columns
+    return GROUPS * ROWS * (n_columns // 4 + n_scales * (2 if tile.has_min else 1))
+
+
+def unpacker(tile: Tile) -> Any:
+    """The helper that unpacks GROUPS groups of 16 rows: quants [4 columns][group], scales and mins [scale][group]."""
+    n_parts, n_scales = tile.n_columns // tile.part_columns, tile.n_columns // tile.scale_columns
+    n_words, n_block_words, tile_bytes = tile.part_columns // 4, tile.n_columns // 4, ROWS * tile.n_bytes
+    scales, part, has_min = tile.scales, tile.part, tile.has_min
+
+    @helper
+    def unpack(weight, n_blocks, quants, d_panel, m_panel):
+        q, d, m = registers(i32x16, n_words), registers(f32x16, n_scales), registers(f32x16, n_scales)
+        for group in range(GROUPS):
+            for b in range(n_blocks):
+                block = weight + (group * n_blocks + b) * tile_bytes
+                scales(block, d, m)
+                for h in range(n_parts):
+                    part(block, h, q)
+                    for k in range(n_words):
+                        quants[(b * n_block_words + h * n_words + k) * GROUPS + group] = q[k]
+                for k in range(n_scales):
+                    i = (b * n_scales + k) * GROUPS + group
+                    d_panel[i] = d[k]
+                    if has_min:
+                        m_panel[i] = m[k]
+
+    return unpack
+
+
+def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
+    """The helper for a register tile: n_groups of the panel's groups x n rows of x -> out[row][group]."""
+    block_type, size = activation_block(n), n_groups * n
+    start, has_min, by_halves = starter(tile), tile.has_min, tile.scale_columns == 16
+    multiply = dot4_wide if tile.is_wide else dot4
+
+    @inlined
+    def by_32(total, sums, quants, d_panel, m_panel, block):
+        for j in range(n):
+            for g in range(n_groups):
+                sums[g * n + j] = start(block.minus_sum + j, block.minus_halves, 0)
+        for s in range(8):
+            for j in range(n):
+                word = repeat4(block.q + (j * 32 + s * 4))
+                for g in range(n_groups):
+                    k = g * n + j
+                    sums[k] = multiply(sums[k], as_bytes(quants[s * GROUPS + g]), word)
+        for g in range(n_groups):
+            d = d_panel[g]
+            for j in range(n):
+                k = g * n + j
+                total[k] = fma(to_float(sums[k]), d * repeat_f32(block.d + j), total[k])
+                if has_min:
+                    total[k] = fma(m_panel[g], repeat_f32(block.sum + j), total[k])
+
+    @inlined
+    def by_16(total, sums, part_sums, quants, d_panel, m_panel, block):
+        for half in range(2):
+            for j in range(n):
+                for g in range(n_groups):
+                    sums[g * n + j] = start(block.minus_sum, block.minus_halves + 2 * j, half)
+            for s in range(4):
+                for j in range(n):
+                    word = repeat4(block.q + (j * 32 + half * 16 + s * 4))
+                    for g in range(n_groups):
+                        k = g * n + j
+                        sums[k] = multiply(sums[k], as_bytes(quants[(half * 4 + s) * GROUPS + g]), word)
+            for g in range(n_groups):
+                d = d_panel[half * GROUPS + g]
+                for j in range(n):
+                    k = g * n + j
+                    if half == 0:
+                        part_sums[k] = to_float(sums[k]) * d
+                    else:
+                        part_sums[k] = fma(to_float(sums[k]), d, part_sums[k])
+        for g in range(n_groups):
+            for j in range(n):
+                k = g * n + j
+                if has_min:
+                    for half in range(2):
+                        halves = i32x16(0) - repeat_i32(block.minus_halves + (2 * j + half))
+                        part_sums[k] = fma(to_float(halves), m_panel[half * GROUPS + g], part_sums[k])
+                total[k] = fma(part_sums[k], repeat_f32(block.d + j), total[k])
+
+    @helper
+    def multiply_tile(n_blocks32, quants, d_panel, m_panel, x, out):
+        total, sums, part_sums = registers(f32x16, size), registers(i32x16, size), registers(f32x16, size)
+        block = view(x, block_type)
+        for k in range(size):
+            total[k] = f32x16(0)
+        for _ in range(n_blocks32):
+            if by_halves:
+                by_16(total, sums, part_sums, quants, d_panel, m_panel, block)
+                d_panel, m_panel = d_panel + 2 * GROUPS, m_panel + 2 * GROUPS
+            else:
+                by_32(total, sums, quants, d_panel, m_panel, block)
+                d_panel, m_panel = d_panel + GROUPS, m_panel + GROUPS
+            quants, block = quants + 8 * GROUPS, block + 1
+        for j in range(n):
+            for g in range(n_groups):
+                out[j * GROUPS + g] = total[g * n + j]
+
+    return multiply_tile
+
+
+def rows(tile: Tile, n_groups: int, n: int) -> Kernel:
+    """GEMM of one quantized type with a register tile of n_groups x 16 weight rows and n rows of x."""
+    unpack, multiply_tile, tile_bytes = unpacker(tile), multiplier(tile, n_groups, n), ROWS * tile.n_bytes
+    n_block_words, n_scales = tile.n_columns // 4, tile.n_columns // tile.scale_columns
+    row_block_bytes, n_blocks32 = activation_block(n).size, tile.n_columns // 32
+
+    @kernel(Gemm)
+    def gemm(op, thread, n_threads):
+        scratch = op.scratch + thread * op.n_scratch
+        results, quants = view(scratch, f32x16), view(scratch, i32x16) + n * GROUPS
+        d_panel = view(quants + op.n_blocks * n_block_words * GROUPS, f32x16)
+        m_panel = d_panel + op.n_blocks * n_scales * GROUPS
+        n_rows, n_blocks = op.n_rows[0], op.n_blocks * n_blocks32
+        first, last = share((op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
+        for p in range(first, last):
+            unpack(op.weight + p * GROUPS * op.n_blocks * tile_bytes, op.n_blocks, quants, d_panel, m_panel)
+            for t in range((n_rows + n - 1) // n):
+                x = op.x + t * n_blocks * row_block_bytes
+                for g in range(0, GROUPS, n_groups):
+                    multiply_tile(n_blocks, quants + g, d_panel + g, m_panel + g, x, results + g)
+                store_panel(op, t * n, min(n, n_rows - t * n), p, results)
+
+    return gemm
+
+
+@helper
+def store_panel(op, first_row, n_rows, p, results):
+    """The epilogue of one panel and a few rows of x; the last panel may have one group only."""
+    for j in range(n_rows):
+        if op.mode == GATED:
+            finish(op, first_row + j, p, results + j * GROUPS, 1)
+        else:
+            for g in range(min(GROUPS, op.n_groups - p * GROUPS)):
+                finish(op, first_row + j, p * GROUPS + g, results + (j * GROUPS + g), 1)

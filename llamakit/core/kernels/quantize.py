@@ -1,0 +1,81 @@
+"""Activations to int8, 32 columns to a block, as every quantized weight type multiplies them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from llamakit.core.kernels.kernel import Kernel, kernel, share
+from llamakit.core.kernels.norm import inverse_rms
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import is_null, max_lanes, narrow, sum_lanes_i32, to_int, vabs, view, vmax, vround, widen
+from llamakit.core.simd.records import Array, Ptr, Record, RecordType, f32, f32x16, i8, i8x16, i32, i64
+
+BLOCK = 32  # columns that share a scale
+
+
+@cache
+def activation_block(n: int) -> type[Record]:
+    """One block of n rows side by side, 52 n bytes: x[row] = d[row] * q[row].
+
+    The sums are what weights with a minimum or a bias need: d * sum(q), -sum(q), and -sum(q) of each half.
+    """
+    fields = {"q": Array[i8, 32 * n], "d": Array[f32, n], "sum": Array[f32, n], "minus_sum": Array[i32, n],
+              "minus_halves": Array[i32, 2 * n]}  # fmt: skip
+    made: type[Record] = RecordType(f"ActivationBlock{n}", (Record,), {"__annotations__": fields})
+    return made
+
+
+class Quantize(Record):
+    """Rows of x, normed unless `norm` is null, to tiles of `activation_block(n)`: [tile of n rows][block]."""
+
+    x: Ptr[f32]
+    norm: Ptr[f32]
+    out: Ptr[i8]
+    n_rows: Ptr[i64]
+    n: i64  # columns, a multiple of 32
+    eps: f32
+
+
+def quantizer(n: int) -> Any:
+    """The helper that quantizes one row into slot `slot` of n-row blocks at `out`."""
+    block_type = activation_block(n)
+
+    @helper
+    def quantize_row(x, norm, n_columns, eps, out, slot):
+        is_normed = is_null(norm) == 0
+        scale = inverse_rms(x, n_columns, n_columns, eps) if is_normed else f32(1)
+        x, norm, out = view(x, f32x16), view(norm, f32x16), view(out, block_type)
+        for b in range(n_columns // BLOCK):
+            low, high = x[2 * b] * scale, x[2 * b + 1] * scale
+            if is_normed:
+                low, high = low * norm[2 * b], high * norm[2 * b + 1]
+            peak = max_lanes(vmax(vabs(low), vabs(high)))
+            inverse = f32(0) if peak == 0 else f32(127) / peak
+            low_q, high_q = narrow(to_int(vround(low * inverse))), narrow(to_int(vround(high * inverse)))
+            block = out + b
+            q = view(block.q, i8x16)
+            q[2 * slot], q[2 * slot + 1] = low_q, high_q
+            low_sum, high_sum = sum_lanes_i32(widen(low_q)), sum_lanes_i32(widen(high_q))
+            d = peak / f32(127)
+            block.d[slot] = d
+            block.sum[slot] = d * f32(low_sum + high_sum)
+            block.minus_sum[slot] = i32(-(low_sum + high_sum))
+            block.minus_halves[2 * slot], block.minus_halves[2 * slot + 1] = i32(-low_sum), i32(-high_sum)
+
+    return quantize_row
+
+
+def tiles(n: int) -> Kernel:
+    """Quantize all rows into tiles of n."""
+    quantize_row, block_type = quantizer(n), activation_block(n)
+    n_bytes = block_type.size
+
+    @kernel(Quantize)
+    def quantize(op, thread, n_threads):
+        first, last = share(op.n_rows[0], thread, n_threads)
+        for row in range(first, last):
+            tile = op.out + row // n * (op.n // BLOCK) * n_bytes
+            quantize_row(op.x + row * op.n, op.norm, op.n, op.eps, tile, row % n)
+
+    return quantize

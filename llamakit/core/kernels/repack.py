@@ -1,0 +1,85 @@
+"""GGUF blocks to tiles of 16 rows: one table-driven permutation for every type, streaming from the memory map."""
+
+from __future__ import annotations
+
+from llamakit.core.kernels.kernel import kernel, share
+from llamakit.core.kernels.tile import ROWS
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import view
+from llamakit.core.simd.records import Ptr, Record, i8, i16, i32, i64
+
+
+class RepackUnit(Record):
+    """`tile.Unit` as the kernel reads it."""
+
+    offset: i64
+    n_bytes: i64
+    size: i64
+
+
+class Repack(Record):
+    """Rows of blocks at `source` to the tiles of groups first_group, first_group + group_step, ...
+
+    Rows that are missing in the last group become zeros.
+    """
+
+    source: Ptr[i8]
+    out: Ptr[i8]
+    n_rows: i64
+    n_blocks: i64  # of a row
+    block_bytes: i64
+    units: Ptr[RepackUnit]
+    n_units: i64
+    first_group: i64
+    group_step: i64
+
+
+@kernel(Repack)
+def repack(op, thread, n_threads):
+    """out[group][block][unit][row of 16] = source[row][block][unit]"""
+    row_bytes = op.n_blocks * op.block_bytes
+    first, last = share((op.n_rows + ROWS - 1) // ROWS, thread, n_threads)
+    for group in range(first, last):
+        out = op.out + (op.first_group + group * op.group_step) * row_bytes * ROWS
+        n_rows = min(ROWS, op.n_rows - group * ROWS)
+        for b in range(op.n_blocks):
+            block = op.source + (group * ROWS * row_bytes + b * op.block_bytes)
+            for u in range(op.n_units):
+                unit = op.units + u
+                if n_rows < ROWS:
+                    for k in range(unit.n_bytes * ROWS):
+                        out[k] = 0
+                if unit.size == 4:
+                    copy_words(view(out, i32), block + unit.offset, row_bytes, unit.n_bytes // 4, n_rows)
+                elif unit.size == 2:
+                    copy_halves(view(out, i16), block + unit.offset, row_bytes, unit.n_bytes // 2, n_rows)
+                else:
+                    copy_bytes(out, block + unit.offset, row_bytes, unit.n_bytes, n_rows)
+                out = out + unit.n_bytes * ROWS
+
+
+@helper
+def copy_words(out, source, row_bytes, n, n_rows):
+    """out[k][row] = word k of each row"""
+    if n_rows == ROWS:
+        for k in range(n):
+            for row in range(ROWS):
+                out[k * ROWS + row] = view(source + (row * row_bytes + 4 * k), i32)[0]
+    else:
+        for k in range(n):
+            for row in range(n_rows):
+                out[k * ROWS + row] = view(source + (row * row_bytes + 4 * k), i32)[0]
+
+
+@helper
+def copy_halves(out, source, row_bytes, n, n_rows):
+    for k in range(n):
+        for row in range(n_rows):
+            out[k * ROWS + row] = view(source + (row * row_bytes + 2 * k), i16)[0]
+
+
+@helper
+def copy_bytes(out, source, row_bytes, n, n_rows):
+    for k in range(n):
+        for row in range(n_rows):
+            out[k * ROWS + row] = source[row * row_bytes + k]
