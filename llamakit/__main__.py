@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # None where the shell closed it
+            stream.reconfigure(encoding="utf-8", errors="replace")  # text is UTF-8 whatever the locale says
     from llamakit.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

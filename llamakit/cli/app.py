@@ -1,0 +1,119 @@
+"""The `llamakit` command: the list of commands, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from llamakit import __version__
+from llamakit.errors import LlamakitError
+
+EXIT_INTERRUPTED = 128 + 2  # as a shell reports SIGINT
+EXIT_BROKEN_PIPE = 128 + 13  # and SIGPIPE
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command, imported when it runs: `function` of `module`."""
+
+    module: str
+    function: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Commands below a name of their own, such as `gguf dump`."""
+
+    help: str
+    commands: Mapping[str, Command]
+
+
+COMMANDS: Mapping[str, Command | Group] = {
+    "run": Command("llamakit.cli.run", "run", "Complete a prompt with a model."),
+    "bench": Command("llamakit.cli.bench", "bench", "Measure prompt processing and text generation."),
+    "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
+    "gguf": Group(
+        "Look into GGUF files.",
+        {"dump": Command("llamakit.cli.gguf_dump", "dump", "Show a file's metadata and tensors.")},
+    ),
+}
+TOP = Group("llama.cpp's toolbox in readable Python.", COMMANDS)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line; returns the exit code and never raises for what a user can cause."""
+    verbose = "-v" in args or "--verbose" in args
+    try:
+        code = dispatch("llamakit", TOP, list(args))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except LlamakitError as error:
+        if verbose:
+            show_traceback()
+        complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader is gone: leave nothing for the interpreter to flush into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        if verbose:
+            show_traceback()
+        what = f"{type(error).__name__}: {error}"
+        complain(f"{what} - this is a fault of llamakit; please report it with what `-v` prints")
+        return 1
+
+
+def dispatch(path: str, group: Group, args: list[str]) -> int:
+    """Run the command that `args` names below `group`, called `path` so far; returns the exit code."""
+    name = args[0] if args else "--help"
+    if name in group.commands:
+        entry, path = group.commands[name], f"{path} {name}"
+        return dispatch(path, entry, args[1:]) if isinstance(entry, Group) else run_command(path, entry, args[1:])
+    if name in ("-h", "--help", "--usage"):
+        show_commands(path, group)
+        return 0 if args else 1
+    if name == "--version" and group is TOP:
+        print(f"llamakit {__version__}")
+        return 0
+    complain(f"invalid argument: {name} (`{path} --help` lists the commands)")
+    return 1
+
+
+def run_command(path: str, command: Command, args: list[str]) -> int:
+    from typer import Exit
+
+    from llamakit.cli.command import read_and_call
+
+    try:
+        read_and_call(path, getattr(import_module(command.module), command.function), args)
+    except Exit as done:
+        return done.exit_code
+    return 0
+
+
+def show_commands(path: str, group: Group) -> None:
+    print(f"Usage: {path} COMMAND [OPTIONS]\n\n  {group.help}\n\nCommands:")
+    for name, entry in group.commands.items():
+        print(f"  {name:<8} {entry.help}")
+    print(
+        f"\n`{path} COMMAND --help` lists a command's options" + (", --version the version." if group is TOP else ".")
+    )
+
+
+def complain(message: str) -> None:
+    """One line on stderr, whatever the message holds."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+
+
+def show_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()

@@ -1,0 +1,44 @@
+"""Options of llama.cpp's tools that change nothing here: old command lines keep working."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Takes(Enum):
+    NOTHING = 0
+    VALUE = 1
+    WORD = 2  # on, off or auto, which may be left out
+
+
+@dataclass(frozen=True, slots=True)
+class NoEffect:
+    takes: Takes
+    warns: bool  # False: a processor without an accelerator gives the same result anyway
+
+
+def _table() -> dict[str, NoEffect]:
+    same_on_a_cpu = {
+        Takes.NOTHING: """-kvo --kv-offload -nkvo --no-kv-offload --repack -nr --no-repack --no-host -cmoe --cpu-moe
+            --op-offload --no-op-offload --perf --no-perf --simple-io -no-cnv --no-conversion --offline
+            --log-prefix --no-log-prefix --log-timestamps --no-log-timestamps""",
+        Takes.VALUE: """-ngl --gpu-layers --n-gpu-layers -sm --split-mode -ts --tensor-split -mg --main-gpu
+            -dev --device -ot --override-tensor -ncmoe --n-cpu-moe -ncffn --n-cpu-ffn -dt --defrag-thold
+            -fitt --fit-target -fitc --fit-ctx --poll --poll-batch -lv --verbosity --log-verbosity --log-colors""",
+        Takes.WORD: "-fa --flash-attn -fit --fit",
+    }
+    not_done_here = {
+        Takes.NOTHING: "--mlock --swa-full --check-tensors",
+        Takes.VALUE: """-C --cpu-mask -Cr --cpu-range --cpu-strict --prio -Cb --cpu-mask-batch -Crb --cpu-range-batch
+            --cpu-strict-batch --prio-batch --numa -lzm --lazy-mode --log-file""",
+    }
+    return {
+        name: NoEffect(takes, warns)
+        for group, warns in ((same_on_a_cpu, False), (not_done_here, True))
+        for takes, names in group.items()
+        for name in names.split()
+    }
+
+
+NO_EFFECT = _table()

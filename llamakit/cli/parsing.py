@@ -1,0 +1,213 @@
+"""llama.cpp's rules for reading a command line, over options that Typer declares.
+
+Typer says what a command takes and writes its help; reading is done here because llama.cpp's rules are its own (short
+options of several letters, `_` for `-`, `LLAMA_ARG_*` variables, optional values, options that mean nothing on a CPU),
+and because Typer's own conversion imports pydantic, which costs 0.1 s at every start.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from typer.core import TyperCommand
+
+from llamakit.cli.compat import NO_EFFECT, Takes
+from llamakit.errors import LlamakitError
+
+TRUTHY = frozenset({"on", "enabled", "true", "1"})
+FALSEY = frozenset({"off", "disabled", "false", "0"})
+HELP = ("-h", "--help", "--usage")
+WORDS = TRUTHY | FALSEY | {"auto", "-1"}
+
+
+class InvalidArgument(LlamakitError):
+    """A command line that cannot be read; llama.cpp's tools exit 1 for it."""
+
+    exit_code = 1
+
+
+class HelpWanted(Exception):
+    """The command line asks for help."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalWord:
+    """Marks an option whose on/off/auto may be left out: a bare switch in 2024, an option with a value later."""
+
+    bare: str = "on"
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """One spelling of one option, and what it does to the parameter `dest`."""
+
+    dest: str
+    convert: Callable[[str], Any] | None  # None: a switch, which takes no value
+    constant: Any = None  # what a switch, or a word left out, stores
+    many: bool = False  # a list: repeats accumulate
+    word_optional: bool = False
+
+
+def read(command: TyperCommand, args: Sequence[str]) -> dict[str, Any]:
+    """The parameters of `command`: its defaults, then the environment, then `args`; the later wins.
+
+    Raises InvalidArgument on an unknown option, a missing or malformed value, or a superfluous argument.
+    """
+    spellings = spellings_of(command)
+    values = {p.name: p.default for p in command.params if p.name and p.expose_value}
+    from_environment = read_environment(command, spellings, values)
+    positional: list[str] = []
+    seen: set[str] = set()
+    rest = list(args)
+    while rest:
+        arg = rest.pop(0)
+        if arg == "--":
+            positional += rest
+            break
+        if not arg.startswith("-") or arg == "-":
+            positional.append(arg)
+            continue
+        if arg in HELP:
+            raise HelpWanted
+        name, value = split_value(arg)
+        spelling = spellings.get(name)
+        if spelling is None:
+            skip_no_effect(name, value, rest)
+            continue
+        if spelling.dest in from_environment:
+            warn(f"{from_environment.pop(spelling.dest)} is set, but {name} on the command line overrides it")
+            values[spelling.dest] = [] if spelling.many else None
+        if spelling.dest in seen and not spelling.many:
+            warn(f"{name} is given more than once; the last one counts")
+        store(values, spelling, name, take_value(spelling, name, value, rest), first=spelling.dest not in seen)
+        seen.add(spelling.dest)
+    place_arguments(command, values, positional)
+    return values
+
+
+def spellings_of(command: TyperCommand) -> dict[str, Spelling]:
+    assert command.callback is not None
+    hints = get_type_hints(inspect.unwrap(command.callback), include_extras=True)
+    table: dict[str, Spelling] = {}
+    for param in command.params:
+        if param.param_type_name != "option" or not param.name or not param.expose_value:
+            continue
+        kind, many, word = value_kind(hints[param.name])
+        for name in param.opts:
+            convert = None if kind is bool else converter(kind)
+            constant = word.bare if word else True
+            table[name] = Spelling(param.name, convert, constant, many, word is not None)
+        for name in param.secondary_opts:
+            table[name] = Spelling(param.name, None, False)
+    return table
+
+
+def value_kind(hint: Any) -> tuple[type, bool, OptionalWord | None]:
+    """What one value of a parameter is, whether it is a list of them, and its OptionalWord mark."""
+    word = None
+    if get_origin(hint) is Annotated:
+        hint, *marks = get_args(hint)
+        word = next((mark for mark in marks if isinstance(mark, OptionalWord)), None)
+    inner = [part for part in get_args(hint) if part is not type(None)]
+    many = get_origin(hint) is list
+    return (inner[0] if inner else hint), many, word
+
+
+def converter(kind: type) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            what = {int: "a whole number", float: "a number"}.get(kind, f"a {kind.__name__}")
+            raise InvalidArgument(f"{text!r} is not {what}") from None
+
+    return convert
+
+
+def split_value(arg: str) -> tuple[str, str | None]:
+    """`--long_name=value` -> (`--long-name`, `value`); short names keep their letters."""
+    name, equals, value = arg.partition("=")
+    if name.startswith("--"):
+        name = name.replace("_", "-")
+    return name, value if equals else None
+
+
+def take_value(spelling: Spelling, name: str, value: str | None, rest: list[str]) -> Any:
+    if spelling.convert is None:
+        if value is not None:
+            raise InvalidArgument(f"{name} takes no value")
+        return spelling.constant
+    if value is None:
+        if spelling.word_optional and (not rest or rest[0] not in WORDS):
+            return spelling.constant
+        if not rest:
+            raise InvalidArgument(f"{name} needs a value")
+        value = rest.pop(0)
+    try:
+        return spelling.convert(value)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{name}: {error}") from None
+
+
+def store(values: dict[str, Any], spelling: Spelling, name: str, value: Any, first: bool) -> None:
+    if not spelling.many:
+        values[spelling.dest] = value
+    elif first:
+        values[spelling.dest] = [value]
+    else:
+        values[spelling.dest].append(value)
+
+
+def read_environment(command: TyperCommand, spellings: dict[str, Spelling], values: dict[str, Any]) -> dict[str, str]:
+    """Put what `LLAMA_ARG_*` variables say into `values`; returns which variable set which parameter."""
+    origin: dict[str, str] = {}
+    for param in command.params:
+        if not param.envvar or not param.name:
+            continue
+        variable = param.envvar if isinstance(param.envvar, str) else param.envvar[0]
+        spelling = spellings[param.opts[0]]
+        text = os.environ.get(variable)
+        negative = variable.replace("LLAMA_ARG_", "LLAMA_ARG_NO_", 1)
+        if param.secondary_opts and negative in os.environ:
+            values[param.name], origin[param.name] = False, negative
+        elif not text:
+            continue
+        elif spelling.convert is not None:
+            value = take_value(spelling, variable, text, [])
+            values[param.name], origin[param.name] = [value] if spelling.many else value, variable
+        elif text in TRUTHY or (text in FALSEY and param.secondary_opts):
+            values[param.name], origin[param.name] = text in TRUTHY, variable
+    return origin
+
+
+def skip_no_effect(name: str, value: str | None, rest: list[str]) -> None:
+    """Pass over an option of llama.cpp's that changes nothing here, or say that there is no such option."""
+    known = NO_EFFECT.get(name)
+    if known is None:
+        raise InvalidArgument(f"invalid argument: {name}")
+    has_value = known.takes is Takes.VALUE or (known.takes is Takes.WORD and rest and rest[0] in WORDS)
+    if value is None and has_value:
+        del rest[:1]
+    if known.warns:
+        warn(f"{name} has no effect in llamakit")
+
+
+def place_arguments(command: TyperCommand, values: dict[str, Any], positional: list[str]) -> None:
+    for param in command.params:
+        if param.param_type_name != "argument" or not param.name:
+            continue
+        if positional:
+            values[param.name] = positional.pop(0)
+        elif param.required:
+            raise InvalidArgument(f"the argument {param.name.upper()} is missing")
+    if positional:
+        raise InvalidArgument(f"invalid argument: {positional[0]}")
+
+
+def warn(message: str) -> None:
+    print(f"warn: {message}", file=sys.stderr)

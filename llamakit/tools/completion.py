@@ -1,0 +1,233 @@
+"""Completing a prompt: the loop behind `llamakit run`, with llama.cpp's rules for length, context and stopping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamakit.errors import LlamakitError
+
+if TYPE_CHECKING:
+    from llamakit.core.engine.context import Context
+    from llamakit.core.sampling.chain import Sampler
+    from llamakit.core.sampling.params import SamplingParams
+    from llamakit.core.vocab.base import Vocab
+    from llamakit.core.vocab.stream import TextStream
+
+CONTEXT_MARGIN = 4  # cells a prompt must leave free, as in llama.cpp
+DEFAULT_CONTEXT = 4096  # unless asked for more: the trained length of a new model can take more memory than there is
+ENDLESS, UNTIL_CONTEXT_IS_FULL = -1, -2
+
+Report = Callable[[str, int, int], None]  # stage, done, total
+
+
+class PromptError(LlamakitError):
+    """A prompt that cannot be run as it is."""
+
+
+class Finish(Enum):
+    END_OF_TEXT = "the model ended the text"
+    LENGTH = "n_predict tokens were made"
+    CONTEXT_FULL = "the context is full"
+    STOP_TEXT = "a stop text was found"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextParams:
+    """How to load a model and how much of it to compute at once; None leaves the choice to the engine."""
+
+    n_ctx: int | None = None  # 0: the trained length
+    n_batch: int = 2048
+    n_ubatch: int = 512
+    n_threads: int | None = None
+    n_threads_batch: int | None = None
+    type_k: str = "f16"
+    type_v: str = "f16"
+    use_mmap: bool = True
+    overrides: Mapping[str, int | float | bool | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionParams:
+    n_predict: int = ENDLESS
+    n_keep: int = 0  # prompt tokens kept on a context shift; negative: all
+    context_shift: bool = False
+    stop: tuple[str, ...] = ()
+    show_special: bool = False
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds spent on a number of tokens; counts only what was finished."""
+
+    seconds: float = 0.0
+    n_tokens: int = 0
+
+    @contextmanager
+    def of(self, n_tokens: int) -> Iterator[None]:
+        begin = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - begin
+        self.n_tokens += n_tokens
+
+
+@dataclass(slots=True)
+class Timings:
+    started: float = field(default_factory=time.perf_counter)
+    load: float = 0.0  # seconds from `started` until the model was ready
+    prefill: Clock = field(default_factory=Clock)
+    step: Clock = field(default_factory=Clock)
+    sample: Clock = field(default_factory=Clock)
+
+
+class Completion:
+    """The continuation of one prompt in one context; `timings` and `finish` tell what happened."""
+
+    def __init__(self, context: Context, vocab: Vocab, sampler: Sampler, params: CompletionParams) -> None:
+        self.context, self.vocab, self.sampler, self.params = context, vocab, sampler, params
+        self.timings = Timings()
+        self.finish: Finish | None = None
+
+    def encode(self, text: str) -> list[int]:
+        """The prompt's tokens. Raises PromptError where there are none, or more than the context holds."""
+        tokens = self.vocab.encode(text, add_special=True, parse_special=True)
+        if not tokens:
+            raise PromptError("input is empty: give a prompt with -p, -f or on standard input")
+        most = self.context.n_ctx - CONTEXT_MARGIN
+        if len(tokens) > most:
+            raise PromptError(f"prompt is too long ({len(tokens)} tokens, max {most}); -c sets the context length")
+        return tokens
+
+    def run(self, prompt: Sequence[int]) -> Iterator[str]:
+        """Yield the text that follows `prompt`, piece by piece; closing the iterator cancels."""
+        text = self.text_stream()
+        seen = ""
+        for token in self.tokens(prompt):
+            piece = text.push(token)
+            yield piece
+            if self.params.stop:
+                seen = (seen + piece)[-2 * max(map(len, self.params.stop)) - len(piece) :]
+                if any(stop in seen for stop in self.params.stop):
+                    self.finish = Finish.STOP_TEXT
+                    return
+        yield text.flush()
+
+    def tokens(self, prompt: Sequence[int]) -> Iterator[int]:
+        """Yield the tokens that follow `prompt`; the end-of-generation token only where it would be shown."""
+        n_left, timings = self.params.n_predict, self.timings
+        for token in prompt:
+            self.sampler.accept(token)
+        with timings.prefill.of(len(prompt)):
+            logits = self.context.prefill(prompt)
+        while n_left != 0:
+            with timings.sample.of(1):
+                token = self.sampler.sample(logits)
+                self.sampler.accept(token)
+            n_left -= 1
+            if self.vocab.is_eog(token):
+                self.finish = Finish.END_OF_TEXT
+                return
+            yield token
+            if n_left == 0:
+                break
+            if not self.make_room(len(prompt)):
+                self.finish = Finish.CONTEXT_FULL
+                return
+            with timings.step.of(1):
+                logits = self.context.step(token)
+        self.finish = Finish.LENGTH
+
+    def text_stream(self) -> TextStream:
+        from llamakit.core.vocab.stream import TextStream
+
+        return TextStream(self.vocab, special=self.params.show_special)
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        stream = self.text_stream()
+        return "".join([*map(stream.push, tokens), stream.flush()])
+
+    def make_room(self, n_prompt: int) -> bool:
+        """Shift the context if it is full; False where it must not be shifted."""
+        n_past = self.context.n_past()
+        if n_past + 1 < self.context.n_ctx:
+            return True
+        if not self.params.context_shift or self.params.n_predict == UNTIL_CONTEXT_IS_FULL:
+            return False
+        n_keep = self.n_keep(n_prompt)
+        self.context.shift(n_keep, (n_past - n_keep) // 2)
+        return True
+
+    def n_keep(self, n_prompt: int) -> int:
+        wanted = self.params.n_keep
+        if wanted < 0 or wanted > n_prompt:
+            return n_prompt
+        return wanted + (1 if self.vocab.add_bos else 0)
+
+
+def timing_lines(timings: Timings) -> list[str]:
+    """What llama.cpp prints after a run, in its shape; the total runs until now."""
+
+    def rate(label: str, clock: Clock, unit: str) -> str:
+        per_token = 1e3 * clock.seconds / max(clock.n_tokens, 1)
+        speed = clock.n_tokens / clock.seconds if clock.seconds else 0.0
+        return (
+            f"{label:>16} = {1e3 * clock.seconds:10.2f} ms / {clock.n_tokens:5d} {unit:<6} "
+            f"({per_token:8.2f} ms per token, {speed:8.2f} tokens per second)"
+        )
+
+    total = 1e3 * (time.perf_counter() - timings.started)
+    lines = [
+        f"{'sampling time':>16} = {1e3 * timings.sample.seconds:10.2f} ms / {timings.sample.n_tokens:5d} tokens",
+        f"{'load time':>16} = {1e3 * timings.load:10.2f} ms",
+        rate("prompt eval time", timings.prefill, "tokens"),
+        rate("eval time", timings.step, "runs"),
+        f"{'total time':>16} = {total:10.2f} ms / {timings.prefill.n_tokens + timings.step.n_tokens:5d} tokens",
+    ]
+    return [f"common_perf_print: {line}" for line in lines]
+
+
+@contextmanager
+def open_completion(
+    path: str | Path,
+    context_params: ContextParams,
+    sampling: SamplingParams,
+    params: CompletionParams,
+    report: Report | None = None,
+) -> Iterator[Completion]:
+    """Load the model at `path` and make it ready to complete one prompt; all is released at the end."""
+    from llamakit.core.engine.context import Context
+    from llamakit.core.engine.load import load_model
+    from llamakit.core.sampling.chain import Sampler
+
+    started = time.perf_counter()
+    with ExitStack() as opened:
+        p = context_params
+        model = load_model(path, overrides=dict(p.overrides), use_mmap=p.use_mmap)
+        opened.callback(model.close)
+        context = Context(
+            model,
+            n_ctx=context_length(p.n_ctx, model.n_ctx_train),
+            n_batch=p.n_batch,
+            n_ubatch=p.n_ubatch,
+            n_threads=p.n_threads,
+            n_threads_batch=p.n_threads_batch,
+            type_k=p.type_k,
+            type_v=p.type_v,
+            report=report,
+        )
+        opened.callback(context.close)
+        sampler = Sampler(sampling, model.n_vocab, model.vocab.eog_ids)
+        completion = Completion(context, model.vocab, sampler, params)
+        completion.timings.started, completion.timings.load = started, time.perf_counter() - started
+        yield completion
+
+
+def context_length(wanted: int | None, trained: int) -> int:
+    if wanted is None:
+        return min(DEFAULT_CONTEXT, trained)
+    return wanted or trained

