@@ -1,0 +1,57 @@
+"""`llamakit gguf dump FILE`: a file's metadata and tensors as tables or JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from llamakit.cli.options import Verbose
+
+
+def dump(
+    file: Annotated[str, typer.Argument(help="GGUF file; any shard of a split shows the whole.")],
+    tensors: Annotated[bool, typer.Option("--tensors/--no-tensors", help="List the tensors too.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="JSON with gguf-dump's keys instead of tables.")] = False,
+    json_array: Annotated[bool, typer.Option("--json-array", help="With --json: array values in full.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show what a GGUF file holds."""
+    from llamakit.core.gguf.reader import GGUFReader
+    from llamakit.tools import inspect
+
+    with GGUFReader(file) as reader:
+        if json:
+            from json import dump as write_json
+
+            write_json(inspect.as_json(reader, tensors=tensors, arrays=json_array), sys.stdout)
+            print()
+            return
+        size = sum(tensor.n_bytes for tensor in reader.tensors)
+        print(
+            f"{reader.path}: GGUF version {reader.version}, {reader.byte_order}-endian, {len(reader.metadata)} keys, "
+            f"{len(reader.tensors)} tensors of {size / 1e6:,.1f} MB"
+        )
+        show_table(("type", "key", "value"), inspect.metadata_rows(reader), right=())
+        if tensors:
+            show_table(("tensor", "shape", "type", "bytes"), inspect.tensor_rows(reader), right=("shape", "bytes"))
+
+
+def show_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], right: tuple[str, ...]) -> None:
+    """A rich table; in a pipe it takes the width it needs, so that no cell is cut."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from llamakit.cli.console import is_terminal
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    width = (
+        None if is_terminal(sys.stdout) else max(len(cell) for row in [columns, *rows] for cell in row) * len(columns)
+    )
+    Console(markup=False, emoji=False, highlight=False, width=width).print(table)
