@@ -8,7 +8,7 @@ from llamakit.core.gguf.types import GGMLType
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.scales import columns, divide, make_q3, make_qx, nearest, peak, total
+from llamakit.core.quants.scales import columns, make_q3, make_qx, nearest, peak, total
 from llamakit.core.quants.superblocks import fit_steps, importance
 from llamakit.core.simd.op import inlined
 from llamakit.core.simd.ops import to_float, view, widen
@@ -39,8 +39,7 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
     x = columns(rows, 16)
     if imatrix is None:
         scale, levels = make_q3(x, n_max=4)
-        inverse = divide(-32, peak(columns(scale, 16)))
-        d, scales = divide(1, inverse), nearest(inverse * columns(scale, 16), -32, 31) + np.float32(32)
+        d, scales = round_to_peak(columns(scale, 16))
     else:
         weights = importance(x, imatrix, factor=2)
         scale, levels = make_qx(x, weights, n_max=4)
@@ -54,6 +53,17 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
     blocks["scales"][:, :8] = pack(sc & 15, n_bits=4, run=8)
     blocks["scales"][:, 8:] = pack(sc >> 4, n_bits=2, run=4)
     return blocks
+
+
+def round_to_peak(scale: Floats) -> tuple[Floats, Floats]:
+    """scale = d * (scales - 32), the one of largest magnitude at -32; zero for a block of zeros.
+
+    (16, n_blocks) -> d (n_blocks,), scales (16, n_blocks) in 0..63
+    """
+    top = peak(scale)
+    inverse = np.float32(-32) / top
+    scales = nearest(inverse * scale, -32, 31) + np.float32(32)
+    return np.where(top == 0, np.float32(0), np.float32(1) / inverse), np.where(top == 0, np.float32(0), scales)
 
 
 Q3_K = QuantType(GGMLType.Q3_K, LAYOUT, dequantize, quantize)
