@@ -51,7 +51,9 @@ def show_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], right:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    width = (
-        None if is_terminal(sys.stdout) else max(len(cell) for row in [columns, *rows] for cell in row) * len(columns)
-    )
-    Console(markup=False, emoji=False, highlight=False, width=width).print(table)
+    widest = max(len(cell) for row in [columns, *rows] for cell in row)
+    width = None if is_terminal(sys.stdout) else widest * len(columns)
+    console = Console(markup=False, emoji=False, highlight=False, width=width)
+    with console.capture() as shown:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in shown.get().splitlines()))

@@ -128,6 +128,8 @@ def parse_overrides(texts: list[str]) -> dict[str, int | float | bool | str]:
 
 def override_value(kind: str, text: str, whole: str) -> int | float | bool | str:
     try:
-        return {"int": int, "float": float, "bool": {"true": True, "false": False}.__getitem__, "str": str}[kind](text)
+        if kind == "bool":
+            return {"true": True, "false": False}[text]
+        return int(text) if kind == "int" else float(text) if kind == "float" else text
     except (ValueError, KeyError):
         raise InvalidArgument(f"--override-kv: {whole!r}: {text!r} is not of type {kind}") from None
