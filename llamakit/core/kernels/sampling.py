@@ -1,0 +1,172 @@
+"""Sampling stages that change logits, and the two that choose: in between, `sampling_select` drops candidates."""
+
+from __future__ import annotations
+
+from llamakit.core.kernels.candidates import (
+    INFINITY,
+    Candidates,
+    block_sum,
+    count_blocks,
+    end_at,
+    largest,
+    weigh,
+)
+from llamakit.core.kernels.kernel import kernel
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import less, max_lanes, select, sum_lanes_i32, view, vmax
+from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i32, i32x16, i64
+
+
+class Begin(Record):
+    candidates: Ptr[Candidates]
+    logits: Ptr[f32]  # (n_vocab,), read only
+
+
+@kernel(Begin)
+def begin(op, thread, n_threads):
+    """Every token is a candidate.  chosen = 0, or -1 when a logit is NaN or +inf, or all are -inf"""
+    c = op.candidates
+    n_vectors = c.n_vocab // 16
+    source, logits = view(op.logits, f32x16), view(c.logits, f32x16)
+    good, top = i32x16(-1), f32x16(-INFINITY)
+    for i in range(n_vectors):
+        x = source[i]
+        logits[i] = x
+        good = good & less(x, f32x16(INFINITY))  # false for NaN too
+        top = vmax(top, x)
+    is_good, best = sum_lanes_i32(good) == -16, max_lanes(top)
+    for i in range(16 * n_vectors, c.n_vocab):
+        last = op.logits[i]
+        c.logits[i] = last
+        is_good, best = is_good and last < INFINITY, max(best, last)
+    c.ids, c.is_whole, c.is_sorted = c.all_ids, 1, 0
+    c.chosen = 0 if is_good and best > -INFINITY else -1
+    end_at(c, c.n_vocab)
+
+
+class Allow(Record):
+    candidates: Ptr[Candidates]
+    words: Ptr[i32]  # bit t % 32 of word t // 32: may token t come next?
+    shifts: Ptr[i32]  # 31, 30, ... 16: they move each of a word's low 16 bits to the sign
+
+
+@kernel(Allow)
+def allow(op, thread, n_threads):
+    """l = -inf for the tokens whose bit is 0, before any candidate was dropped"""
+    c = op.candidates
+    logits, shifts = view(c.logits, f32x16), view(op.shifts, i32x16)[0]
+    for i in range((c.n_vocab + 15) // 16):
+        bits = i32x16(op.words[i // 2] >> 16 * (i % 2)) << shifts
+        logits[i] = select(bits, logits[i], f32x16(-INFINITY))
+
+
+class Bias(Record):
+    candidates: Ptr[Candidates]
+    tokens: Ptr[i32]
+    values: Ptr[f32]
+    n: i64
+
+
+@kernel(Bias)
+def bias(op, thread, n_threads):
+    """l += b for the given tokens, before any candidate was dropped"""
+    logits = op.candidates.logits
+    for i in range(op.n):
+        logits[op.tokens[i]] += op.values[i]
+
+
+class Penalties(Record):
+    """`recent` may name a token more than once; `counts` says how often each token of the vocabulary is in it."""
+
+    candidates: Ptr[Candidates]
+    recent: Ptr[i32]
+    n_recent: Ptr[i64]  # one number
+    counts: Ptr[i32]
+    repeat: f32
+    frequency: f32
+    presence: f32
+
+
+@helper
+def penalized(op, logit, count):
+    logit = logit / op.repeat if logit > 0 else logit * op.repeat
+    return logit - (f32(count) * op.frequency + op.presence)
+
+
+@kernel(Penalties)
+def penalties(op, thread, n_threads):
+    """l = l / repeat if l > 0 else l * repeat;  l -= count * frequency + presence.   For tokens with a count"""
+    c = op.candidates
+    if c.is_whole == 1:
+        before = c.weights  # all are read before one is written: a token that is there twice is penalized once
+        for i in range(op.n_recent[0]):
+            before[i] = c.logits[op.recent[i]]
+        for i in range(op.n_recent[0]):
+            token = op.recent[i]
+            c.logits[token] = penalized(op, before[i], op.counts[token])
+    else:
+        for i in range(c.n):
+            count = op.counts[c.ids[i]]
+            if count > 0:
+                c.logits[i] = penalized(op, c.logits[i], count)
+        c.is_sorted = 0
+
+
+class Temperature(Record):
+    candidates: Ptr[Candidates]
+    value: f32
+
+
+@kernel(Temperature)
+def temperature(op, thread, n_threads):
+    """l = (l - largest) / t: as l / t, but nothing overflows however small t is"""
+    c = op.candidates
+    logits = view(c.logits, f32x16)
+    top = f32x16(largest(c))
+    for i in range(4 * count_blocks(c.n)):
+        logits[i] = (logits[i] - top) / op.value
+
+
+class Choose(Record):
+    candidates: Ptr[Candidates]
+
+
+@kernel(Choose)
+def greedy(op, thread, n_threads):
+    """The first candidate with the largest logit"""
+    c = op.candidates
+    top = largest(c)
+    c.chosen = -1
+    for block in range(count_blocks(c.n)):
+        x = view(c.logits + 64 * block, f32x16)
+        if max_lanes(vmax(vmax(x[0], x[1]), vmax(x[2], x[3]))) == top:
+            for i in range(64 * block, min(64 * block + 64, c.n)):
+                if c.logits[i] == top and top > -INFINITY:
+                    c.chosen = c.ids[i]
+                    return
+
+
+class Draw(Record):
+    candidates: Ptr[Candidates]
+    noise: Ptr[i64]  # the generator's next 32 bits, and the 32 after them
+
+
+@kernel(Draw)
+def draw(op, thread, n_threads):
+    """The first i of probability > 0 with p_0 + ... + p_i >= u.   p = softmax, u = (a + 2^32 b) / 2^64, noise = a, b"""
+    c = op.candidates
+    u = (float(op.noise[0]) + float(op.noise[1]) * 4294967296.0) / 18446744073709551616.0
+    goal = u * weigh(c)
+    n_blocks = count_blocks(c.n)
+    passed, block = 0.0, 0
+    while block < n_blocks and passed + block_sum(c.weights, block) < goal:
+        passed += block_sum(c.weights, block)
+        block += 1
+    c.chosen = -1
+    for i in range(64 * block, c.n):
+        weight = c.weights[i]
+        if weight > 0:
+            c.chosen = c.ids[i]
+            passed += weight
+            if passed >= goal:
+                return

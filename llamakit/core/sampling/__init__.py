@@ -1,0 +1,9 @@
+"""From logits to the next token. `Sampler` runs the stages that `SamplingParams` ask for."""
+
+from __future__ import annotations
+
+from llamakit.core.sampling.chain import KERNELS, Constraint, Sampler, build_chain
+from llamakit.core.sampling.logprobs import logprobs
+from llamakit.core.sampling.params import SamplingParams
+
+__all__ = ["KERNELS", "Constraint", "Sampler", "SamplingParams", "build_chain", "logprobs"]

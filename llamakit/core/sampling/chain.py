@@ -1,0 +1,126 @@
+"""From logits to the next token."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.kernels.candidates import Candidates
+from llamakit.core.kernels.store import Kernels, KernelStore
+from llamakit.core.sampling import stages
+from llamakit.core.sampling.history import History
+from llamakit.core.sampling.params import SamplingParams
+from llamakit.core.sampling.seed import choose_seed, mt19937
+from llamakit.core.sampling.stages import Stage, new_candidates
+from llamakit.errors import LlamakitError, UsageError
+
+KERNELS = (
+    "sampling.begin", "sampling.allow", "sampling.bias", "sampling.penalties", "sampling.temperature",
+    "sampling.greedy", "sampling.draw", "sampling_select.top_k", "sampling_select.top_p", "sampling_select.min_p",
+)  # fmt: skip
+
+
+class Constraint(Protocol):
+    """What may come next: a grammar, seen from here."""
+
+    def fill_mask(self, mask: npt.NDArray[np.uint32]) -> None:
+        """Bit t % 32 of word t // 32: is token t allowed?   mask: (ceil(n_vocab / 32),)"""
+
+    def accept(self, token: int) -> None: ...
+
+
+def build_chain(
+    p: SamplingParams, c: Candidates, eog_ids: Collection[int], history: History, noise: npt.NDArray[np.int64]
+) -> list[Stage]:
+    """The stages in their order; the last one chooses."""
+    edits = [stages.logit_bias(c, p, eog_ids), stages.penalties(c, p, history)]
+    if p.temperature <= 0:
+        chain = [*edits, stages.greedy(c)]
+    else:
+        chain = [
+            *edits,
+            stages.top_k(c, p.top_k),
+            stages.top_p(c, p.top_p, p.min_keep),
+            stages.min_p(c, p.min_p, p.min_keep),
+            stages.temperature(c, p.temperature),
+            stages.draw(c, noise),
+        ]
+    return [stage for stage in chain if stage is not None]
+
+
+class Sampler:
+    """Chooses the tokens of one sequence: `sample` from logits, `accept` what was chosen, and again.
+
+    The same parameters, seed, accepted tokens and logits give the same tokens on every machine. `eog_ids` are the
+    end-of-generation tokens that `ignore_eos` bans; `kernels` holds KERNELS, if the caller has loaded them already.
+    Raises UsageError for a bias on a token that does not exist.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        n_vocab: int,
+        eog_ids: Collection[int] = frozenset(),
+        kernels: Kernels | None = None,
+        constraint: Constraint | None = None,
+    ) -> None:
+        if outside := [token for token in params.logit_bias if token >= n_vocab]:
+            raise UsageError(f"logit_bias: there is no token {outside[0]}, the last one is {n_vocab - 1}")
+        self.n_vocab, self.constraint = n_vocab, constraint
+        self.seed = choose_seed(params.seed)  # in force: asked for, or chosen
+        self.generator = mt19937(self.seed)
+        self.noise = np.zeros(2, np.int64)
+        self.history = History(params.repeat_last_n if params.has_penalties else 0, n_vocab)
+        self.mask = np.zeros(-(-n_vocab // 32), np.uint32)
+        self.candidates = new_candidates(n_vocab)
+        self.kernels = shared_kernels() if kernels is None else kernels
+        self.begin = stages.begin(self.candidates).link(self.kernels)
+        self.allow = stages.allow(self.candidates, self.mask).link(self.kernels)
+        chain = build_chain(params, self.candidates, eog_ids, self.history, self.noise)
+        self.stages = [stage.link(self.kernels) for stage in chain]
+
+    def sample(self, logits: npt.NDArray[np.float32]) -> int:
+        """The next token.   logits: (n_vocab,) float32, contiguous; they are not changed
+
+        Raises LlamakitError when a logit is NaN or infinite (-inf is fine: never chosen), or when bans leave no token.
+        """
+        if logits.shape != (self.n_vocab,) or logits.dtype != np.float32 or not logits.flags.c_contiguous:
+            raise ValueError(f"needs {self.n_vocab} contiguous float32 logits, got {logits.dtype} {logits.shape}")
+        self.begin.record.data["logits"] = logits.ctypes.data
+        self.begin.run()
+        if self.candidates.data["chosen"] < 0:
+            raise LlamakitError("non-finite logits: the model's output is not a number; is the file damaged?")
+        if self.constraint is not None:
+            self.constraint.fill_mask(self.mask)
+            self.allow.run()
+        self.noise[:] = self.generator.getrandbits(32), self.generator.getrandbits(32)
+        for stage in self.stages:
+            stage.run()
+        token = int(self.candidates.data["chosen"])
+        if token < 0:
+            raise LlamakitError("no token may come next: logit biases or the grammar rule out all of them")
+        return token
+
+    def accept(self, token: int) -> None:
+        """The sequence goes on with this token."""
+        self.history.extend((token,))
+        if self.constraint is not None:
+            self.constraint.accept(token)
+
+    def accept_prompt(self, tokens: Sequence[int]) -> None:
+        """The sequence goes on with given tokens: they count for the penalties, but a constraint does not see them."""
+        self.history.extend(tokens)
+
+    def reset(self) -> None:
+        """As newly made with the seed in force, for the next sequence. The constraint is the caller's to replace."""
+        self.history.clear()
+        self.generator = mt19937(self.seed)
+
+
+@cache
+def shared_kernels() -> Kernels:
+    return KernelStore().load([*KERNELS])
