@@ -29,7 +29,7 @@ class Group:
     """Commands below a name of their own, such as `gguf dump`."""
 
     help: str
-    commands: Mapping[str, Command]
+    commands: Mapping[str, Command | Group]
 
 
 COMMANDS: Mapping[str, Command | Group] = {

@@ -9,7 +9,7 @@ from enum import Enum
 class Takes(Enum):
     NOTHING = 0
     VALUE = 1
-    WORD = 2  # on, off or auto, which may be left out
+    WORD = 2  # on, off, auto, 0 or 1, which may be left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,16 @@ class NoEffect:
 
 def _table() -> dict[str, NoEffect]:
     same_on_a_cpu = {
-        Takes.NOTHING: """-kvo --kv-offload -nkvo --no-kv-offload --repack -nr --no-repack --no-host -cmoe --cpu-moe
-            --op-offload --no-op-offload --perf --no-perf --simple-io -no-cnv --no-conversion --offline
-            --log-prefix --no-log-prefix --log-timestamps --no-log-timestamps""",
+        Takes.NOTHING: """-kvo --kv-offload -nr --no-repack -cmoe --cpu-moe --op-offload --perf --no-perf
+            --simple-io -no-cnv --no-conversion --warmup --no-warmup --log-prefix --no-log-prefix --log-timestamps
+            --no-log-timestamps""",
         Takes.VALUE: """-ngl --gpu-layers --n-gpu-layers -sm --split-mode -ts --tensor-split -mg --main-gpu
             -dev --device -ot --override-tensor -ncmoe --n-cpu-moe -ncffn --n-cpu-ffn -dt --defrag-thold
-            -fitt --fit-target -fitc --fit-ctx --poll --poll-batch -lv --verbosity --log-verbosity --log-colors""",
-        Takes.WORD: "-fa --flash-attn -fit --fit",
+            -fitt --fit-target -fitc --fit-ctx --poll --poll-batch -lv --verbosity --log-verbosity --log-colors
+            -lm --load-mode""",
+        # bare switches of most tools, lists of 0 and 1 in llama-bench
+        Takes.WORD: """-fa --flash-attn -fit --fit -nkvo --no-kv-offload --repack --no-host -nopo --no-op-offload
+            -mmp -dio --direct-io""",
     }
     not_done_here = {
         Takes.NOTHING: "--mlock --swa-full --check-tensors",

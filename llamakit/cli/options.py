@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from llamakit.cli.console import Report
 from llamakit.cli.parsing import InvalidArgument, OptionalWord
 
 COMMON = "Common options"
@@ -109,6 +110,14 @@ Color = Annotated[
 ]
 VerbosePrompt = Annotated[bool, option("--verbose-prompt", panel=OUTPUT, help="Print the prompt's tokens on stderr.")]
 Special = Annotated[bool, option("-sp", "--special", panel=OUTPUT, help="Print special tokens.")]
+
+
+def demo_model(report: Report | None) -> str:
+    """The model to use when none is given, fetched once."""
+    from llamakit.tools.pull import pull
+
+    return str(pull("demo", report))
+
 
 OVERRIDE = re.compile(r"([^=,]+)=(int|float|bool|str):(.*?)(?:,(?=[^=,]+=(?:int|float|bool|str):)|$)", re.DOTALL)
 

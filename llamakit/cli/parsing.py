@@ -59,7 +59,7 @@ def read(command: TyperCommand, args: Sequence[str]) -> dict[str, Any]:
     Raises InvalidArgument on an unknown option, a missing or malformed value, or a superfluous argument.
     """
     spellings = spellings_of(command)
-    values = {p.name: p.default for p in command.params if p.name and p.expose_value}
+    values = {p.name: default_of(p) for p in command.params if p.name and p.expose_value}
     from_environment = read_environment(command, spellings, values)
     positional: list[str] = []
     seen: set[str] = set()
@@ -88,6 +88,10 @@ def read(command: TyperCommand, args: Sequence[str]) -> dict[str, Any]:
         seen.add(spelling.dest)
     place_arguments(command, values, positional)
     return values
+
+
+def default_of(param: Any) -> Any:
+    return list(param.default or []) if getattr(param, "multiple", False) else param.default
 
 
 def spellings_of(command: TyperCommand) -> dict[str, Spelling]:
@@ -190,7 +194,9 @@ def skip_no_effect(name: str, value: str | None, rest: list[str]) -> None:
     known = NO_EFFECT.get(name)
     if known is None:
         raise InvalidArgument(f"invalid argument: {name}")
-    has_value = known.takes is Takes.VALUE or (known.takes is Takes.WORD and rest and rest[0] in WORDS)
+    has_value = known.takes is Takes.VALUE or (
+        known.takes is Takes.WORD and rest and WORDS.issuperset(rest[0].split(","))
+    )
     if value is None and has_value:
         del rest[:1]
     if known.warns:

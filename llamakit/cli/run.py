@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from llamakit.cli import options as o
-from llamakit.cli.console import Report, is_terminal, log, progress
+from llamakit.cli.console import is_terminal, log, progress
 from llamakit.cli.parsing import FALSEY
 from llamakit.errors import UsageError
 
@@ -33,7 +33,7 @@ def run(
     n_predict: o.Predict = -1,
     keep: o.Keep = 0,
     context_shift: o.ContextShift = False,
-    reverse_prompt: o.ReversePrompt = [],  # noqa: B006 - Typer copies it
+    reverse_prompt: o.ReversePrompt = [],
     display_prompt: o.DisplayPrompt = True,
     color: o.Color = "auto",
     verbose_prompt: o.VerbosePrompt = False,
@@ -45,7 +45,7 @@ def run(
     threads_batch: o.ThreadsBatch = None,
     cache_type_k: o.CacheTypeK = "f16",
     cache_type_v: o.CacheTypeV = "f16",
-    override_kv: o.OverrideKv = [],  # noqa: B006
+    override_kv: o.OverrideKv = [],
     mmap: o.UseMmap = True,
     seed: o.Seed = -1,
     temp: o.Temperature = 0.8,
@@ -94,7 +94,7 @@ def run(
 
     with ExitStack() as opened:
         with progress(not log_disable) as report:
-            path = model or demo_model(report)
+            path = model or o.demo_model(report)
             completion = opened.enter_context(c.open_completion(path, context_params, sampling, params, report))
         tokens = completion.encode(text)
         if verbose_prompt:
@@ -105,12 +105,6 @@ def run(
         say_how_it_ended(completion, interrupted, quiet=log_disable)
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
-
-
-def demo_model(report: Report | None) -> str:
-    from llamakit.tools.pull import pull
-
-    return str(pull("demo", report))
 
 
 def read_prompt(prompt: str | None, file: str | None, binary_file: str | None, escape: bool) -> str:

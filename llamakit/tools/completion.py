@@ -120,8 +120,7 @@ class Completion:
     def tokens(self, prompt: Sequence[int]) -> Iterator[int]:
         """Yield the tokens that follow `prompt`; the end-of-generation token only where it would be shown."""
         n_left, timings = self.params.n_predict, self.timings
-        for token in prompt:
-            self.sampler.accept(token)
+        self.sampler.accept_prompt(prompt)
         with timings.prefill.of(len(prompt)):
             logits = self.context.prefill(prompt)
         while n_left != 0:
