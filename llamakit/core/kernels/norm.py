@@ -22,26 +22,38 @@ class RmsNorm(Record):
 
 
 @helper
-def inverse_rms(x, n, n_padded, eps):
-    """1 / sqrt(mean(x^2) + eps).   x: n floats, then zeros up to n_padded, a multiple of 16"""
+def inverse_rms(x, n, pitch, eps):
+    """1 / sqrt(mean(x^2) + eps).   x: n floats, then zeros up to `pitch`, a multiple of 16"""
     x = view(x, f32x16)
     total = f32x16(0)
-    for i in range(n_padded // 16):
+    for i in range(pitch // 16):
         total = fma(x[i], x[i], total)
     return f32(1) / sqrt(sum_lanes(total) / f32(n) + eps)
 
 
+@helper
+def norm_row(x, weight, n, pitch, eps, out):
+    """out = x / sqrt(mean(x^2) + eps) * weight"""
+    scale = inverse_rms(x, n, pitch, eps)
+    x, weight, out = view(x, f32x16), view(weight, f32x16), view(out, f32x16)
+    for i in range(pitch // 16):
+        out[i] = x[i] * scale * weight[i]
+
+
 @kernel(RmsNorm)
 def rms_norm(op, thread, n_threads):
-    """out = x / sqrt(mean(x^2) + eps) * weight (+ residual).   x, out: (n_rows, pitch)"""
+    """out = norm(x) (+ residual).   x, residual, out: (n_rows, pitch)"""
     pitch = op.pitch
-    weight = view(op.weight, f32x16)
     first, last = share(op.n_rows[0], thread, n_threads)
     for row in range(first, last):
-        x, out = view(op.x + row * pitch, f32x16), view(op.out + row * pitch, f32x16)
-        scale = inverse_rms(op.x + row * pitch, op.n, pitch, op.eps)
-        for i in range(pitch // 16):
-            value = x[i] * scale * weight[i]
-            if is_null(op.residual) == 0:
-                value = value + view(op.residual + row * pitch, f32x16)[i]
-            out[i] = value
+        out = op.out + row * pitch
+        norm_row(op.x + row * pitch, op.weight, op.n, pitch, op.eps, out)
+        if is_null(op.residual) == 0:
+            add_row(out, op.residual + row * pitch, pitch)
+
+
+@helper
+def add_row(out, x, pitch):
+    out, x = view(out, f32x16), view(x, f32x16)
+    for i in range(pitch // 16):
+        out[i] = out[i] + x[i]

@@ -1,0 +1,112 @@
+"""Rewrites of the graph: how it is computed changes, never what. Each rule looks at one node and gives its
+replacement, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention, Stack
+from llamakit.core.graph.ops import Add, Attention, Glu, Linear, Node, RmsNorm, Rope, Weight, in_order
+from llamakit.core.graph.rotation import Rotation
+
+Rule = Callable[[Node], Node | None]
+ROWS = 16  # of a tile: what gate and up take turns in
+
+
+def fuse(root: Node) -> Node:
+    """All rules, in this order."""
+    for rule in (attention_of_one_matrix, glu_of_one_matrix, plain_linear, norm_before, residual_after, norm_and_add):
+        root = rewrite(root, rule)
+    return root
+
+
+def attention_of_one_matrix(node: Node) -> Node | None:
+    """q, k and v of the same x: one matrix; norm by head and rotation next to the cache."""
+    if not isinstance(node, Attention):
+        return None
+    (q, q_norm, eps, q_turn), (k, k_norm, k_eps, k_turn) = (projection(n, node.head_dim) for n in (node.q, node.k))
+    v = node.v
+    if not (isinstance(q, Linear) and isinstance(k, Linear) and isinstance(v, Linear)):
+        return None
+    if not q.x is k.x is v.x or q_turn != k_turn or eps != k_eps:
+        return None
+    return RopeAttention(
+        stacked(q.x, q, k, v), q.width // node.head_dim, k.width // node.head_dim, node.head_dim, node.layer,
+        node.scale, node.window, node.softcap, q_norm, k_norm, eps, q_turn,
+    )  # fmt: skip
+
+
+def projection(node: Node, head_dim: int) -> tuple[Node, Weight | None, float, Rotation | None]:
+    """What is under a rotation and a norm by head, and these two."""
+    rotation, norm, eps = None, None, 0.0
+    if isinstance(node, Rope):
+        node, rotation = node.x, node.rotation
+    if isinstance(node, RmsNorm) and node.weight.width == head_dim:
+        node, norm, eps = node.x, node.weight, node.eps
+    return node, norm, eps, rotation
+
+
+def glu_of_one_matrix(node: Node) -> Node | None:
+    """gate and up of the same x and type: one matrix, 16 rows of each in turn, the activation behind it."""
+    match node:
+        case Glu(Linear(x, gate), Linear(x2, up), activation) if x is x2 and gate.type == up.type and gate.n_rows % ROWS == 0:
+            return replace(stacked(x, node.gate, node.up, is_interleaved=True), activation=activation)  # type: ignore[arg-type]
+    return None
+
+
+def stacked(x: Node, *linears: Linear, is_interleaved: bool = False) -> Matmul:
+    """Several products of one x as one."""
+    stack = Stack(tuple(n.weight for n in linears), is_interleaved)
+    scales, biases = tuple(n.scale for n in linears), tuple(n.bias for n in linears)
+    return Matmul(x, stack, scales, biases, linears[0].is_bias_scaled)
+
+
+def plain_linear(node: Node) -> Node | None:
+    return stacked(node.x, node) if isinstance(node, Linear) else None
+
+
+def norm_before(node: Node) -> Node | None:
+    """A whole-row norm goes in front of the product: every thread quantizes x anyway."""
+    match node:
+        case Matmul(RmsNorm(x, weight, eps), norm=None) if weight.width == x.width:
+            return replace(node, x=x, norm=weight, eps=eps)
+    return None
+
+
+def residual_after(node: Node) -> Node | None:
+    match node:
+        case Add(residual, Matmul(activation=None, residual=None) as product):
+            return replace(product, residual=residual)
+    return None
+
+
+def norm_and_add(node: Node) -> Node | None:
+    match node:
+        case Add(residual, RmsNorm(x, weight, eps)) if weight.width == x.width:
+            return AddNorm(x, weight, eps, residual)
+    return None
+
+
+def rewrite(root: Node, rule: Rule) -> Node:
+    """Apply a rule everywhere, inputs first; a node that two others use stays one node."""
+    new: dict[int, Node] = {}
+
+    def current(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(current(v) for v in value)
+        return new.get(id(value), value)
+
+    for node in in_order(root):
+        before = {f.name: getattr(node, f.name) for f in fields(node)}  # type: ignore[arg-type]
+        after = {name: current(value) for name, value in before.items()}
+        has_moved = any(a is not b for name in before for a, b in zip(flat(before[name]), flat(after[name]), strict=True))
+        candidate = replace(node, **after) if has_moved else node  # type: ignore[type-var]
+        new[id(node)] = rule(candidate) or candidate
+    moved: Node = current(root)
+    return moved
+
+
+def flat(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)

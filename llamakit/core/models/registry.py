@@ -1,0 +1,31 @@
+"""Architectures by the name that GGUF files give them: one file of this folder each."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+from llamakit.core.gguf.metadata import Metadata
+from llamakit.core.models.base import Decoder
+from llamakit.errors import ModelError
+
+PARTS = {"__init__", "base", "blocks", "hparams", "registry", "rope_settings", "sliding_window", "tensors"}
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """All known architectures, sorted; a file is named after its architecture, "-" as "_"."""
+    stems = {p.stem for p in Path(__file__).parent.glob("*.py")} - PARTS
+    return tuple(sorted(stems))
+
+
+def find(meta: Metadata) -> type[Decoder]:
+    """The class of a model's architecture; ModelError lists those that are known."""
+    stem = meta.arch.replace("-", "_")
+    if stem not in names():
+        raise ModelError(f"{meta.path}: unknown architecture {meta.arch!r}; known are {', '.join(names())}")
+    module = import_module(f"{__package__}.{stem}")
+    return next(
+        c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Decoder) and c.__module__ == module.__name__
+    )

@@ -1,0 +1,48 @@
+"""The rotation that a model's metadata asks for.  Keys and defaults: llama.cpp of 2026."""
+
+from __future__ import annotations
+
+from llamakit.core.gguf.metadata import Metadata
+from llamakit.core.graph.rotation import Rotation, Yarn
+from llamakit.errors import ModelError
+
+
+def read_rotation(
+    meta: Metadata,
+    n_rot: int,
+    *,
+    is_neox: bool,
+    base_key: str = "rope.freq_base",
+    default_base: float = 10000.0,
+    factors: tuple[float, ...] | None = None,
+    is_scaled: bool = True,
+) -> Rotation:
+    """The rotation of all layers, or of those with another base; `is_scaled` says whether the context's scaling applies.
+
+    `factors` divide the frequencies, one for each pair. Raises ModelError for numbers out of range.
+    """
+    base = meta.float(base_key, default_base, above=0)
+    kind = meta.str("rope.scaling.type", "linear") if is_scaled else "none"
+    if kind not in ("none", "linear", "yarn", "longrope"):
+        raise ModelError(f"{meta.path}: {meta.full_key('rope.scaling.type')} is {kind!r}; known are none, linear, yarn, longrope")
+    factor = meta.float("rope.scaling.factor", 0.0, min=0) or meta.float("rope.scale_linear", 0.0, min=0) or 1.0
+    scale = 1.0 if kind == "none" else 1.0 / factor
+    yarn = None
+    if is_scaled:
+        mix = meta.float("rope.scaling.yarn_ext_factor", -1.0)
+        yarn = Yarn(
+            mix=mix if mix >= 0 else float(kind == "yarn"),
+            n_ctx_orig=original_context(meta),
+            beta_fast=meta.float("rope.scaling.yarn_beta_fast", 32.0, above=0),
+            beta_slow=meta.float("rope.scaling.yarn_beta_slow", 1.0, above=0),
+            attn_factor=meta.float("rope.scaling.attn_factor", 1.0, above=0),
+        )
+    if factors is not None and len(factors) != n_rot // 2:
+        raise ModelError(f"{meta.path}: {len(factors)} frequency factors for {n_rot // 2} pairs of dimensions")
+    return Rotation(n_rot, base, scale, is_neox, factors, yarn)
+
+
+def original_context(meta: Metadata) -> int:
+    """The context length before it was stretched."""
+    n_ctx_train = meta.int("context_length", min=1)
+    return meta.int("rope.scaling.original_context_length", 0, min=0) or n_ctx_train
