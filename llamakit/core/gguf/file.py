@@ -15,7 +15,7 @@ from llamakit.core.gguf.layout import place_tensors
 from llamakit.core.gguf.source import Source
 from llamakit.core.gguf.tensor import Tensor
 from llamakit.core.gguf.types import SCALAR_CODES
-from llamakit.core.gguf.values import ByteOrder, Value, decode
+from llamakit.core.gguf.values import ByteOrder, Encoding, Value, decode
 from llamakit.errors import GGUFError
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,11 @@ class FileMetadata(Mapping[str, Value]):
 
     def __contains__(self, key: object) -> bool:
         return key in self._header.fields
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the file writes its numbers and lengths."""
+        return self._header.encoding
 
     def field(self, key: str) -> Field:
         """Types, length and place of an entry; raises KeyError."""

@@ -7,11 +7,13 @@ is read, and our own limits (far above any real model) keep a hostile file from 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from llamakit.core.gguf import formats
+from llamakit.core.gguf.labels import check_length, parse_key, parse_name
 from llamakit.core.gguf.source import Source
 from llamakit.core.gguf.types import (
     MAGIC,
@@ -174,7 +176,7 @@ class _Scanner:
 
     def field(self) -> Field:
         offset = self.offset
-        key = self.label(MAX_KEY_BYTES, "metadata key")
+        key = self.label(parse_key, MAX_KEY_BYTES, "metadata key")
         type_ = self.value_type(f"the type of {key!r}")
         start, n_values = self.offset, 1
         types: tuple[ValueType, ...] = (type_,)
@@ -186,24 +188,17 @@ class _Scanner:
             self.skip_scalars(type_, 1, key)
         return Field(key, types, offset, start, self.offset, n_values)
 
-    def label(self, most: int, what: str) -> str:
-        """A key or a tensor's name: short, printable UTF-8."""
+    def label(self, parse: Callable[[bytes], str], most: int, what: str) -> str:
+        """A key or a tensor's name, of at most `most` bytes."""
         start = self.offset
         n_bytes = self.length(f"the length of a {what}")
-        if n_bytes == 0:
-            raise self.error(start, f"a {what} is empty")
-        if n_bytes > most:
-            raise self.error(start, f"a {what} has {n_bytes} bytes; at most {most} are allowed")
-        self.need(self.offset + n_bytes, f"a {what} of {n_bytes} bytes", start)
-        raw = bytes(self.buffer[self.offset : self.offset + n_bytes])
-        self.offset += n_bytes
         try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            raise self.error(start, f"a {what} is not valid UTF-8: {raw[:64]!r}") from None
-        if not text.isprintable():
-            raise self.error(start, f"a {what} holds a character that cannot be printed: {text[:64]!a}")
-        return text
+            check_length(n_bytes, most, what)
+            self.need(self.offset + n_bytes, f"a {what} of {n_bytes} bytes", start)
+            self.offset += n_bytes
+            return parse(bytes(self.buffer[self.offset - n_bytes : self.offset]))
+        except ValueError as error:
+            raise self.error(start, str(error)) from None
 
     def value_type(self, what: str) -> ValueType:
         number = self.u32(what)
@@ -289,9 +284,7 @@ class _Scanner:
 
     def tensor(self) -> TensorInfo:
         start = self.offset
-        name = self.label(MAX_NAME_BYTES, "tensor name")
-        if ".." in name.replace("\\", "/").split("/"):
-            raise self.error(start, f"tensor name {name!r} climbs out of a folder")
+        name = self.label(parse_name, MAX_NAME_BYTES, "tensor name")
         n_dims = self.u32(f"the number of dimensions of {name!r}")
         if not 1 <= n_dims <= MAX_DIMS:
             raise self.error(self.offset - 4, f"tensor {name!r} has {n_dims} dimensions; 1 to {MAX_DIMS} are allowed")

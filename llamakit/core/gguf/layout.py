@@ -17,6 +17,7 @@ from llamakit.core.gguf.types import (
     DEFAULT_ALIGNMENT,
     MAX_ALIGNMENT,
     MIN_ALIGNMENT,
+    PLAIN_DTYPES,
     GGMLType,
     ValueType,
 )
@@ -60,6 +61,16 @@ def tensor_bytes(shape: tuple[int, ...], type_: GGMLType) -> int:
     if math.prod(shape) > _MAX_VALUES or n_bytes > _MAX_VALUES:
         raise ValueError(f"shape {list(shape)} has more values than 64 bits can count")
     return n_bytes
+
+
+def array_form(shape: tuple[int, ...], type_: GGMLType) -> tuple[str, tuple[int, ...]]:
+    """The dtype code (without byte order) and the shape, slowest dimension first, of a tensor's array.
+
+    Types numpy knows hold values; all others, BF16 among them, are rows of bytes.
+    """
+    if type_ in PLAIN_DTYPES:
+        return PLAIN_DTYPES[type_], shape[::-1]
+    return "u1", (*shape[:0:-1], row_bytes(shape[0], type_))
 
 
 def place_tensors(path: Path, size: int, header: Header) -> Layout:

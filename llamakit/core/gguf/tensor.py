@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamakit.core.gguf.byteorder import swapped
-from llamakit.core.gguf.layout import row_bytes
+from llamakit.core.gguf.layout import array_form
 from llamakit.core.gguf.source import Source
 from llamakit.core.gguf.types import PLAIN_DTYPES, GGMLType
 from llamakit.core.gguf.values import ByteOrder
@@ -47,17 +47,17 @@ class Tensor:
         little-endian order: from a big-endian file that is a copy. Raises GGUFError for blocks whose byte order
         cannot be changed, or when the file has become shorter.
         """
+        code, shape = array_form(self.shape, self.type)
         raw = self.raw
         if self.type in PLAIN_DTYPES:
-            mark = "<" if self.byte_order == "little" else ">"
-            return raw.view(mark + PLAIN_DTYPES[self.type]).reshape(self.shape[::-1])
+            return raw.view(("<" if self.byte_order == "little" else ">") + code).reshape(shape)
         if self.byte_order == "big":
             try:
                 raw = swapped(raw, self.type)
             except ValueError as error:
                 raise GGUFError(self.source.path, self.offset, f"tensor {self.name!r}: {error}") from None
             raw.flags.writeable = False
-        return raw.reshape(*self.shape[:0:-1], row_bytes(self.shape[0], self.type))
+        return raw.reshape(shape)
 
     def release(self) -> None:
         """Drop the tensor's pages from memory; they are read again if touched again."""

@@ -38,10 +38,10 @@ class Encoding:
 
     byte_order: ByteOrder = "little"
     version: int = 3
-    mark: str = field(init=False)
-    u32: struct.Struct = field(init=False)
-    u64: struct.Struct = field(init=False)
-    length: struct.Struct = field(init=False)
+    mark: str = field(init=False, repr=False, compare=False)
+    u32: struct.Struct = field(init=False, repr=False, compare=False)
+    u64: struct.Struct = field(init=False, repr=False, compare=False)
+    length: struct.Struct = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         mark = "<" if self.byte_order == "little" else ">"

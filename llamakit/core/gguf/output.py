@@ -1,0 +1,89 @@
+"""A file written beside its final name and renamed when it is whole: never half a file under the final name."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from llamakit.errors import GGUFError
+
+
+class OutputFile:
+    """A file to be; bytes go to NAME.partial, which `commit` makes NAME and `discard` removes.
+
+    The name of the partial file is fixed, so that a second run clears up after a killed one, and it is locked, so
+    that two runs at once cannot mix. A file of the final name stays as it is until the new one is on the disk; who
+    has it open or mapped keeps the old one. All methods raise GGUFError for what the system refuses.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._final = Path(os.path.realpath(path))  # behind a symbolic link, the file it names is replaced
+        self._partial = self._final.with_name(self._final.name + ".partial")
+        if self._final.exists() and not self._final.is_file():
+            raise GGUFError(self.path, None, "cannot write: it is there and is not a regular file")
+        try:
+            self._fd = self._open_locked()
+        except OSError as error:
+            raise self._error(error) from None
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Put `data` at `offset`; bytes never written to are zero."""
+        rest = memoryview(data)
+        try:
+            while rest.nbytes:
+                n = os.pwrite(self._fd, rest, offset)
+                rest, offset = rest[n:], offset + n
+        except OSError as error:
+            raise self._error(error) from None
+
+    def commit(self, size: int) -> None:
+        """Make the file `size` bytes long, bring it to the disk, and give it its final name."""
+        try:
+            os.ftruncate(self._fd, size)
+            os.fsync(self._fd)
+            os.replace(self._partial, self._final)
+            os.close(self._fd)
+            self._fd = -1
+            folder = os.open(self._final.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise self._error(error) from None
+
+    def discard(self) -> None:
+        """Remove what was written; does nothing after `commit`."""
+        if self._fd < 0:
+            return
+        self._partial.unlink(missing_ok=True)
+        os.close(self._fd)
+        self._fd = -1
+
+    def _open_locked(self) -> int:
+        while True:
+            fd = os.open(self._partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Another writer may have renamed the file between our opening and locking it: then look again.
+                if self._is_partial(fd):
+                    os.ftruncate(fd, 0)
+                    return fd
+            except BlockingIOError:
+                os.close(fd)
+                raise GGUFError(self.path, None, "cannot write: another process is writing it") from None
+            except OSError:
+                os.close(fd)
+                raise
+            os.close(fd)
+
+    def _is_partial(self, fd: int) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._partial), os.fstat(fd))
+        except FileNotFoundError:
+            return False
+
+    def _error(self, error: OSError) -> GGUFError:
+        return GGUFError(self.path, None, f"cannot write: {error.strerror}")
