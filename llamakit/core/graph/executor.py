@@ -7,7 +7,8 @@ import threading
 
 import numpy as np
 
-from llamakit.core.graph.program import Program, aligned
+from llamakit.core.graph.memory import aligned
+from llamakit.core.graph.program import Program
 from llamakit.core.kernels.executor import MOST_THREADS, Control, Worker
 from llamakit.core.kernels.store import Kernels
 from llamakit.errors import UsageError

@@ -51,6 +51,15 @@ def add(op, thread, n_threads):
 
 
 @kernel(Elementwise)
+def copy(op, thread, n_threads):
+    """out = a"""
+    a, out = view(op.a, f32x16), view(op.out, f32x16)
+    first, last = share(op.n_rows[0] * (op.pitch // 16), thread, n_threads)
+    for i in range(first, last):
+        out[i] = a[i]
+
+
+@kernel(Elementwise)
 def glu(op, thread, n_threads):
     """out = activation(a) * b"""
     a, b, out = view(op.a, f32x16), view(op.b, f32x16), view(op.out, f32x16)

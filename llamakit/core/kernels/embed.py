@@ -75,5 +75,7 @@ def float_rows(type_name: str) -> Kernel:
             out = op.out + t * op.out_pitch
             for k in range(op.n):
                 out[k] = source[k * ROWS] * op.scale
+            for k in range(op.n, op.out_pitch):
+                out[k] = f32(0)
 
     return embed

@@ -15,7 +15,7 @@ class Product(Record):
     """The fields that all matrix products share. Rows of weights go in groups of 16.
 
     With GATED, groups of gate and up alternate in the weights, and `out` has half as many columns. `scale` and `bias`
-    are null or have a number for each weight row.
+    are null or have a number for each weight row (of each expert).
     """
 
     out: Ptr[f32]
@@ -47,12 +47,13 @@ def scaled(op, y, group):
 
 
 @helper
-def finish(op, row, unit, results, stride):
-    """Store what one row of x and one unit of weights gave: results[0] or, GATED, [0] and [stride]."""
+def finish(op, row, unit, expert, results, stride):
+    """Store what one row of x and one unit of an expert's weights gave: results[0] or, GATED, [0] and [stride]."""
+    first = expert * op.n_groups
     out = view(op.out + row * op.out_pitch, f32x16)
     if op.mode == GATED:
-        gate = scaled(op, results[0], 2 * unit)
-        out[unit] = activate(op.activation, gate) * scaled(op, results[stride], 2 * unit + 1)
+        gate = scaled(op, results[0], first + 2 * unit)
+        out[unit] = activate(op.activation, gate) * scaled(op, results[stride], first + 2 * unit + 1)
     else:
-        y = scaled(op, results[0], unit)
+        y = scaled(op, results[0], first + unit)
         out[unit] = y + out[unit] if op.mode == ADD else y

@@ -23,8 +23,14 @@ from llamakit.core.simd.ops import (
     view,
 )
 from llamakit.core.simd.records import Ptr, f32x16, i8, i32x16, i64
+from llamakit.core.simd.target import host_target
 
 GROUPS = 2  # groups of 16 weight rows in a panel
+
+
+def register_tile() -> tuple[int, int]:
+    """Groups of weight rows x rows of x that fit the registers: 12 of 32 twice with AVX-512, 8 of 16 with AVX2."""
+    return (2, 6) if host_target().has_avx512 else (1, 4)
 
 
 class Gemm(Product):
@@ -170,7 +176,7 @@ def store_panel(op, first_row, n_rows, p, results):
     """The epilogue of one panel and a few rows of x; the last panel may have one group only."""
     for j in range(n_rows):
         if op.mode == GATED:
-            finish(op, first_row + j, p, results + j * GROUPS, 1)
+            finish(op, first_row + j, p, 0, results + j * GROUPS, 1)
         else:
             for g in range(min(GROUPS, op.n_groups - p * GROUPS)):
-                finish(op, first_row + j, p * GROUPS + g, results + (j * GROUPS + g), 1)
+                finish(op, first_row + j, p * GROUPS + g, 0, results + (j * GROUPS + g), 1)

@@ -12,13 +12,14 @@ from llamakit.core.kernels.epilogue import GATED, Product, finish
 from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.quantize import activation_block, quantizer
 from llamakit.core.kernels.tile import ROWS, Tile
-from llamakit.core.simd.op import inlined
+from llamakit.core.simd.op import helper, inlined
 from llamakit.core.simd.ops import (
     as_bytes,
     dot4,
     dot4_wide,
     fma,
     has_wide_bias,
+    is_null,
     registers,
     repeat4,
     repeat_f32,
@@ -26,7 +27,7 @@ from llamakit.core.simd.ops import (
     to_float,
     view,
 )
-from llamakit.core.simd.records import Ptr, f32, f32x16, i8, i32x16, i64
+from llamakit.core.simd.records import Ptr, f32, f32x16, i8, i32, i32x16, i64
 
 
 class Gemv(Product):
@@ -37,6 +38,15 @@ class Gemv(Product):
     n: i64  # columns
     n_blocks: i64  # of a weight row
     eps: f32
+    choice: Ptr[i32]  # null, or which matrix of a table of experts each row of the result takes
+    choice_bytes: i64  # of one expert's matrix
+    x_share: i64  # rows of the result that share a row of x: 1, or the number of chosen experts
+
+
+@helper
+def chosen(op, row):
+    """The expert that a row of the result takes; 0 where there is one matrix."""
+    return 0 if is_null(op.choice) != 0 else i64(op.choice[row])
 
 
 def bias_shift(tile: Tile) -> int:
@@ -125,12 +135,14 @@ def rows(tile: Tile) -> Kernel:
         n_groups = 2 if op.mode == GATED else 1  # of a unit
         first, last = share(op.n_groups // n_groups, thread, n_threads)
         for row in range(op.n_rows[0]):
-            quantize_row(op.x + row * op.x_pitch, op.norm, op.n, op.eps, activations, 0)
+            quantize_row(op.x + row // op.x_share * op.x_pitch, op.norm, op.n, op.eps, activations, 0)
+            expert = chosen(op, row)
+            weight = op.weight + expert * op.choice_bytes
             for unit in range(first, last):
                 for k in range(n_groups):
                     group = unit * n_groups + k
-                    results[k] = dot_rows(op.weight + group * op.n_blocks * tile_bytes, op.n_blocks, activations)
-                finish(op, row, unit, results, 1)
+                    results[k] = dot_rows(weight + group * op.n_blocks * tile_bytes, op.n_blocks, activations)
+                finish(op, row, unit, expert, results, 1)
 
     return gemv
 

@@ -42,18 +42,21 @@ def norm_row(x, weight, n, pitch, eps, out):
 
 @kernel(RmsNorm)
 def rms_norm(op, thread, n_threads):
-    """out = norm(x) (+ residual).   x, residual, out: (n_rows, pitch)"""
+    """out = norm(x) (+ residual), which may be one place.   x, residual, out: (n_rows, pitch)"""
     pitch = op.pitch
     first, last = share(op.n_rows[0], thread, n_threads)
     for row in range(first, last):
-        out = op.out + row * pitch
-        norm_row(op.x + row * pitch, op.weight, op.n, pitch, op.eps, out)
-        if is_null(op.residual) == 0:
-            add_row(out, op.residual + row * pitch, pitch)
+        x, out = op.x + row * pitch, op.out + row * pitch
+        if is_null(op.residual) != 0:
+            norm_row(x, op.weight, op.n, pitch, op.eps, out)
+        else:
+            add_norm_row(x, op.weight, op.n, pitch, op.eps, op.residual + row * pitch, out)
 
 
 @helper
-def add_row(out, x, pitch):
-    out, x = view(out, f32x16), view(x, f32x16)
+def add_norm_row(x, weight, n, pitch, eps, residual, out):
+    """out = residual + x / sqrt(mean(x^2) + eps) * weight"""
+    scale = inverse_rms(x, n, pitch, eps)
+    x, weight, residual, out = view(x, f32x16), view(weight, f32x16), view(residual, f32x16), view(out, f32x16)
     for i in range(pitch // 16):
-        out[i] = out[i] + x[i]
+        out[i] = residual[i] + x[i] * scale * weight[i]

@@ -1,0 +1,334 @@
+"""A planned graph as op records: the kernel's name and its filled fields, for one token or for many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
+from llamakit.core.graph.memory import aligned
+from llamakit.core.graph.mixture import lower_experts
+from llamakit.core.graph.ops import Add, Embed, Experts, Glu, Node, RmsNorm, SelectRows, Softcap, Weight
+from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
+from llamakit.core.graph.program import Step
+from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.weights import Packed, Weights, padded
+from llamakit.core.kernels import attention, float_gemm, gemm
+from llamakit.core.kernels.batch import Batch
+from llamakit.core.kernels.elementwise import Elementwise
+from llamakit.core.kernels.elementwise import SelectRows as SelectRowsRecord
+from llamakit.core.kernels.embed import Embed as EmbedRecord
+from llamakit.core.kernels.epilogue import ADD, GATED, GELU, SILU, STORE
+from llamakit.core.kernels.float_gemm import FloatGemm
+from llamakit.core.kernels.float_gemv import FloatGemv
+from llamakit.core.kernels.gemm import Gemm
+from llamakit.core.kernels.gemv import Gemv
+from llamakit.core.kernels.kv_cells import CellType
+from llamakit.core.kernels.norm import RmsNorm as RmsNormRecord
+from llamakit.core.kernels.quantize import Quantize, activation_block
+from llamakit.core.kernels.rope import RopeStore
+from llamakit.core.simd.records import Record
+from llamakit.errors import ModelError
+
+ACTIVATIONS = {"silu": SILU, "gelu": GELU}
+
+
+class Cache(Protocol):
+    """Where keys and values are kept: bytes of each layer, laid out as `kernels/kv_cells.py` says."""
+
+    @property
+    def type_k(self) -> CellType: ...
+    @property
+    def type_v(self) -> CellType: ...
+    @property
+    def keys(self) -> list[npt.NDArray[np.uint8]]: ...
+    @property
+    def values(self) -> list[npt.NDArray[np.uint8]]: ...
+
+
+@dataclass
+class Memory:
+    """Everything that programs of one context share: weights, cache, the batch, tables and scratch."""
+
+    weights: Weights
+    cache: Cache
+    batch: Batch
+    n_ctx: int
+    n_threads: int
+    tables: dict[Rotation, npt.NDArray[np.float32]] = field(default_factory=dict)
+    scratch_memory: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+
+    def angles(self, rotation: Rotation) -> npt.NDArray[np.float32]:
+        """(n_ctx, n_rot / 2, 2) cosines and sines, made once."""
+        if rotation not in self.tables:
+            self.tables[rotation] = rotation.angles(self.n_ctx)
+        return self.tables[rotation]
+
+    def scratch(self, n_bytes: int) -> npt.NDArray[np.uint8]:
+        """At least so many bytes for every thread; programs that have less keep what they have."""
+        if self.scratch_memory.nbytes < n_bytes * self.n_threads:
+            self.scratch_memory = aligned(n_bytes * self.n_threads)
+        return self.scratch_memory
+
+    def row_count(self, is_output: bool) -> int:
+        """The address of the batch's number of rows."""
+        name = "n_outputs" if is_output else "n_tokens"
+        return int(self.batch.data.ctypes.data) + Batch.FIELDS[name].offset
+
+
+@dataclass
+class Lowered:
+    """Steps of a program, cut where the rows of the outputs are picked, and where its result lies."""
+
+    body: list[Step]
+    head: list[Step]
+    logits: npt.NDArray[np.float32]  # (n_outputs, pitch)
+    arena: npt.NDArray[np.uint8]
+
+
+def lower(root: Node, memory: Memory, capacity: Capacity) -> Lowered:
+    """Records for runs of up to `capacity` rows. Raises ModelError for an op or a type without a kernel."""
+    n = gemm.register_tile()[1]
+    rows = Capacity(*(c if c == 1 else padded(c, n) for c in (capacity.n_tokens, capacity.n_outputs)))
+    plan = plan_buffers(root, rows)
+    lowering = Lowering(memory, plan, rows, aligned(plan.n_bytes))
+    body, head = lowering.all_steps()
+    start = plan.offsets[id(root)]
+    logits = lowering.arena[start:][: 4 * pitch(root) * rows.n_outputs].view(np.float32)
+    return Lowered(body, head, logits.reshape(rows.n_outputs, -1), lowering.arena)
+
+
+@dataclass
+class Lowering:
+    """Writes the records of one program."""
+
+    memory: Memory
+    plan: Plan
+    capacity: Capacity
+    arena: npt.NDArray[np.uint8]
+    scratch_users: list[tuple[Record, str, int]] = field(default_factory=list)  # record, its pitch field, bytes of a unit
+    n_scratch: int = 0
+    shared: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def all_steps(self) -> tuple[list[Step], list[Step]]:
+        body: list[Step] = []
+        head: list[Step] = []
+        for node in self.plan.order:
+            (head if self.plan.is_output[id(node)] else body).extend(self.lower(node))
+        self.give_scratch()
+        return body, head
+
+    def lower(self, node: Node) -> list[Step]:
+        match node:
+            case Embed():
+                return [self.embed(node)]
+            case Matmul():
+                return self.matmul(node)
+            case RopeAttention():
+                return self.attention(node)
+            case RmsNorm() if node.weight.width == node.x.width:
+                return [self.norm(node.x, node.weight, node.eps, self.at(node), None, node)]
+            case AddNorm():
+                residual = self.at(node.residual)
+                return [self.norm(node.x, node.weight, node.eps, self.at(node), residual, node)]
+            case SelectRows():
+                batch = self.memory.batch
+                return [Step("elementwise.select_rows",
+                             SelectRowsRecord(x=self.at(node.x), out=self.at(node), pitch=pitch(node), batch=batch))]  # fmt: skip
+            case Add(a, b):
+                return [self.elementwise("add", node, a, b)]
+            case Glu(gate, up):
+                return [self.elementwise("glu", node, gate, up, activation=ACTIVATIONS[node.activation])]
+            case Softcap(x, cap):
+                return [self.elementwise("softcap", node, x, scale=cap)]
+            case Experts():
+                return lower_experts(self, node)
+        raise ModelError(f"no kernel for {type(node).__name__}: run this model with the reference interpreter")
+
+    # addresses and counts
+    def at(self, node: Node) -> int:
+        """The address of a node's first row."""
+        return int(self.arena.ctypes.data) + self.plan.offsets[id(node)]
+
+    def rows_of(self, node: Node) -> int:
+        """The most rows that a node may have."""
+        return self.capacity.n_outputs if self.plan.is_output[id(node)] else self.capacity.n_tokens
+
+    def row_count(self, node: Node) -> int:
+        return self.memory.row_count(self.plan.is_output[id(node)])
+
+    def buffer(self, name: str, n_bytes: int) -> npt.NDArray[np.uint8]:
+        """Memory that steps take turns in, made for the largest; touched by those that need it only."""
+        if name not in self.shared or self.shared[name].nbytes < n_bytes:
+            self.shared[name] = aligned(n_bytes)
+        return self.shared[name]
+
+    def with_scratch(self, name: str, record: Record, n_bytes: int, unit: str = "n_scratch", unit_bytes: int = 4) -> Step:
+        """A step that needs n_bytes of scratch for each thread; its address is filled in when all needs are known."""
+        self.scratch_users.append((record, unit, unit_bytes))
+        self.n_scratch = max(self.n_scratch, padded(n_bytes, 64))
+        return Step(name, record)
+
+    def give_scratch(self) -> None:
+        memory = self.memory.scratch(self.n_scratch)
+        for record, unit, unit_bytes in self.scratch_users:
+            record.values["scratch"] = memory  # keeps it alive
+            record.data["scratch"] = memory.ctypes.data
+            record.data[unit] = self.n_scratch // unit_bytes
+
+    # one method for each kind of kernel
+    def embed(self, node: Embed) -> Step:
+        packed = self.memory.weights.pack((node.table,))
+        record = EmbedRecord(
+            table=packed.data, out=self.at(node), out_pitch=pitch(node), batch=self.memory.batch, n=node.width,
+            scale=node.scale, scratch=None, n_scratch=0,
+        )  # fmt: skip
+        name = f"embed.rows[{packed.word}]" if packed.tile else f"embed.float_rows[{packed.word}]"
+        return self.with_scratch(name, record, 16 * 1024)
+
+    def norm(self, x: Node, weight: Weight, eps: float, out: int, residual: int | None, like: Node) -> Step:
+        return Step("norm.rms_norm", RmsNormRecord(
+            x=self.at(x), weight=self.memory.weights.vector(weight), residual=residual, out=out,
+            n_rows=self.row_count(like), n=x.width, pitch=pitch(x), eps=eps,
+        ))  # fmt: skip
+
+    def elementwise(
+        self, kind: str, node: Node, a: Node, b: Node | None = None, activation: int = 0, scale: float = 1.0
+    ) -> Step:
+        return Step(f"elementwise.{kind}", Elementwise(
+            a=self.at(a), b=self.at(b) if b else None, out=self.at(node), pitch=pitch(node),
+            n_rows=self.row_count(node), activation=activation, scale=scale,
+        ))  # fmt: skip
+
+    def matmul(self, node: Matmul) -> list[Step]:
+        """One product for each run of parts of one type; a norm and the quantizing of x once for all."""
+        steps: list[Step] = []
+        if id(node) in self.plan.copies:
+            assert node.residual is not None
+            steps.append(self.elementwise("copy", node, node.residual))
+        is_few = self.rows_of(node) == 1
+        for segment in segments(node):
+            parts = tuple(node.weight.parts[i] for i in segment)
+            packed = self.memory.weights.pack(parts, node.weight.is_interleaved)
+            offset = sum(p.n_rows for p in node.weight.parts[: segment[0]])
+            fields = self.product(node, parts, segment, packed, self.at(node) + 4 * offset)
+            if is_few:
+                norm = self.memory.weights.vector(node.norm) if node.norm else None
+                steps.append(self.gemv(packed, self.at(node.x), pitch(node.x), node.x.width, norm, node.eps, fields))
+            else:
+                steps += self.gemm(node, packed, fields, is_first=segment[0] == 0)
+        return steps
+
+    def product(
+        self, node: Matmul, parts: tuple[Weight, ...], segment: list[int], packed: Packed, out: int
+    ) -> dict[str, Any]:
+        """The fields of `epilogue.Product`."""
+        scales = tuple(node.scales[i] for i in segment)
+        biases = tuple(node.biases[i] for i in segment)
+        none: tuple[Weight | None, ...] = (None,) * len(parts)
+        per_row, is_interleaved = self.memory.weights.per_row, node.weight.is_interleaved
+        return {
+            "out": out,
+            "out_pitch": pitch(node),
+            "scale": per_row(parts, scales, 1.0, none, is_interleaved),
+            "bias": per_row(parts, biases, 0.0, scales if node.is_bias_scaled else none, is_interleaved),
+            "n_groups": packed.n_groups,
+            "mode": GATED if node.activation else ADD if node.residual is not None else STORE,
+            "activation": ACTIVATIONS[node.activation or "silu"],
+            "n_rows": self.row_count(node),
+            "scratch": None,
+            "n_scratch": 0,
+        }
+
+    def gemv(
+        self,
+        packed: Packed,
+        x: int,
+        x_pitch: int,
+        n: int,
+        norm: npt.NDArray[np.float32] | None,
+        eps: float,
+        fields: dict[str, Any],
+        choice: npt.NDArray[np.int32] | None = None,
+        x_share: int = 1,
+    ) -> Step:
+        """Row by row. With a choice, each row takes its own expert's matrix."""
+        fields = fields | {
+            "weight": packed.data, "x": x, "x_pitch": x_pitch, "norm": norm, "n": n, "eps": eps,
+            "choice": choice, "choice_bytes": packed.expert_bytes, "x_share": x_share,
+        }  # fmt: skip
+        if packed.tile is None:
+            return self.with_scratch(f"float_gemv.rows[{packed.word}]", FloatGemv(**fields), 128 + 4 * padded(n))
+        record = Gemv(**fields, n_blocks=packed.n_blocks)
+        return self.with_scratch(f"gemv.rows[{packed.word}]", record, 128 + n // 32 * activation_block(1).size)
+
+    def gemm(self, node: Matmul, packed: Packed, fields: dict[str, Any], is_first: bool) -> list[Step]:
+        """All rows together. The first product of a node prepares x for those that follow."""
+        n_rows, width = self.rows_of(node), node.x.width
+        n_groups, n = gemm.register_tile()
+        if packed.tile is None:
+            x, steps = self.at(node.x), []
+            if node.norm:
+                normed = self.buffer("normed", 4 * pitch(node.x) * n_rows)
+                x = int(normed.ctypes.data)
+                steps = [self.norm(node.x, node.norm, node.eps, x, None, node)] if is_first else []
+            record: Record = FloatGemm(weight=packed.data, x=x, x_pitch=pitch(node.x), n=width, **fields)
+            record.values["normed"] = self.shared.get("normed")
+            name = f"float_gemm.rows[{packed.word},{n_groups},{n}]"
+            return [*steps, self.with_scratch(name, record, 4 * float_gemm.scratch_floats(n_rows))]
+        q = self.buffer("quantized", n_rows * width // 32 * activation_block(1).size)
+        norm = self.memory.weights.vector(node.norm) if node.norm else None
+        quantize = Step(f"quantize.tiles[{n}]", Quantize(
+            x=self.at(node.x), norm=norm, out=q, n_rows=self.row_count(node), n=width, eps=node.eps,
+        ))  # fmt: skip
+        record = Gemm(weight=packed.data, x=q, n_blocks=packed.n_blocks, **fields)
+        n_bytes = 4 * (n * gemm.GROUPS * 16 + gemm.panel_floats(width, packed.tile))
+        product = self.with_scratch(f"gemm.rows[{packed.word},{n_groups},{n}]", record, n_bytes)
+        return [quantize, product] if is_first else [product]
+
+    def attention(self, node: RopeAttention) -> list[Step]:
+        """Norm, rotation and store of keys and values, then the attention itself."""
+        m, cache = self.memory, self.memory.cache
+        k_type, v_type, dim = cache.type_k, cache.type_v, node.head_dim
+        vector: Callable[[Weight | None], Any] = lambda w: m.weights.vector(w) if w else None  # noqa: E731
+        shape = {
+            "batch": m.batch, "keys": cache.keys[node.layer], "values": cache.values[node.layer], "n_head": node.n_head,
+            "n_head_kv": node.n_head_kv, "head_dim": dim, "head_dim_v": dim,
+            "key_bytes": k_type.key_bytes(dim), "value_bytes": v_type.value_bytes(dim),
+        }  # fmt: skip
+        rotation = node.rotation
+        store = RopeStore(
+            qkv=self.at(node.qkv), q_norm=vector(node.q_norm), k_norm=vector(node.k_norm),
+            angles=m.angles(rotation) if rotation else None, pitch=pitch(node.qkv), k_offset=node.n_head * dim,
+            v_offset=(node.n_head + node.n_head_kv) * dim, n_rot=rotation.n_rot if rotation else 0,
+            is_neox=int(rotation.is_neox) if rotation else 0, eps=node.eps, **shape,
+        )  # fmt: skip
+        attend = attention.Attention(
+            q=self.at(node.qkv), out=self.at(node), slopes=None, sinks=None, scratch=None, scratch_pitch=0,
+            q_pitch=pitch(node.qkv), out_pitch=pitch(node), window=node.window, is_causal=1, scale=node.scale,
+            softcap=node.softcap, **shape,
+        )  # fmt: skip
+        rows = attention.tile_rows(node.n_head, node.n_head_kv, self.rows_of(node))
+        types = f"{k_type.name},{v_type.name}"
+        n_bytes = attention.scratch_bytes(m.n_ctx, dim, dim, rows)
+        name = f"attention.attend[{types},{rows},{attention.tile_columns()}]"
+        return [Step(f"rope.rope_store[{types}]", store), self.with_scratch(name, attend, n_bytes, "scratch_pitch", 1)]
+
+
+def segments(node: Matmul) -> list[list[int]]:
+    """Indices of the parts that one kernel multiplies: neighbours of one type that fill whole groups of rows."""
+    parts = node.weight.parts
+    if node.weight.is_interleaved:
+        return [list(range(len(parts)))]
+    found: list[list[int]] = []
+    for i, part in enumerate(parts):
+        before = parts[i - 1]
+        if found and before.type == part.type and before.n_rows % 16 == 0:
+            found[-1].append(i)
+        else:
+            found.append([i])
+    return found

@@ -1,0 +1,61 @@
+"""Records of a mixture of experts: route, then each chosen expert's two products for each token, then their sum."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llamakit.core.graph.memory import aligned
+from llamakit.core.graph.ops import Experts, Weight
+from llamakit.core.graph.plan import pitch
+from llamakit.core.graph.program import Step
+from llamakit.core.graph.weights import Packed, padded
+from llamakit.core.kernels.epilogue import GATED, GELU, SILU, STORE
+from llamakit.core.kernels.moe import Combine, Route
+from llamakit.errors import ModelError
+
+if TYPE_CHECKING:
+    from llamakit.core.graph.lower import Lowering
+
+
+def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
+    """Row (t, k) of the products is token t's k-th best expert. ModelError when gate and up are of different types."""
+    if node.gate.type != node.up.type or node.gate.n_rows % 16:
+        raise ModelError(f"{node.gate.name} and {node.up.name} need one type, and rows in whole groups of 16")
+    m, n_rows = lowering.memory, lowering.rows_of(node) * node.n_used
+    shares, chosen = aligned(4 * n_rows).view("f4"), aligned(4 * n_rows).view("i4")
+    n_chosen = np.zeros(1, np.int64)
+    hidden_pitch, out_pitch = padded(node.gate.n_rows), pitch(node)
+    hidden, y = aligned(4 * hidden_pitch * n_rows).view("f4"), aligned(4 * out_pitch * n_rows).view("f4")
+    route = Route(
+        logits=lowering.at(node.router), shares=shares, chosen=chosen, n_rows=lowering.row_count(node),
+        n_chosen_rows=n_chosen, pitch=pitch(node.router), n_expert=node.gate.shape[0], n_used=node.n_used,
+        is_normed=int(node.is_normed),
+    )  # fmt: skip
+
+    def product(packed: Packed, out: Any, out_pitch: int, mode: int, scale: Any) -> dict[str, Any]:
+        return {
+            "out": out, "out_pitch": out_pitch, "scale": scale, "bias": None, "n_groups": packed.n_groups, "mode": mode,
+            "activation": {"silu": SILU, "gelu": GELU}[node.activation], "n_rows": n_chosen, "scratch": None,
+            "n_scratch": 0,
+        }  # fmt: skip
+
+    def scale(parts: tuple[Weight, ...], values: tuple[Weight | None, ...]) -> Any:
+        return m.weights.per_row(parts, values, 1.0, (None,) * len(parts), is_interleaved=len(parts) > 1)
+
+    gate_up, down = m.weights.pack((node.gate, node.up), is_interleaved=True), m.weights.pack((node.down,))
+    up_scale = scale((node.gate, node.up), (node.gate_scale, node.up_scale))
+    down_scale = scale((node.down,), (node.down_scale,))
+    x, n = lowering.at(node.x), node.x.width
+    combine = Combine(
+        y=y, shares=shares, out=lowering.at(node), n_rows=lowering.row_count(node), pitch=out_pitch, n_used=node.n_used
+    )
+    return [
+        Step("moe.route", route),
+        lowering.gemv(gate_up, x, pitch(node.x), n, None, 0.0, product(gate_up, hidden, hidden_pitch, GATED, up_scale),
+                      chosen, node.n_used),
+        lowering.gemv(down, int(hidden.ctypes.data), hidden_pitch, node.gate.n_rows, None, 0.0,
+                      product(down, y, out_pitch, STORE, down_scale), chosen),
+        Step("moe.combine", combine),
+    ]  # fmt: skip

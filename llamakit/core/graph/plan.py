@@ -1,0 +1,95 @@
+"""Where results live: one arena, buffers given by liveness, on cache lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from llamakit.core.graph.fused import AddNorm, Matmul, Stack
+from llamakit.core.graph.memory import LINE
+from llamakit.core.graph.ops import Node, SelectRows, Softcap, Tokens, Weight, in_order
+
+LANES = 16
+
+
+def pitch(node: Node) -> int:
+    """Floats from one row of a node's buffer to the next: whole vectors, so that kernels need no tails.
+
+    Parts of a stack that are no whole groups of 16 rows are stored one after the other, each with a tail that the next
+    overwrites; the last tail needs room.
+    """
+    has_tails = isinstance(node, Matmul) and len(node.weight.parts) > 1 and any(p.n_rows % LANES for p in node.weight.parts)
+    return -(-node.width // LANES) * LANES + (LANES if has_tails else 0)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The most rows of one run: tokens that are computed, and those whose logits are wanted."""
+
+    n_tokens: int
+    n_outputs: int
+
+
+@dataclass
+class Plan:
+    """The nodes that need a kernel, in order, and where the rows of each lie in the arena."""
+
+    order: list[Node]
+    offsets: dict[int, int] = field(default_factory=dict)  # id of a node -> bytes
+    is_output: dict[int, bool] = field(default_factory=dict)  # id of a node -> has rows of outputs, not of tokens
+    copies: set[int] = field(default_factory=set)  # nodes whose residual is read later: they add to a copy
+    n_bytes: int = 0
+
+
+def plan_buffers(root: Node, capacity: Capacity) -> Plan:
+    """Every buffer a place that no other value needs while it is live."""
+    order = [n for n in in_order(root) if not isinstance(n, (Weight, Stack, Tokens))]
+    plan = Plan(order)
+    end = len(order)
+    last_read = {id(i): step for step, node in enumerate(order) for i in node.inputs()}
+    for step, node in enumerate(order):
+        plan.is_output[id(node)] = isinstance(node, SelectRows) or any(plan.is_output.get(id(i)) for i in node.inputs())
+        if isinstance(node, (Matmul, AddNorm)) and node.residual is not None and last_read[id(node.residual)] > step:
+            plan.copies.add(id(node))
+        if isinstance(node, SelectRows):  # outputs may be taken in several slices
+            last_read[id(node.x)] = end
+    homes = {id(node): owner(node, plan.copies) for node in order}
+    last_use: dict[int, int] = {}
+    for node in order:
+        home = id(homes[id(node)])
+        last_use[home] = max(last_use.get(home, 0), last_read.get(id(node), end))
+    live: list[tuple[int, int, int]] = []  # (offset, end, last use)
+    for step, node in enumerate(order):
+        home = homes[id(node)]
+        if home is not node:
+            plan.offsets[id(node)] = plan.offsets[id(home)]
+            continue
+        live = [b for b in live if b[2] >= step]
+        n_rows = capacity.n_outputs if plan.is_output[id(node)] else capacity.n_tokens
+        size = -(-4 * pitch(node) * n_rows // LINE) * LINE
+        offset = first_gap(live, size)
+        plan.offsets[id(node)] = offset
+        live = sorted([*live, (offset, offset + size, last_use[id(node)])])
+        plan.n_bytes = max(plan.n_bytes, offset + size)
+    return plan
+
+
+def owner(node: Node, copies: set[int]) -> Node:
+    """The node whose buffer holds this one: a residual is added to in place, logits are capped in place."""
+    while True:
+        match node:
+            case Matmul(residual=Node() as inner) | AddNorm(residual=inner) if id(node) not in copies:
+                node = inner
+            case Softcap(inner):
+                node = inner
+            case _:
+                return node
+
+
+def first_gap(live: list[tuple[int, int, int]], size: int) -> int:
+    """The lowest offset where `size` bytes are free; `live` is sorted."""
+    start = 0
+    for offset, end, _ in live:
+        if offset - start >= size:
+            break
+        start = max(start, end)
+    return start

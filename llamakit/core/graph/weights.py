@@ -1,0 +1,171 @@
+"""A model's weights as kernels read them: tiles of 16 rows, packed once while the file streams by."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.gguf.reader import GGUFReader
+from llamakit.core.gguf.types import BLOCK_SIZES, GGMLType
+from llamakit.core.graph.memory import aligned
+from llamakit.core.graph.ops import Weight
+from llamakit.core.kernels.repack import Repack, RepackUnit
+from llamakit.core.kernels.tile import ROWS, Tile, Unit
+from llamakit.core.quants import dequantize
+from llamakit.core.simd.records import Record
+from llamakit.errors import ModelError
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+FLOAT_TYPES = {GGMLType.F32: "f32", GGMLType.F16: "f16", GGMLType.BF16: "bf16"}
+PANEL_GROUPS = 2  # kernels read groups in pairs: an odd last one has an empty neighbour
+RunKernel = Callable[[str, Record], None]
+
+
+def padded(n: int, multiple: int = ROWS) -> int:
+    """n rounded up to a whole number of vectors."""
+    return -(-n // multiple) * multiple
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Matrices of one type as tiles: [expert][group of 16 rows][block]."""
+
+    type: GGMLType
+    data: Bytes
+    n_groups: int  # of an expert
+    n_blocks: int  # of a row
+    tile: Tile | None  # None: a float type
+
+    @property
+    def word(self) -> str:
+        """The type as kernels name it: "f16", ":q4_k"."""
+        return FLOAT_TYPES.get(self.type, f":{self.type.name.lower()}")
+
+    @property
+    def expert_bytes(self) -> int:
+        return self.n_groups * self.n_blocks * BLOCK_SIZES[self.type].n_bytes * ROWS
+
+
+def find_tile(type: GGMLType, name: str) -> Tile | None:
+    """How a type is permuted; None for floats. ModelError for types that have no kernels."""
+    if type in FLOAT_TYPES:
+        return None
+    try:
+        tile: Tile = importlib.import_module(f"llamakit.core.quants.{type.name.lower()}").TILE
+    except (ImportError, AttributeError):
+        raise ModelError(f"{name} has type {type.name}, which has no kernels yet; quantize the model to another type") from None
+    return tile
+
+
+class Weights:
+    """Packs what is asked for, and keeps it. `run` executes one kernel on all threads."""
+
+    KERNELS = ("repack.repack",)
+
+    def __init__(self, reader: GGUFReader, run: RunKernel) -> None:
+        self.reader, self.run = reader, run
+        self._packed: dict[tuple[str, ...], Packed] = {}
+        self._vectors: dict[Any, Floats] = {}
+
+    def floats(self, name: str) -> Floats:
+        """A tensor in float32, rows first; for the reference and for vectors."""
+        tensor = self.reader.tensor(name)
+        return np.ascontiguousarray(dequantize(tensor.data, tensor.type), np.float32)
+
+    def vector(self, weight: Weight) -> Floats:
+        """A vector, filled up with zeros to whole 16s."""
+        if weight.name not in self._vectors:
+            self._vectors[weight.name] = fill_up(self.floats(weight.name).reshape(-1))
+        return self._vectors[weight.name]
+
+    def per_row(
+        self,
+        parts: tuple[Weight, ...],
+        values: tuple[Weight | None, ...],
+        default: float,
+        times: tuple[Weight | None, ...],
+        is_interleaved: bool,
+    ) -> Floats | None:
+        """One number for each weight row, in the order that `pack` gives the rows; None if no part has any.
+
+        A value of one number stands for all rows of its part. `times` multiplies.
+        """
+        if all(v is None for v in values):
+            return None
+        key = (tuple(p.name for p in parts), tuple(v and v.name for v in values), tuple(t and t.name for t in times))
+        if key not in self._vectors:
+            columns = []
+            for part, value, factor in zip(parts, values, times, strict=True):
+                n_expert, n_rows = (part.shape[0] if len(part.shape) == 3 else 1), part.n_rows
+                numbers = np.full((n_expert, 1), default, np.float32) if value is None else self.numbers(value, n_expert)
+                if factor is not None:
+                    numbers = numbers * self.numbers(factor, n_expert)
+                rows = np.zeros((n_expert, padded(n_rows)), np.float32)
+                rows[:, :n_rows] = numbers
+                columns.append(rows.reshape(n_expert, -1, ROWS))
+            together = np.stack(columns, axis=2) if is_interleaved else np.concatenate(columns, axis=1)
+            self._vectors[key] = fill_up(together.reshape(-1))
+        return self._vectors[key]
+
+    def numbers(self, weight: Weight, n_expert: int) -> Floats:
+        return self.floats(weight.name).reshape(n_expert, -1)
+
+    def pack(self, parts: tuple[Weight, ...], is_interleaved: bool = False) -> Packed:
+        """Matrices of one type and width on top of each other, or 16 rows of each in turn."""
+        key = tuple(p.name for p in parts)
+        if key not in self._packed:
+            self._packed[key] = self._pack(parts, is_interleaved)
+        return self._packed[key]
+
+    def _pack(self, parts: tuple[Weight, ...], is_interleaved: bool) -> Packed:
+        first = parts[0]
+        tile = find_tile(first.type, first.name)
+        n_columns = tile.n_columns if tile else float_columns(first.width)
+        units = tile.units if tile else (Unit(0, n_columns * BLOCK_SIZES[first.type].n_bytes, BLOCK_SIZES[first.type].n_bytes),)
+        block_bytes, n_blocks = sum(u.n_bytes for u in units), first.width // n_columns
+        n_expert = first.shape[0] if len(first.shape) == 3 else 1
+        part_groups = [padded(p.n_rows) // ROWS for p in parts]
+        n_groups, group_bytes = sum(part_groups), n_blocks * block_bytes * ROWS
+        out = aligned(padded(n_expert * n_groups, PANEL_GROUPS) * group_bytes, is_zeroed=False)
+        out[n_expert * n_groups * group_bytes :] = 0
+        table = np.zeros(len(units), RepackUnit.dtype)
+        for i, unit in enumerate(units):
+            table[i] = tuple(unit)
+        for k, part in enumerate(parts):
+            tensor = self.reader.tensor(part.name)
+            rows = little_endian(tensor.data, tensor.type).reshape(n_expert, -1)
+            start = k if is_interleaved else sum(part_groups[:k])
+            for expert in range(n_expert):
+                record = Repack(
+                    source=rows[expert], out=out, n_rows=part.n_rows, n_blocks=n_blocks, block_bytes=block_bytes,
+                    units=table.view(np.uint8), n_units=len(units), first_group=expert * n_groups + start,
+                    group_step=len(parts) if is_interleaved else 1,
+                )  # fmt: skip
+                self.run("repack.repack", record)
+            self.reader.release(tensor)
+        return Packed(first.type, out, n_groups, n_blocks if tile else first.width, tile)
+
+
+def fill_up(vector: Floats) -> Floats:
+    """A copy on a cache line, with zeros up to whole 16s."""
+    out = aligned(4 * padded(vector.size)).view(np.float32)
+    out[: vector.size] = vector
+    return out
+
+
+def float_columns(n: int) -> int:
+    """Columns that are permuted together: tiles of floats are [column][16 rows], whatever the block."""
+    return next(k for k in (64, 32, 16, 8, 4, 2, 1) if n % k == 0)
+
+
+def little_endian(data: npt.NDArray[Any], type: GGMLType) -> Bytes:
+    """A tensor's bytes as kernels want them; copied only where the file's order is another."""
+    if data.dtype != np.uint8:
+        data = np.asarray(data, data.dtype.newbyteorder("<"))
+    return np.ascontiguousarray(data).view(np.uint8).reshape(-1)
