@@ -191,9 +191,11 @@ def make_qkx(
         levels = levels_at(inverse, floor)
         weighted = weights * levels
         sum_l, sum_l2, sum_xl = total(weighted), total(weighted * levels), total(weighted * x)
-        determinant = sum_w * sum_l2 - sum_l * sum_l
-        new_scale: Floats = (sum_w * sum_xl - sum_x * sum_l) / determinant
-        new_floor: Floats = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
+        # Regression of x over the levels by Cramer's rule.
+        determinant: Floats = sum_w * sum_l2 - sum_l * sum_l
+        slope: Floats = sum_w * sum_xl - sum_x * sum_l
+        intercept: Floats = sum_l2 * sum_x - sum_l * sum_xl
+        new_scale, new_floor = slope / determinant, intercept / determinant
         above = new_floor > 0
         new_scale = np.where(above, sum_xl / sum_l2, new_scale)
         new_floor = np.where(above, np.float32(0), new_floor)
