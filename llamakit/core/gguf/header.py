@@ -32,7 +32,7 @@ from llamakit.errors import GGUFError
 
 MAX_KEYS = 1 << 16
 MAX_TENSORS = 1 << 17
-MAX_STRINGS = 1 << 22  # strings and inner arrays, over all arrays of a header
+MAX_STRINGS = 1 << 21  # strings and inner arrays, over all arrays of a header
 MAX_HEADER_BYTES = 1 << 28
 _READ_AHEAD = 1 << 20
 
@@ -153,10 +153,10 @@ class _Scanner:
         n_tensors = self.length("the number of tensors")
         n_fields = self.length("the number of metadata entries")
         rest = self.size - self.offset
-        dim_width = width  # version 1 wrote dimensions, like lengths, in 32 bits
+        # The least they take: name, number of dimensions, one dimension, type, offset; key, type, value of one byte.
         for n, least, most, what, at in (
-            (n_tensors, width + 1 + 4 + dim_width + 4 + 8, MAX_TENSORS, "tensors", 8),
-            (n_fields, width + 1 + 4 + 1, MAX_KEYS, "metadata entries", 8 + width),
+            (n_tensors, width + 4 + width + 4 + 8, MAX_TENSORS, "tensors", 8),
+            (n_fields, width + 4 + 1, MAX_KEYS, "metadata entries", 8 + width),
         ):
             if n * least > rest:
                 raise self.error(at, f"{n} {what} do not fit in the {rest} bytes behind; the header is damaged")

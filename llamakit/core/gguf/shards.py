@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from llamakit.core.gguf.file import GGUFFile
 from llamakit.errors import GGUFError
@@ -40,9 +39,9 @@ class ShardName:
     def __str__(self) -> str:
         return f"{self.prefix}-{self.number:05d}-of-{self.count:05d}.gguf"
 
-    def siblings(self) -> list[Path]:
+    def siblings(self) -> list[str]:
         """Paths of all shards, first to last, this one among them."""
-        return [Path(str(ShardName(self.prefix, number, self.count))) for number in range(1, self.count + 1)]
+        return [str(ShardName(self.prefix, number, self.count)) for number in range(1, self.count + 1)]
 
 
 def open_shards(path: str | os.PathLike[str], *, strict: bool = False, use_mmap: bool = True) -> list[GGUFFile]:
@@ -66,7 +65,7 @@ def open_shards(path: str | os.PathLike[str], *, strict: bool = False, use_mmap:
             message = f"is a shard of {count}, but not named like NAME-00001-of-{count:05d}.gguf; rename it"
             raise GGUFError(opened.path, None, message)
         paths = name.siblings()
-        missing = [shard.name for shard in paths if not shard.exists()]
+        missing = [os.path.basename(shard) for shard in paths if not os.path.exists(shard)]
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise GGUFError(opened.path, None, f"shards are missing beside it: {', '.join(missing[:3])}{more}")
