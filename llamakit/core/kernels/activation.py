@@ -1,0 +1,63 @@
+"""Element-wise functions on vectors."""
+
+from __future__ import annotations
+
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import as_float, as_int, fma, less, select, vmin
+from llamakit.core.simd.records import f32x16
+
+ROUND = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+
+
+@helper
+def exp(x):
+    """e^x to 2 ulp: 2^n * p(r) with x = n ln 2 + r; exactly 0 below -87, e^88 above 88."""
+    x = vmin(x, f32x16(88.0))
+    shifted = fma(x, f32x16(1.44269504), f32x16(ROUND))
+    n = shifted - f32x16(ROUND)
+    r = fma(n, f32x16(2.12194440e-4), fma(n, f32x16(-0.693359375), x))
+    p = f32x16(1.9875691500e-4)
+    p = fma(p, r, f32x16(1.3981999507e-3))
+    p = fma(p, r, f32x16(8.3334519073e-3))
+    p = fma(p, r, f32x16(4.1665795894e-2))
+    p = fma(p, r, f32x16(1.6666665459e-1))
+    p = fma(p, r, f32x16(5.0000001201e-1))
+    p = fma(p, r * r, r) + 1.0
+    return select(less(x, f32x16(-87.0)), f32x16(0.0), as_float(as_int(p) + (as_int(shifted) << 23)))
+
+
+@helper
+def sigmoid(x):
+    """1 / (1 + e^-x)"""
+    return 1.0 / (exp(f32x16(0.0) - x) + 1.0)
+
+
+@helper
+def tanh(x):
+    """1 - 2 / (1 + e^2x); absolute error below 2e-7."""
+    return 1.0 - 2.0 / (exp(x + x) + 1.0)
+
+
+@helper
+def silu(x):
+    """x / (1 + e^-x)"""
+    return x / (exp(f32x16(0.0) - x) + 1.0)
+
+
+@helper
+def silu_mul(gate, up):
+    """silu(gate) * up"""
+    return silu(gate) * up
+
+
+@helper
+def gelu_tanh(x):
+    """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))"""
+    inner = fma(x * x * x, f32x16(0.044715), x) * 0.79788456
+    return x * 0.5 * (tanh(inner) + 1.0)
+
+
+@helper
+def gelu_mul(gate, up):
+    """gelu(gate) * up, with the tanh form of GELU"""
+    return gelu_tanh(gate) * up

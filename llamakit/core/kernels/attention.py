@@ -1,0 +1,266 @@
+"""softmax(q k^T) v over the paged cache, for a batch of several sequences.
+
+The queries of one sequence that read the same kv head are rows: row r is token r // group, head r % group of the
+group. A tile of rows goes through the visible key blocks twice: scores and their exact maximum first, then weights,
+their sum and the weighted values. Every sum runs over positions in ascending order with one accumulator, and masked
+weights are exact zeros, so a row's result does not depend on the tile, the batch or the threads.
+"""
+
+from __future__ import annotations
+
+from llamakit.core.kernels.activation import exp, tanh
+from llamakit.core.kernels.batch import Batch
+from llamakit.core.kernels.kernel import kernel, share
+from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES, GROUP
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import fma, is_null, lane_numbers, less, max_lanes, registers, select, sum_lanes, view, vmax
+from llamakit.core.simd.records import Ptr, Record, f16x16, f32, f32x16, i8, i64
+from llamakit.core.simd.target import host_target
+
+MASKED = -1e30  # a score so low that its weight is exactly 0
+
+
+class Attention(Record):
+    """One layer's attention of a batch: token t has its queries at q + t * q_pitch, results at out + t * out_pitch."""
+
+    batch: Ptr[Batch]
+    q: Ptr[f32]
+    keys: Ptr[i8]  # the layer's cache, as kv_cells.py lays it out
+    values: Ptr[i8]
+    out: Ptr[f32]
+    slopes: Ptr[f32]  # (n_head,): ALiBi adds -slope * distance; or null
+    sinks: Ptr[f32]  # (n_head,): a score without a value, for each head; or null
+    scratch: Ptr[i8]  # scratch_bytes(...) for each thread
+    scratch_pitch: i64
+    q_pitch: i64
+    out_pitch: i64
+    n_head: i64
+    n_head_kv: i64
+    head_dim: i64
+    head_dim_v: i64
+    key_bytes: i64  # of one (block, head): CellType.key_bytes(head_dim)
+    value_bytes: i64
+    window: i64  # keys at least this far back are masked; 0: none
+    is_causal: i64  # 0: a token sees all tokens of its run, and all before it
+    scale: f32
+    softcap: f32  # scores become c tanh(score / c); 0: none
+
+
+def tile_rows(n_head: int, n_head_kv: int, n_tokens: int) -> int:
+    """Rows of a tile, for programs of `n_tokens` tokens a sequence."""
+    return min(6, n_head // n_head_kv * n_tokens)
+
+
+def tile_columns() -> int:
+    """Vectors of a tile: 24 accumulators of 32 registers with AVX-512, 12 half-width ones of 16 with AVX2."""
+    return 4 if host_target().has_avx512 else 1
+
+
+def scratch_bytes(n_ctx: int, head_dim: int, head_dim_v: int, rows: int) -> int:
+    """Scratch of one thread for sequences of up to n_ctx positions."""
+    n_blocks, n_vectors, n_groups = -(-n_ctx // BLOCK), -(-head_dim_v // 16), -(-head_dim_v // GROUP)
+    floats = rows * (-(-head_dim // 16) * 16 + 3 * 16 + n_vectors * 16 + n_groups * BLOCK + (n_blocks + 1) * BLOCK)
+    return floats * f32.size
+
+
+@helper
+def first_visible(op, position):
+    return max(0, position - op.window + 1) if op.window != 0 else 0
+
+
+@helper
+def end_visible(op, run, position):
+    return position + 1 if op.is_causal != 0 else run.position + run.n_tokens
+
+
+@helper
+def adjust(op, scores, base, position, first, end, head):
+    """Softcap, ALiBi and mask, in place, of a row's 64 scores of keys base .. base + 63."""
+    if op.softcap != f32(0.0):
+        for i in range(4):
+            scores[i] = tanh(scores[i] / op.softcap) * op.softcap
+    if is_null(op.slopes) == 0:
+        for i in range(4):
+            key = lane_numbers() + f32(base + 16 * i)
+            scores[i] = scores[i] - vmax(f32(position) - key, key - f32(position)) * op.slopes[head]
+    if base < first or base + BLOCK > end:
+        for i in range(4):
+            key = lane_numbers() + f32(base + 16 * i)
+            seen = select(less(key, f32x16(f32(end))), scores[i], f32x16(MASKED))
+            scores[i] = select(less(key, f32x16(f32(first))), f32x16(MASKED), seen)
+
+
+def tile_of_scores(k, rows, columns):
+    """The scores of a tile's rows and one block of keys."""
+    count, load, has_scales = rows * columns, k.load, k.has_scales
+
+    @helper
+    def tile(queries, keys, scales, n, out, is_first):
+        """out (+)= queries @ keys * scales, for n dimensions.   queries: (n, rows), keys: (n, 64), out: (rows, 4)"""
+        total = registers(f32x16, count)
+        for c in range(0, 4, columns):
+            for i in range(count):
+                total[i] = f32x16(0.0)
+            for d in range(n):
+                for i in range(columns):
+                    key = load(keys, d * 4 + c + i)
+                    for j in range(rows):
+                        total[j * columns + i] = fma(f32x16(queries[d * rows + j]), key, total[j * columns + i])
+            for j in range(rows):
+                for i in range(columns):
+                    if has_scales:
+                        before = f32x16(0.0) if is_first else out[j * 4 + c + i]
+                        out[j * 4 + c + i] = fma(total[j * columns + i], view(scales, f16x16)[c + i], before)
+                    else:
+                        out[j * 4 + c + i] = total[j * columns + i]
+
+    return tile
+
+
+def tile_of_values(v, rows, columns):
+    """The weighted values of a tile's rows, `columns` vectors wide."""
+    count, load = rows * columns, v.load
+
+    @helper
+    def tile(weights, values, n_vectors, column, n_keys, out):
+        """out += weights @ values.   weights: (rows, 64), values: (n_keys, n_vectors), out: (n_vectors, rows)"""
+        total = registers(f32x16, count)
+        for i in range(count):
+            total[i] = out[column * rows + i]
+        for key in range(n_keys):
+            for i in range(columns):
+                value = load(values, key * n_vectors + column + i)
+                for j in range(rows):
+                    total[i * rows + j] = fma(f32x16(weights[j * 64 + key]), value, total[i * rows + j])
+        for i in range(count):
+            out[column * rows + i] = total[i]
+
+    return tile
+
+
+def attend(k_type, v_type, rows, columns):
+    """The kernel for tiles of `rows` rows: attend[f16,f16,6,4]."""
+    k, v = CELL_TYPES[k_type], CELL_TYPES[v_type]
+    columns_v = min(columns, GROUP // 16) if v.has_scales else columns
+    score_tile, value_tile, value_column = (
+        tile_of_scores(k, rows, columns),
+        tile_of_values(v, rows, columns_v),
+        tile_of_values(v, rows, 1),
+    )
+    k_has_scales, v_has_scales = k.has_scales, v.has_scales
+
+    @helper
+    def weigh_keys(op, queries, keys, scores):
+        """scores = queries @ keys.   queries: (head_dim, rows), scores: (rows, 4)"""
+        if k_has_scales:
+            for first in range(0, op.head_dim, GROUP):
+                n = min(GROUP, op.head_dim - first)
+                scales = keys + (op.head_dim * BLOCK + first // GROUP * BLOCK * 2)
+                score_tile(queries + first * rows, keys + first * BLOCK, scales, n, scores, first == 0)
+        else:
+            score_tile(queries, keys, keys, op.head_dim, scores, True)
+
+    @helper
+    def add_values(op, weights, values, n_keys, scaled, total):
+        """total += weights @ values.   weights: (rows, 64), total: (n_vectors, rows)"""
+        n_vectors = (op.head_dim_v + 15) // 16
+        if v_has_scales:
+            scales = view(values + n_vectors * 16 * BLOCK, f16x16)
+            for group in range((n_vectors + 1) // 2):
+                for j in range(rows):
+                    for i in range(4):
+                        scaled[j * 4 + i] = view(weights, f32x16)[j * 4 + i] * scales[group * 4 + i]
+                for column in range(group * 2, min(group * 2 + 2, n_vectors), columns_v):
+                    if column + columns_v <= n_vectors:
+                        value_tile(view(scaled, f32), values, n_vectors, column, n_keys, total)
+                    else:
+                        value_column(view(scaled, f32), values, n_vectors, column, n_keys, total)
+        else:
+            whole = n_vectors // columns_v * columns_v
+            for column in range(0, whole, columns_v):
+                value_tile(weights, values, n_vectors, column, n_keys, total)
+            for column in range(whole, n_vectors):
+                value_column(weights, values, n_vectors, column, n_keys, total)
+
+    @helper
+    def attend_tile(op, run, kv_head, row, n_rows, scratch):
+        """Rows row .. row + n_rows - 1 of a run; a tile that is not full repeats its last row."""
+        batch, group = op.batch, op.n_head // op.n_head_kv
+        table = batch.tables + run.table
+        n_vectors = (op.head_dim_v + 15) // 16
+        queries = view(scratch, f32)
+        peaks = view(queries + (op.head_dim + 15) // 16 * 16 * rows, f32x16)
+        sums = peaks + rows
+        total = sums + rows
+        scaled = total + n_vectors * rows
+        scores = scaled + 4 * rows
+
+        for j in range(rows):
+            at = row + min(j, n_rows - 1)
+            head = kv_head * group + at % group
+            q = op.q + ((run.first + at // group) * op.q_pitch + head * op.head_dim)
+            for d in range(op.head_dim):
+                queries[d * rows + j] = q[d] * op.scale
+            peaks[j] = f32x16(MASKED) if is_null(op.sinks) != 0 else f32x16(op.sinks[head])
+
+        first_block = first_visible(op, run.position + row // group) // BLOCK
+        end = end_visible(op, run, run.position + (row + n_rows - 1) // group)
+        for b in range(first_block, (end + BLOCK - 1) // BLOCK):
+            block = scores + (b - first_block) * 4 * rows
+            weigh_keys(op, queries, op.keys + (table[b] * op.n_head_kv + kv_head) * op.key_bytes, block)
+            for j in range(rows):
+                at = row + min(j, n_rows - 1)
+                position, head = run.position + at // group, kv_head * group + at % group
+                x = block + 4 * j
+                adjust(op, x, b * BLOCK, position, first_visible(op, position), end_visible(op, run, position), head)
+                peaks[j] = vmax(peaks[j], vmax(vmax(x[0], x[1]), vmax(x[2], x[3])))
+
+        for j in range(rows):
+            peaks[j] = f32x16(max_lanes(peaks[j]))
+            sums[j] = f32x16(0.0)
+        for i in range(n_vectors * rows):
+            total[i] = f32x16(0.0)
+        for b in range(first_block, (end + BLOCK - 1) // BLOCK):
+            block = scores + (b - first_block) * 4 * rows
+            for j in range(rows):
+                for i in range(4):
+                    weight = exp(block[4 * j + i] - peaks[j])
+                    block[4 * j + i] = weight
+                    sums[j] = sums[j] + weight
+            values = op.values + (table[b] * op.n_head_kv + kv_head) * op.value_bytes
+            add_values(op, view(block, f32), values, min(BLOCK, end - b * BLOCK), scaled, total)
+
+        for j in range(n_rows):
+            at = row + j
+            head = kv_head * group + at % group
+            weight = sum_lanes(sums[j])
+            if is_null(op.sinks) == 0:
+                weight += max_lanes(exp(op.sinks[head] - peaks[j]))
+            out = op.out + ((run.first + at // group) * op.out_pitch + head * op.head_dim_v)
+            for i in range(op.head_dim_v // 16):
+                view(out, f32x16)[i] = total[i * rows + j] * (f32(1.0) / weight)
+            for d in range(op.head_dim_v // 16 * 16, op.head_dim_v):
+                lane = view(total, f32)[(d // 16 * rows + j) * 16 + d % 16]
+                out[d] = lane * (f32(1.0) / weight)
+
+    @kernel(Attention)
+    def attend(op, thread, n_threads):
+        """Many rows: tiles go round the threads, as later rows see more. Few: each thread takes its share of them."""
+        batch, group = op.batch, op.n_head // op.n_head_kv
+        scratch = op.scratch + thread * op.scratch_pitch
+        first, last = share(batch.n_tokens * op.n_head, thread, n_threads)
+        is_few = batch.n_tokens * op.n_head < 8 * rows * n_threads
+        n_before, n_tiles = 0, 0
+        for i in range(batch.n_runs):
+            run = batch.runs + i
+            n_rows = run.n_tokens * group
+            for kv_head in range(op.n_head_kv):
+                start, end, step = (thread - n_tiles) % n_threads * rows, n_rows, rows * n_threads
+                if is_few:
+                    start, end, step = max(first - n_before, 0), min(last - n_before, n_rows), rows
+                for row in range(start, end, step):
+                    attend_tile(op, run, kv_head, row, min(rows, end - row), scratch)
+                n_before += n_rows
+                n_tiles += (n_rows + rows - 1) // rows
+
+    return attend

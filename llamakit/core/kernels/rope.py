@@ -1,0 +1,139 @@
+"""Rotary embedding of queries and keys, and the store of keys and values into the cache."""
+
+from __future__ import annotations
+
+from llamakit.core.kernels.batch import Batch
+from llamakit.core.kernels.kernel import kernel, share
+from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES
+from llamakit.core.kernels.kv_store import key_writer, value_writer
+from llamakit.core.kernels.norm import inverse_rms
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import even_lanes, interleave_high, interleave_low, is_null, odd_lanes, registers, view
+from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i8, i64
+
+
+class RopeStore(Record):
+    """One layer's q, k, v of a batch: token t has q at qkv + t * pitch, k and v `k_offset` and `v_offset` floats on.
+
+    Norm weights are filled up with zeros to a multiple of 16.
+    """
+
+    batch: Ptr[Batch]
+    qkv: Ptr[f32]  # (n_tokens, pitch); q and k are normed and turned in place
+    q_norm: Ptr[f32]  # (head_dim,) or null: no norm
+    k_norm: Ptr[f32]
+    angles: Ptr[f32]  # (n_ctx, n_rot / 2, 2): cos and sin, by position; null: no rotation
+    keys: Ptr[i8]  # the layer's cache, as kv_cells.py lays it out
+    values: Ptr[i8]
+    pitch: i64
+    k_offset: i64
+    v_offset: i64
+    n_head: i64
+    n_head_kv: i64
+    head_dim: i64
+    head_dim_v: i64
+    n_rot: i64
+    is_neox: i64  # 1: pairs (i, i + n_rot / 2); 0: pairs (2 i, 2 i + 1)
+    key_bytes: i64  # of one (block, head): CellType.key_bytes(head_dim)
+    value_bytes: i64
+    eps: f32
+
+
+MAX_VECTORS = 64  # of a head
+
+
+@helper
+def load_head(head, source, n):
+    """n floats, then zeros up to a multiple of 16."""
+    vectors, from_vectors = view(head, f32x16), view(source, f32x16)
+    for i in range(n // 16):
+        vectors[i] = from_vectors[i]
+    if n % 16 != 0:
+        vectors[n // 16] = f32x16(0.0)
+        for i in range(n // 16 * 16, n):
+            head[i] = source[i]
+
+
+@helper
+def save_head(head, target, n):
+    vectors, to_vectors = view(head, f32x16), view(target, f32x16)
+    for i in range(n // 16):
+        to_vectors[i] = vectors[i]
+    for i in range(n // 16 * 16, n):
+        target[i] = head[i]
+
+
+@helper
+def norm_head(head, weight, n, eps):
+    """x / sqrt(mean(x^2) + eps) * weight"""
+    x, w = view(head, f32x16), view(weight, f32x16)
+    n_vectors = (n + 15) // 16
+    scale = inverse_rms(head, n, n_vectors * 16, eps)
+    for i in range(n_vectors):
+        x[i] = x[i] * scale * w[i]
+
+
+@helper
+def rotate(head, angles, n_rot, is_neox):
+    """(x, y) -> (x cos - y sin, x sin + y cos) for each pair.   angles: (n_rot / 2, 2)"""
+    half = n_rot // 2
+    table, low, high = view(angles, f32x16), view(head, f32x16), view(head + half, f32x16)
+    for i in range(half // 16):
+        cos, sin = even_lanes(table[2 * i], table[2 * i + 1]), odd_lanes(table[2 * i], table[2 * i + 1])
+        if is_neox != 0:
+            x, y = low[i], high[i]
+            low[i], high[i] = x * cos - y * sin, x * sin + y * cos
+        else:
+            x, y = even_lanes(low[2 * i], low[2 * i + 1]), odd_lanes(low[2 * i], low[2 * i + 1])
+            turned_x, turned_y = x * cos - y * sin, x * sin + y * cos
+            low[2 * i], low[2 * i + 1] = interleave_low(turned_x, turned_y), interleave_high(turned_x, turned_y)
+    for i in range(half // 16 * 16, half):
+        at = i if is_neox != 0 else 2 * i
+        partner = i + half if is_neox != 0 else 2 * i + 1
+        x, y, cos, sin = head[at], head[partner], angles[2 * i], angles[2 * i + 1]
+        head[at], head[partner] = x * cos - y * sin, x * sin + y * cos
+
+
+@helper
+def norm_and_rotate(op, head, weight, position):
+    if is_null(weight) == 0:
+        norm_head(head, weight, op.head_dim, op.eps)
+    if is_null(op.angles) == 0:
+        rotate(head, op.angles + position * op.n_rot, op.n_rot, op.is_neox)
+
+
+def rope_store(k_type, v_type):
+    """Norm and rotate q and k in place, then store k and v in the tokens' cells."""
+    store_key, store_value = key_writer(CELL_TYPES[k_type]), value_writer(CELL_TYPES[v_type])
+
+    @kernel(RopeStore)
+    def rope_store(op, thread, n_threads):
+        n_head, n_head_kv = op.n_head, op.n_head_kv
+        n_items = n_head + 2 * n_head_kv  # of a token
+        buffer = registers(f32x16, 64)
+        head = view(buffer, f32)
+        first, last = share(op.batch.n_tokens * n_items, thread, n_threads)
+        for i in range(first, last):
+            token, item = i // n_items, i % n_items
+            row = op.qkv + token * op.pitch
+            position, cell = op.batch.positions[token], op.batch.cells[token]
+            if item < n_head:
+                q = row + item * op.head_dim
+                load_head(head, q, op.head_dim)
+                norm_and_rotate(op, head, op.q_norm, position)
+                save_head(head, q, op.head_dim)
+            elif item < n_head + n_head_kv:
+                item -= n_head
+                k = row + (op.k_offset + item * op.head_dim)
+                load_head(head, k, op.head_dim)
+                norm_and_rotate(op, head, op.k_norm, position)
+                save_head(head, k, op.head_dim)
+                keys = op.keys + (cell // BLOCK * n_head_kv + item) * op.key_bytes
+                store_key(head, keys, cell % BLOCK, op.head_dim)
+            else:
+                item -= n_head + n_head_kv
+                load_head(head, row + (op.v_offset + item * op.head_dim_v), op.head_dim_v)
+                values = op.values + (cell // BLOCK * n_head_kv + item) * op.value_bytes
+                store_value(head, values, cell % BLOCK, op.head_dim_v)
+
+    return rope_store
