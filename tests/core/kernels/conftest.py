@@ -14,8 +14,7 @@ SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 RunKernel = Callable[..., None]
 
 
-@pytest.fixture(scope="session")
-def run_kernel() -> RunKernel:
+def make_runner() -> RunKernel:
     """run_kernel(name, record, n_threads=1): the parts of all threads, one after the other."""
     store = KernelStore()
     loaded: dict[str, Kernels] = {}
@@ -27,3 +26,8 @@ def run_kernel() -> RunKernel:
             SIGNATURE(loaded[name][name])(record.data.ctypes.data, thread, n_threads)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_kernel() -> RunKernel:
+    return make_runner()
