@@ -70,7 +70,7 @@ def download(
     then is wrong, what had been kept is doubted first: one fresh attempt follows. `pause` is the wait in seconds before
     a second try, doubled each time. Raises DownloadError, leaving `partial` to be resumed unless its bytes are wrong.
     """
-    was_resumed = partial.exists() and partial.stat().st_size > 0
+    was_resumed = n_bytes(partial) > 0
     for attempt in range(2):
         _complete(url, partial, size, ca_file, report, pause)
         if file_sha256(partial) == sha256:
@@ -83,9 +83,9 @@ def download(
 
 
 def _complete(url: str, partial: Path, size: int, ca_file: str | None, report: Report | None, pause: float) -> None:
-    failures = 0
+    failures, most = 0, 0
     while True:
-        have = partial.stat().st_size if partial.exists() else 0
+        have = n_bytes(partial)
         if have > size:
             partial.unlink()
             continue
@@ -100,10 +100,11 @@ def _complete(url: str, partial: Path, size: int, ca_file: str | None, report: R
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise DownloadError(f"no space left in {partial.parent}; what arrived is kept") from None
             problem = error
-        now = partial.stat().st_size if partial.exists() else 0
+        now = n_bytes(partial)
         if now == size:
-            continue
-        failures = 1 if now > have else failures + 1
+            return
+        failures = 1 if now > most else failures + 1
+        most = max(now, most)
         if failures >= TRIES_WITHOUT_PROGRESS:
             raise DownloadError(f"{host(url)}: {problem}; {now} of {size} bytes arrived, run again to go on")
         time.sleep(pause * 2 ** (failures - 1))
@@ -134,6 +135,11 @@ def _fetch_rest(url: str, partial: Path, have: int, size: int, ca_file: str | No
                     report("download", done, size)
             file.flush()
             os.fsync(file.fileno())
+
+
+def n_bytes(path: Path) -> int:
+    """The size of a file, 0 when there is none."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def file_sha256(path: Path) -> str:

