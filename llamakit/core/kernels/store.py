@@ -6,9 +6,13 @@ this package that one imports, the CPU and its features, and the compiler's vers
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import logging
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -22,6 +26,8 @@ from llamakit.core.kernels.kernel import split_name
 from llamakit.core.simd.target import host_target, target_machine
 from llamakit.errors import KernelError
 
+log = logging.getLogger(__name__)
+
 PACKAGE = Path(__file__).parents[2]  # the folder of `llamakit`
 DIGEST_SIZE = hashlib.sha256().digest_size
 
@@ -30,18 +36,23 @@ class KernelStore:
     """Kernels by name to callable addresses, by way of a folder of object files.
 
     Raises KernelError when the folder, or a file in it, could have been written by somebody else: object files are
-    code that we run.
+    code that we run. A folder that we cannot write gives way to one for this process.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "kernels"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise KernelError(
-                f"cannot make the kernel cache {self.folder}: {error.strerror}; set LLAMAKIT_CACHE to a folder you can write"
-            ) from None
-        check_owner(self.folder)
+            check_owner(self.folder)
+            is_writable = os.access(self.folder, os.W_OK)
+        except OSError:
+            is_writable = False
+        if not is_writable:
+            log.warning(
+                "%s cannot be written: kernels are compiled for this process only; set LLAMAKIT_CACHE to a folder you can write",
+                self.folder,
+            )
+            self.folder = own_temporary_folder()
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name.replace(':', '')}-{key(name)}.o"
@@ -50,6 +61,14 @@ class KernelStore:
         self, names: list[str], n_processes: int | None = None, report: Callable[[str], None] = lambda name: None
     ) -> Kernels:
         """The named kernels; those not on disk (whole) are compiled first, in parallel; `report(name)` after each."""
+        if not self.passed().exists():
+            from llamakit.core.kernels.selftest import check
+
+            check(self)
+        return self.link(names, n_processes, report)
+
+    def link(self, names: list[str], n_processes: int | None, report: Callable[[str], None]) -> Kernels:
+        """`load` without the self-test of the machine's intrinsics."""
         objects = {name: self.read(name) for name in names}
         if missing := [n for n in names if objects[n] is None]:
             from llamakit.core.kernels.build import compile_kernels  # only a cold start pays for its imports
@@ -59,6 +78,10 @@ class KernelStore:
         if lost := [n for n in names if objects[n] is None]:
             raise KernelError(f"{self.folder}: kernel {lost[0]} was compiled but cannot be read back; is the disk full?")
         return link({name: code for name, code in objects.items() if code is not None})
+
+    def passed(self) -> Path:
+        """The mark that this machine's intrinsics passed their self-test with these compilers."""
+        return self.folder / f"selftest-{key('probe.dots')}.passed"
 
     def missing(self, names: list[str]) -> list[str]:
         return [n for n in names if self.read(n) is None]
@@ -108,6 +131,14 @@ def link(objects: dict[str, bytes]) -> Kernels:
     kernels = Kernels((name, library[name]) for name in objects)
     kernels.library = library
     return kernels
+
+
+@cache
+def own_temporary_folder() -> Path:
+    """A folder that goes with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="llamakit-kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def cache_folder() -> Path:

@@ -14,13 +14,20 @@ AVX2 = "+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.2,+popcnt,+avx,+movbe,+lzcnt"
 NAMED = {"haswell": AVX2, "broadwell": AVX2, "skylake": AVX2, "znver1": AVX2, "znver2": AVX2, "znver3": AVX2, "x86-64-v3": AVX2}
 
 
+GENERIC = "LLAMAKIT_GENERIC_SIMD"  # how a process tells its compiler processes
+
+
 @dataclass(frozen=True)
 class Target:
-    """An LLVM target. `features` is LLVM's comma list."""
+    """An LLVM target. `features` is LLVM's comma list.
+
+    `is_generic` keeps the dots of bytes to plain LLVM IR: slow, but right where an intrinsic failed its self-test.
+    """
 
     triple: str
     cpu: str
     features: str
+    is_generic: bool = False
 
     def has(self, feature: str) -> bool:
         return f"+{feature}" in self.features.split(",")
@@ -31,11 +38,11 @@ class Target:
 
     @property
     def has_vnni(self) -> bool:
-        return self.has("avx512vnni") and self.has("avx512vl") or self.has("avxvnni")
+        return not self.is_generic and (self.has("avx512vnni") and self.has("avx512vl") or self.has("avxvnni"))
 
     @property
     def has_avx2(self) -> bool:
-        return self.has("avx2")
+        return not self.is_generic and self.has("avx2")
 
     @property
     def is_x86(self) -> bool:
@@ -50,7 +57,14 @@ def host_target() -> Target:
         cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     else:
         cpu, features = name, NAMED.get(name, "")
-    return Target(llvm.get_process_triple(), cpu, os.environ.get("NUMBA_CPU_FEATURES", features))
+    features = os.environ.get("NUMBA_CPU_FEATURES", features)
+    return Target(llvm.get_process_triple(), cpu, features, is_generic=os.environ.get(GENERIC) == "1")
+
+
+def fall_back() -> None:
+    """From now on, here and in the compiler processes started from here: no intrinsics for dots of bytes."""
+    os.environ[GENERIC] = "1"
+    host_target.cache_clear()
 
 
 @cache
