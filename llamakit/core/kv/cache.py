@@ -1,0 +1,164 @@
+"""The paged KV cache: memory of every layer, and the part of a batch that says where keys and values go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.graph.memory import aligned
+from llamakit.core.kernels.batch import Run
+from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES, CellType
+from llamakit.core.kv.blocks import BlockPool
+from llamakit.core.kv.sequences import Sequences, n_blocks
+from llamakit.errors import ModelError, UsageError
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """Key and value heads of one layer; n_head_kv is 0 where a layer keeps none."""
+
+    n_head_kv: int
+    head_dim: int
+    head_dim_v: int
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Positions that move back by `distance` when a range before them is removed: their old and new cells, in order.
+
+    Keys must be turned back by as many positions; `rope.move` does both.
+    """
+
+    sources: Ints
+    targets: Ints
+    distance: int
+
+
+def find_cell_type(name: str) -> CellType:
+    """The cell type of a name in any case; UsageError when there is none."""
+    if name.lower() not in CELL_TYPES:
+        raise UsageError(f"a KV cache cannot be {name!r}; it can be {', '.join(CELL_TYPES)}")
+    return CELL_TYPES[name.lower()]
+
+
+def pool_size(n_ctx: int, n_seq_max: int) -> int:
+    """Blocks for n_ctx positions in all, however they spread over the sequences."""
+    return n_blocks(n_ctx) + n_seq_max - 1
+
+
+def n_bytes(layers: list[LayerShape], n_ctx: int, type_k: str, type_v: str, n_seq_max: int = 1) -> int:
+    """What a cache of this shape will take, before it is made."""
+    k, v = find_cell_type(type_k), find_cell_type(type_v)
+    block = sum(s.n_head_kv * (k.key_bytes(s.head_dim) + v.value_bytes(s.head_dim_v)) for s in layers)
+    return block * pool_size(n_ctx, n_seq_max)
+
+
+class KVCache:
+    """Keys and values of n_seq_max sequences, n_ctx positions in all.
+
+    `keys[i]` and `values[i]` are layer i's bytes, (n_blocks, bytes of a block), laid out as kernels/kv_cells.py says.
+    `place` fills `positions`, `cells` and `runs` for up to n_batch tokens; with `tables` they are what the `Batch`
+    record points to. These arrays stay where they are for the cache's life.
+    """
+
+    def __init__(
+        self,
+        layers: list[LayerShape],
+        n_ctx: int,
+        type_k: str = "f16",
+        type_v: str = "f16",
+        n_seq_max: int = 1,
+        n_batch: int = 512,
+    ) -> None:
+        self.layers, self.n_ctx, self.n_seq_max, self.n_batch = layers, n_ctx, n_seq_max, n_batch
+        self.type_k, self.type_v = find_cell_type(type_k), find_cell_type(type_v)
+        n = pool_size(n_ctx, n_seq_max)
+        k_bytes = [s.n_head_kv * self.type_k.key_bytes(s.head_dim) for s in layers]
+        v_bytes = [s.n_head_kv * self.type_v.value_bytes(s.head_dim_v) for s in layers]
+        try:
+            self.keys = [aligned(n * b).reshape(n, b) for b in k_bytes]
+            self.values = [aligned(n * b).reshape(n, b) for b in v_bytes]
+        except MemoryError:
+            raise ModelError(
+                f"no memory for a KV cache of {n_ctx} positions ({n * (sum(k_bytes) + sum(v_bytes)):,} bytes); "
+                f"use a smaller context (-c) or a smaller type (-ctk, -ctv)"
+            ) from None
+        self.pool = BlockPool(n)
+        self.sequences = Sequences(n_ctx, n_seq_max, self.pool, self.copy_block)
+        self.positions: Ints = np.zeros(n_batch, np.int32)
+        self.cells: Ints = np.zeros(n_batch, np.int32)
+        self.runs = np.zeros(n_seq_max, Run.dtype)
+
+    @property
+    def tables(self) -> Ints:
+        """(n_seq_max, blocks of a sequence): `Batch.tables`."""
+        return self.sequences.tables
+
+    def n_past(self, seq: int = 0) -> int:
+        """Positions of a sequence that are in the cache."""
+        return self.sequences.n_past[seq]
+
+    def place(self, parts: list[tuple[int, int]]) -> int:
+        """Give the next n positions of each (sequence, n) a cell, side by side in the batch; returns the tokens in all.
+
+        Fills `positions`, `cells` and one entry of `runs` for each part, in order. Raises ModelError, and changes
+        nothing, when the cells do not suffice. A sequence may appear once.
+        """
+        sequences = self.sequences
+        sequences.check_room(parts)
+        first = 0
+        for i, (seq, n) in enumerate(parts):
+            past = sequences.n_past[seq]
+            sequences.grow(seq, n)
+            self.runs[i] = first, n, past, seq * sequences.tables.shape[1]
+            if n == 1:
+                self.positions[first] = past
+                self.cells[first] = sequences.tables[seq, past // BLOCK] * BLOCK + past % BLOCK
+            else:
+                self.positions[first : first + n] = np.arange(past, past + n)
+                self.cells[first : first + n] = sequences.cells(seq, past, past + n)
+            first += n
+        return first
+
+    def truncate(self, seq: int, n_past: int) -> None:
+        """Forget positions from n_past on."""
+        self.sequences.truncate(seq, n_past)
+
+    def fork(self, source: int, target: int, n_past: int | None = None) -> None:
+        """Let `target` start with the first n_past positions of `source`, without copying them."""
+        self.sequences.fork(source, target, n_past)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for seq in range(self.n_seq_max):
+            self.sequences.truncate(seq, 0)
+
+    def remove(self, seq: int, first: int, end: int) -> Shift:
+        """Forget positions first .. end - 1 and let the later ones move up; the caller must then move their cells.
+
+        Raises ModelError when shared blocks would have to be copied and there is no room for them.
+        """
+        sequences, past = self.sequences, self.n_past(seq)
+        end = min(end, past)
+        first = min(first, end)
+        touched = range(first // BLOCK, n_blocks(past) if first < end < past else 0)
+        shared = [b for b in touched if self.pool.is_shared(int(sequences.tables[seq, b]))]
+        if len(shared) > self.pool.n_free:
+            raise ModelError(
+                f"the KV cache is full: removing positions {first} to {end} of a sequence with shared blocks needs "
+                f"{len(shared)} free blocks of {BLOCK}, and {self.pool.n_free} are"
+            )
+        for b in shared:
+            sequences.make_private(seq, b)
+        shift = Shift(sequences.cells(seq, end, past), sequences.cells(seq, first, first + past - end), end - first)
+        sequences.truncate(seq, past - (end - first))
+        return shift
+
+    def copy_block(self, source: int, target: int) -> None:
+        for memory in (*self.keys, *self.values):
+            memory[target] = memory[source]
