@@ -82,6 +82,7 @@ class Penalties(Record):
     recent: Ptr[i32]
     n_recent: Ptr[i64]  # one number
     counts: Ptr[i32]
+    before: Ptr[f32]  # room for a logit of each of the recent
     repeat: f32
     frequency: f32
     presence: f32
@@ -98,7 +99,7 @@ def penalties(op, thread, n_threads):
     """l = l / repeat if l > 0 else l * repeat;  l -= count * frequency + presence.   For tokens with a count"""
     c = op.candidates
     if c.is_whole == 1:
-        before = c.weights  # all are read before one is written: a token that is there twice is penalized once
+        before = op.before  # all are read before one is written: a token that is there twice is penalized once
         for i in range(op.n_recent[0]):
             before[i] = c.logits[op.recent[i]]
         for i in range(op.n_recent[0]):

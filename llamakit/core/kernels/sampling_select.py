@@ -17,8 +17,8 @@ SIGN = 0x7FFFFFFF
 
 @helper
 def sort_key(bits, low):
-    """A larger float gives a smaller upper half.   bits: the float's, as int32; low: what goes along"""
-    rank = SIGN - bits if bits >= 0 else bits + (LOW_HALF + 1)
+    """A larger float gives a smaller upper half, -0 that of 0.   bits: the float's, as int32; low: what goes along"""
+    rank = SIGN - bits if bits >= 0 else bits + LOW_HALF
     return (rank << 32) | low
 
 
@@ -26,7 +26,7 @@ def sort_key(bits, low):
 def float_bits(key):
     """The bits of a key's float."""
     rank = (key >> 32) & LOW_HALF
-    return SIGN - rank if rank <= SIGN else rank - (LOW_HALF + 1)
+    return SIGN - rank if rank <= SIGN else rank - LOW_HALF
 
 
 @helper
@@ -100,6 +100,13 @@ def floor_of_k(c, k):
     return c.weights[c.keys[k - 1] & LOW_HALF]
 
 
+@helper
+def keep_largest(c, k):
+    n = collect(c, floor_of_k(c, k))
+    sort(c.keys, c.spare_keys, n)
+    keep(c, min(n, k), 1)
+
+
 class TopK(Record):
     candidates: Ptr[Candidates]
     k: i64
@@ -110,9 +117,7 @@ def top_k(op, thread, n_threads):
     """The k largest logits, descending; of equal ones the lower ids"""
     c = op.candidates
     if c.is_sorted == 0:
-        n = collect(c, floor_of_k(c, op.k))
-        sort(c.keys, c.spare_keys, n)
-        keep(c, min(n, op.k), 1)
+        keep_largest(c, op.k)
     end_at(c, min(c.n, op.k))
 
 
@@ -183,6 +188,8 @@ def min_p(op, thread, n_threads):
             n += 1
         end_at(c, n)
     else:
-        if op.min_keep > 1:
-            floor = min(floor, floor_of_k(c, op.min_keep))
-        keep(c, collect(c, floor), 0)
+        n = collect(c, floor)
+        if n >= op.min_keep:
+            keep(c, n, 0)
+        else:
+            keep_largest(c, op.min_keep)

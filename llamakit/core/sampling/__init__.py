@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.sampling.chain import KERNELS, Constraint, Sampler, build_chain
+from llamakit.core.sampling.chain import Constraint, Sampler, kernel_names
 from llamakit.core.sampling.logprobs import logprobs
 from llamakit.core.sampling.params import SamplingParams
 
-__all__ = ["KERNELS", "Constraint", "Sampler", "SamplingParams", "build_chain", "logprobs"]
+__all__ = ["Constraint", "Sampler", "SamplingParams", "kernel_names", "logprobs"]

@@ -18,11 +18,6 @@ from llamakit.core.sampling.seed import choose_seed, mt19937
 from llamakit.core.sampling.stages import Stage, new_candidates
 from llamakit.errors import LlamakitError, UsageError
 
-KERNELS = (
-    "sampling.begin", "sampling.allow", "sampling.bias", "sampling.penalties", "sampling.temperature",
-    "sampling.greedy", "sampling.draw", "sampling_select.top_k", "sampling_select.top_p", "sampling_select.min_p",
-)  # fmt: skip
-
 
 class Constraint(Protocol):
     """What may come next: a grammar, seen from here."""
@@ -52,12 +47,25 @@ def build_chain(
     return [stage for stage in chain if stage is not None]
 
 
+def kernel_names(params: SamplingParams, is_constrained: bool = False) -> list[str]:
+    """The kernels that a Sampler of these parameters calls: for whoever loads all its kernels at once."""
+    c = new_candidates(1)
+    chain = build_chain(params, c, [0], History(0, 1), np.zeros(2, np.int64))
+    return ["sampling.begin", *(["sampling.allow"] if is_constrained else []), *(stage.kernel for stage in chain)]
+
+
+@cache
+def load_kernels(*names: str) -> Kernels:
+    """Once a process, for all samplers that call the same ones."""
+    return KernelStore().load([*names])
+
+
 class Sampler:
     """Chooses the tokens of one sequence: `sample` from logits, `accept` what was chosen, and again.
 
     The same parameters, seed, accepted tokens and logits give the same tokens on every machine. `eog_ids` are the
-    end-of-generation tokens that `ignore_eos` bans; `kernels` holds KERNELS, if the caller has loaded them already.
-    Raises UsageError for a bias on a token that does not exist.
+    end-of-generation tokens that `ignore_eos` bans; `kernels` holds those of `kernel_names`, if the caller has loaded
+    them already. Raises UsageError for a bias on a token that does not exist.
     """
 
     def __init__(
@@ -75,12 +83,13 @@ class Sampler:
         self.generator = mt19937(self.seed)
         self.noise = np.zeros(2, np.int64)
         self.history = History(params.repeat_last_n if params.has_penalties else 0, n_vocab)
-        self.mask = np.zeros(-(-n_vocab // 32), np.uint32)
         self.candidates = new_candidates(n_vocab)
-        self.kernels = shared_kernels() if kernels is None else kernels
+        self.kernels = kernels or load_kernels(*kernel_names(params, constraint is not None))
         self.begin = stages.begin(self.candidates).link(self.kernels)
-        self.allow = stages.allow(self.candidates, self.mask).link(self.kernels)
         chain = build_chain(params, self.candidates, eog_ids, self.history, self.noise)
+        if constraint is not None:
+            self.mask = np.zeros(-(-n_vocab // 32), np.uint32)
+            chain.insert(0, stages.allow(self.candidates, self.mask))
         self.stages = [stage.link(self.kernels) for stage in chain]
 
     def sample(self, logits: npt.NDArray[np.float32]) -> int:
@@ -96,7 +105,6 @@ class Sampler:
             raise LlamakitError("non-finite logits: the model's output is not a number; is the file damaged?")
         if self.constraint is not None:
             self.constraint.fill_mask(self.mask)
-            self.allow.run()
         self.noise[:] = self.generator.getrandbits(32), self.generator.getrandbits(32)
         for stage in self.stages:
             stage.run()
@@ -119,8 +127,3 @@ class Sampler:
         """As newly made with the seed in force, for the next sequence. The constraint is the caller's to replace."""
         self.history.clear()
         self.generator = mt19937(self.seed)
-
-
-@cache
-def shared_kernels() -> Kernels:
-    return KernelStore().load([*KERNELS])

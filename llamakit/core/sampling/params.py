@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from llamakit.errors import UsageError
 
 RANDOM_SEED = 0xFFFFFFFF  # as llama.cpp spells "choose one for me"; so does -1
+MOST_TOKENS = 1 << 24  # beyond any vocabulary or context
 LARGEST = 3.4e38  # the stages compute in float32
 
 
@@ -40,8 +41,9 @@ class SamplingParams:
         self.check("repeat_penalty", is_number(self.repeat_penalty) and self.repeat_penalty > 0, "finite and above 0")
         self.check("min_p", self.min_p <= 1, "at most 1")
         self.check("top_p", self.top_p >= 0, "at least 0")
+        self.check("top_k", self.top_k <= MOST_TOKENS, f"at most {MOST_TOKENS}")
         for name in ("min_keep", "repeat_last_n"):
-            self.check(name, getattr(self, name) >= 0, "at least 0")
+            self.check(name, 0 <= getattr(self, name) <= MOST_TOKENS, f"from 0 to {MOST_TOKENS}")
         for token, bias in self.logit_bias.items():
             if token < 0 or not (is_number(bias) or bias == -math.inf):
                 raise UsageError(f"logit_bias: token {token} with bias {bias}; needs an id >= 0 and a number or -inf")

@@ -20,6 +20,7 @@ from llamakit.core.sampling.history import History
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.core.simd.records import Record
 
+SMALLEST = float(np.finfo(np.float32).tiny)
 FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
@@ -87,9 +88,15 @@ def penalties(c: Candidates, p: SamplingParams, history: History) -> Stage | Non
     if not p.has_penalties:
         return None
     record = kernels.Penalties(
-        candidates=c, recent=history.recent, n_recent=history.n, counts=history.counts,
-        repeat=p.repeat_penalty, frequency=p.frequency_penalty, presence=p.presence_penalty,
-    )  # fmt: skip
+        candidates=c,
+        recent=history.recent,
+        n_recent=history.n,
+        counts=history.counts,
+        before=np.empty(len(history.recent), np.float32),
+        repeat=p.repeat_penalty,
+        frequency=p.frequency_penalty,
+        presence=p.presence_penalty,
+    )
     return Stage("sampling.penalties", record)
 
 
@@ -108,6 +115,7 @@ def min_p(c: Candidates, p: float, min_keep: int) -> Stage | None:
 
 
 def temperature(c: Candidates, value: float) -> Stage | None:
+    value = max(value, SMALLEST)  # a float32 that is no zero: the largest logit's 0 / value stays a number
     return Stage("sampling.temperature", kernels.Temperature(candidates=c, value=value)) if value != 1 else None
 
 

@@ -1,0 +1,41 @@
+"""What a user may ask for, and what is refused with the field's name."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from llamakit.core.sampling import SamplingParams
+from llamakit.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("seed", -2), ("seed", 1 << 32), ("temperature", math.nan), ("temperature", 1e308), ("top_p", math.inf),
+     ("top_p", -0.1), ("top_k", 1 << 40), ("min_p", math.nan), ("min_p", 1.1), ("min_keep", -1),
+     ("repeat_penalty", 0.0), ("repeat_penalty", -1.0), ("repeat_penalty", math.nan), ("repeat_last_n", -1), ("repeat_last_n", 10**12),
+     ("presence_penalty", math.inf), ("frequency_penalty", math.nan), ("logit_bias", {-1: 0.0}),
+     ("logit_bias", {1: math.nan}), ("logit_bias", {1: math.inf})],
+)  # fmt: skip
+def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
+    with pytest.raises(UsageError, match=rf"^{name}"):
+        SamplingParams(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"seed": 0}, {"seed": -1}, {"temperature": -1.0}, {"top_k": -5}, {"top_p": 2.0}, {"min_p": -1.0},
+     {"repeat_last_n": 0}, {"logit_bias": {0: -math.inf}}],
+)  # fmt: skip
+def test_values_that_mean_off_are_fine(options):
+    SamplingParams(**options)
+
+
+@pytest.mark.parametrize(
+    "options, has_penalties",
+    [({}, False), ({"repeat_penalty": 1.1}, True), ({"repeat_penalty": 1.1, "repeat_last_n": 0}, False),
+     ({"presence_penalty": -1.0}, True), ({"frequency_penalty": 0.1}, True)],
+)  # fmt: skip
+def test_penalties_are_on_when_one_of_them_changes_something(options, has_penalties):
+    assert SamplingParams(**options).has_penalties is has_penalties
