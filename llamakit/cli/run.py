@@ -85,7 +85,7 @@ def run(
         top_p=top_p,
         min_p=min_p,
         repeat_penalty=repeat_penalty,
-        repeat_last_n=repeat_last_n,
+        repeat_last_n=repeat_last_n if repeat_last_n >= 0 else ctx_size or c.DEFAULT_CONTEXT,
         presence_penalty=presence_penalty,
         frequency_penalty=frequency_penalty,
         ignore_eos=ignore_eos,
@@ -98,7 +98,7 @@ def run(
             completion = opened.enter_context(c.open_completion(path, context_params, sampling, params, report))
         tokens = completion.encode(text)
         if verbose_prompt:
-            show_tokens(completion, text, tokens)
+            show_tokens(completion, tokens)
         if display_prompt:
             show_prompt(completion.text_of(tokens), color)
         interrupted = write(completion.run(tokens))
@@ -107,23 +107,23 @@ def run(
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def read_prompt(prompt: str | None, file: str | None, binary_file: str | None, escape: bool) -> str:
+def read_prompt(prompt: str | None, file: str | None, binary_file: str | None, escape: bool) -> str | bytes:
     """The text to go on from: -p, else -f, else -bf, else standard input unless a person sits there."""
     if prompt is not None:
         return unescape(prompt) if escape else prompt
     if file is not None:
-        text = read_text(file).removesuffix("\n")
+        text = read_file(file).decode("utf-8", errors="replace").removesuffix("\n")
         return unescape(text) if escape else text
     if binary_file is not None:
-        return read_text(binary_file)
+        return read_file(binary_file)
     if sys.stdin is None or sys.stdin.isatty():
         return ""
     return sys.stdin.buffer.read().decode("utf-8", errors="replace").removesuffix("\n")
 
 
-def read_text(path: str) -> str:
+def read_file(path: str) -> bytes:
     try:
-        return Path(path).read_bytes().decode("utf-8", errors="replace")
+        return Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
 
@@ -140,10 +140,11 @@ def unescape_one(match: re.Match[bytes]) -> bytes:
     return {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(match[2], match[2])
 
 
-def show_tokens(completion: Completion, text: str, tokens: list[int]) -> None:
-    log(f"prompt: '{text}'\nnumber of tokens in prompt = {len(tokens)}")
+def show_tokens(completion: Completion, tokens: list[int]) -> None:
+    log(f"prompt: '{completion.text_of(tokens)}'\nnumber of tokens in prompt = {len(tokens)}")
     for token in tokens:
-        log(f"{token:6d} -> '{completion.vocab.piece(token)}'")
+        piece = completion.vocab.piece(token, special=True).decode("utf-8", errors="replace")
+        log(f"{token:6d} -> '{piece}'")
 
 
 def show_prompt(text: str, color: str) -> None:

@@ -93,7 +93,7 @@ class Completion:
         self.timings = Timings()
         self.finish: Finish | None = None
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str | bytes) -> list[int]:
         """The prompt's tokens. Raises PromptError where there are none, or more than the context holds."""
         tokens = self.vocab.encode(text, add_special=True, parse_special=True)
         if not tokens:
@@ -129,6 +129,8 @@ class Completion:
                 self.sampler.accept(token)
             n_left -= 1
             if self.vocab.is_eog(token):
+                if self.params.show_special:
+                    yield token
                 self.finish = Finish.END_OF_TEXT
                 return
             yield token
