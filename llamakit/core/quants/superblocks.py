@@ -88,6 +88,6 @@ def importance(x: Floats, imatrix: Floats, factor: int) -> Floats:
     return repeat_rows(imatrix, *x.shape) * np.sqrt(np.repeat(factor * mean_square, QK_K // len(x)) + x * x)
 
 
-def values_of(levels: Floats) -> Bytes:
+def values_of(levels: Floats | Bytes) -> Bytes:
     """Levels of sub-blocks back in the order of the values.   (size, n_blocks * n_sub) -> (n_blocks, 256)"""
     return levels.T.astype(np.uint8, order="C").reshape(-1, QK_K)
