@@ -33,7 +33,7 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Workload:
     """`n_prompt` tokens in one go, then `n_gen` one by one, behind `n_depth` tokens that are not timed."""
 
     n_prompt: int = 0
@@ -69,9 +69,9 @@ class Grid:
         choices = (self.models, self.n_batch, self.n_ubatch, self.type_k, self.type_v, self.n_threads)
         return [Setup(*choice) for choice in product(*choices)]
 
-    def tests(self) -> list[Test]:
+    def tests(self) -> list[Workload]:
         return [
-            Test(n_prompt, n_gen, n_depth)
+            Workload(n_prompt, n_gen, n_depth)
             for n_depth in self.n_depth
             for n_prompt, n_gen in [
                 *((n, 0) for n in self.n_prompt if n),
@@ -84,7 +84,7 @@ class Grid:
 @dataclass(frozen=True, slots=True)
 class Result:
     setup: Setup
-    test: Test
+    test: Workload
     model_type: str
     model_size: int  # bytes of the tensors
     model_n_params: int
@@ -117,7 +117,7 @@ class Limits(Protocol):
     def int8_peak(self, n_threads: int) -> float: ...
 
 
-def limit_ns(test: Test, model: Model, n_threads: int, limits: Limits) -> float:
+def limit_ns(test: Workload, model: Model, n_threads: int, limits: Limits) -> float:
     """Nanoseconds the test would take if prompt tokens cost only their operations and generated ones only the weights
     read for them; keys and values are left out."""
     seconds = 0.0
@@ -169,11 +169,11 @@ class Runner:
                             self.note(f"benchmark {done}/{total}: {Path(path).name} {test.name}")
                             yield self.measure(setup, test, model, context, limits)
 
-    def measure(self, setup: Setup, test: Test, model: Model, context: Context, limits: Limits) -> Result:
+    def measure(self, setup: Setup, test: Workload, model: Model, context: Context, limits: Limits) -> Result:
         time.sleep(self.delay)
         test_time = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         if self.warmup:
-            once(context, Test(test.n_prompt, min(test.n_gen, 1)), model.n_vocab)
+            once(context, Workload(test.n_prompt, min(test.n_gen, 1)), model.n_vocab)
         context.truncate(0)
         if test.n_depth:
             context.prefill(random_tokens(test.n_depth, model.n_vocab))
@@ -192,7 +192,7 @@ class Runner:
         )
 
 
-def once(context: Context, test: Test, n_vocab: int) -> int:
+def once(context: Context, test: Workload, n_vocab: int) -> int:
     """Nanoseconds of one run of the test behind the first `test.n_depth` cells, which must be filled."""
     context.truncate(test.n_depth)
     prompt, generated = random_tokens(test.n_prompt, n_vocab), random_tokens(test.n_gen, n_vocab)
