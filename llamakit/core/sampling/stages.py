@@ -20,7 +20,7 @@ from llamakit.core.sampling.history import History
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.core.simd.records import Record
 
-SMALLEST = float(np.finfo(np.float32).tiny)
+SMALLEST = 1.2e-38  # about the least float32 with full precision
 FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
@@ -115,7 +115,7 @@ def min_p(c: Candidates, p: float, min_keep: int) -> Stage | None:
 
 
 def temperature(c: Candidates, value: float) -> Stage | None:
-    value = max(value, SMALLEST)  # a float32 that is no zero: the largest logit's 0 / value stays a number
+    value = max(value, SMALLEST)  # no zero as a float32: the largest logit's 0 / value stays a number
     return Stage("sampling.temperature", kernels.Temperature(candidates=c, value=value)) if value != 1 else None
 
 

@@ -14,9 +14,9 @@ from llamakit.errors import UsageError
     "name, value",
     [("seed", -2), ("seed", 1 << 32), ("temperature", math.nan), ("temperature", 1e308), ("top_p", math.inf),
      ("top_p", -0.1), ("top_k", 1 << 40), ("min_p", math.nan), ("min_p", 1.1), ("min_keep", -1),
-     ("repeat_penalty", 0.0), ("repeat_penalty", -1.0), ("repeat_penalty", math.nan), ("repeat_last_n", -1), ("repeat_last_n", 10**12),
-     ("presence_penalty", math.inf), ("frequency_penalty", math.nan), ("logit_bias", {-1: 0.0}),
-     ("logit_bias", {1: math.nan}), ("logit_bias", {1: math.inf})],
+     ("repeat_penalty", 0.0), ("repeat_penalty", -1.0), ("repeat_penalty", math.nan), ("repeat_last_n", -1),
+     ("repeat_last_n", 10**12), ("presence_penalty", math.inf), ("frequency_penalty", math.nan),
+     ("logit_bias", {-1: 0.0}), ("logit_bias", {1: math.nan}), ("logit_bias", {1: math.inf})],
 )  # fmt: skip
 def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
     with pytest.raises(UsageError, match=rf"^{name}"):
