@@ -1,0 +1,249 @@
+"""A model at work: sequences of tokens in, logits out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.engine.load import Model
+from llamakit.core.engine.memory_plan import MemoryPlan
+from llamakit.core.engine.programs import OUTPUTS, Programs
+from llamakit.core.engine.threads import n_physical_cores
+from llamakit.core.graph.executor import Executor
+from llamakit.core.graph.fuse import fuse
+from llamakit.core.graph.lower import Memory
+from llamakit.core.graph.program import Step, link
+from llamakit.core.graph.weights import Weights
+from llamakit.core.kernels.batch import Batch
+from llamakit.core.kernels.store import KernelStore
+from llamakit.core.kv import cache as kv
+from llamakit.core.kv.cache import KVCache, LayerShape
+from llamakit.core.simd.records import Record
+from llamakit.errors import UsageError
+
+Floats = npt.NDArray[np.float32]
+Report = Callable[[str, int, int], None]  # stage, done, total
+
+
+class Outputs(Enum):
+    """Which tokens of a chunk give logits."""
+
+    NONE = 0
+    LAST = 1
+    ALL = 2
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens to add to one sequence."""
+
+    tokens: Sequence[int]
+    seq: int = 0
+    outputs: Outputs = Outputs.LAST
+
+
+class Context:
+    """Weights packed for this machine, a KV cache of n_ctx positions, threads.
+
+    n_ctx 0 means what the model was trained with. n_batch is accepted for its name: a call takes any number of tokens
+    and computes n_ubatch at a time. Threads default to the physical cores. The cache holds `n_seq_max` sequences that
+    share its positions. `report(stage, done, total)` hears of slow parts: "pack" and "compile".
+
+    The logits of a token have the same bits whatever else is computed with it: other tokens, other sequences, other
+    numbers of threads. Raises ModelError when it does not fit in memory, UsageError for arguments out of range.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        n_ctx: int = 0,
+        n_batch: int = 2048,
+        n_ubatch: int = 512,
+        n_threads: int | None = None,
+        n_threads_batch: int | None = None,
+        type_k: str = "f16",
+        type_v: str = "f16",
+        n_seq_max: int = 1,
+        report: Report | None = None,
+    ) -> None:
+        self.model = model
+        self.n_ctx = n_ctx or model.n_ctx_train
+        for name, value in (("n_ctx", self.n_ctx), ("n_batch", n_batch), ("n_ubatch", n_ubatch), ("n_seq_max", n_seq_max)):
+            if value < 1:
+                raise UsageError(f"{name} is {value}; it must be at least 1")
+        self.n_batch, self.n_ubatch = n_batch, min(n_ubatch, n_batch, self.n_ctx)
+        self.n_threads = n_threads or n_physical_cores()
+        self.n_threads_batch = n_threads_batch or self.n_threads
+        self.n_vocab = model.n_vocab
+        decoder = model.decoder
+        layers = [LayerShape(c.n_head_kv, c.head_dim, c.head_dim_v) for c in decoder.cache_layers()]
+        plan = MemoryPlan(
+            weights=model.n_bytes,
+            kv_cache=kv.n_bytes(layers, self.n_ctx, type_k, type_v, n_seq_max),
+            buffers=self.n_buffer_bytes(),
+        )
+        plan.check(model.path, self.n_ctx)
+        self.cache = KVCache(layers, self.n_ctx, type_k, type_v, n_seq_max, self.n_ubatch)
+        self._tokens, self._outputs = np.zeros(self.n_ubatch, np.int32), np.zeros(self.n_ubatch, np.int32)
+        self._batch = Batch(
+            n_tokens=0, n_outputs=0, n_runs=0, tokens=self._tokens, positions=self.cache.positions,
+            cells=self.cache.cells, outputs=self._outputs, runs=self.cache.runs.view(np.uint8), tables=self.cache.tables,
+        )  # fmt: skip
+
+        store = KernelStore()
+        base = store.load([*Executor.KERNELS, *Weights.KERNELS], report=counting(report, "compile"))
+        self._executor = Executor(base, max(self.n_threads, self.n_threads_batch))
+        n_tensors, n_packed = len(model.reader.tensors), 0
+
+        def run_kernel(name: str, record: Record) -> None:
+            nonlocal n_packed
+            self._executor.run(link([Step(name, record)], base))
+            n_packed += 1
+            if report:
+                report("pack", min(n_packed, n_tensors), n_tensors)
+
+        weights = Weights(model.reader, run_kernel)
+        memory = Memory(weights, self.cache, self._batch, self.n_ctx, self._executor.n_threads)
+        self._programs = Programs(fuse(decoder.logits(self.n_ctx)), memory, self.n_ubatch, store)
+        self._programs.prepare(self._programs.usual(), counting(report, "compile"))
+
+    def n_buffer_bytes(self) -> int:
+        """A bound of what activations, quantized rows and logits take."""
+        hp = self.model.hparams
+        widest = max(hp.n_ff * max(1, hp.n_expert_used), hp.n_embd, hp.n_head * hp.head_dim)
+        return 4 * (self.n_ubatch + 8) * (2 * widest + 4 * hp.n_embd) + 4 * OUTPUTS * self.n_vocab
+
+    # sequences
+    def n_past(self, seq: int = 0) -> int:
+        """Positions that a sequence has in the cache."""
+        return self.cache.n_past(seq)
+
+    def truncate(self, n_past: int, seq: int = 0) -> None:
+        """Forget a sequence's positions from n_past on."""
+        self.cache.truncate(seq, n_past)
+
+    # computing
+    def prefill(self, tokens: Sequence[int], seq: int = 0) -> Floats:
+        """Add tokens to a sequence; the logits of the last.   -> float32 (n_vocab,)"""
+        return self.decode([Chunk(tokens, seq)])[0]
+
+    def step(self, token: int, seq: int = 0) -> Floats:
+        """Add one token to a sequence; its logits.   -> float32 (n_vocab,)"""
+        return self.decode([Chunk((token,), seq)])[0]
+
+    def decode(self, chunks: Sequence[Chunk]) -> Floats:
+        """Add tokens to sequences; the logits of those wanted, in the order given.   -> float32 (n_outputs, n_vocab)
+
+        Raises UsageError for an id that is no token, ModelError when the cache is full: then nothing was added.
+        """
+        tokens = [np.asarray(c.tokens, np.int64) for c in chunks]
+        for chunk, ids in zip(chunks, tokens, strict=True):
+            if ids.size == 0:
+                raise UsageError(f"sequence {chunk.seq}: no tokens to compute")
+            if ids.min() < 0 or ids.max() >= self.n_vocab:
+                wrong = ids[(ids < 0) | (ids >= self.n_vocab)][0]
+                raise UsageError(f"token {wrong} is not in the vocabulary of {self.n_vocab} tokens")
+        self._check_room(chunks)
+        wanted = [wanted_rows(c.outputs, len(ids)) for c, ids in zip(chunks, tokens, strict=True)]
+        logits = np.empty((sum(map(len, wanted)), self.n_vocab), np.float32)
+        n_done = 0
+        for batch in ubatches([(c.seq, ids, rows) for c, ids, rows in zip(chunks, tokens, wanted, strict=True)], self.n_ubatch):
+            n_done += self._run(batch, logits[n_done:])
+        return logits
+
+    def _check_room(self, chunks: Sequence[Chunk]) -> None:
+        """Before anything is computed: are the sequences there, once each, and do the positions suffice?"""
+        seqs = [c.seq for c in chunks]
+        if len(set(seqs)) < len(seqs) or not all(0 <= seq < self.cache.n_seq_max for seq in seqs):
+            raise UsageError(f"sequences {seqs}: each of 0 to {self.cache.n_seq_max - 1} may appear once")
+        self.cache.sequences.check_room([(c.seq, len(c.tokens)) for c in chunks])
+
+    def _run(self, batch: list[Part], logits: Floats) -> int:
+        """Compute one ubatch; fills and counts its rows of logits."""
+        first, outputs = 0, []
+        for part in batch:
+            n = len(part.tokens)
+            self._tokens[first : first + n] = part.tokens
+            outputs += [first + row for row in part.outputs]
+            first += n
+        fields = self._batch.data
+        fields["n_tokens"] = self.cache.place([(part.seq, len(part.tokens)) for part in batch])
+        fields["n_runs"] = len(batch)
+        n_outputs = len(outputs)
+        program = self._programs.find(first, n_outputs)
+        n_threads = self.n_threads if first == 1 else self.n_threads_batch
+        if n_outputs <= program.capacity.n_outputs:
+            self._pick(outputs)
+            self._executor.run(program.whole if n_outputs else program.body, n_threads)
+            logits[:n_outputs] = program.logits[:n_outputs, : self.n_vocab]
+            return n_outputs
+        self._executor.run(program.body, n_threads)
+        for start in range(0, n_outputs, program.capacity.n_outputs):
+            rows = outputs[start : start + program.capacity.n_outputs]
+            self._pick(rows)
+            self._executor.run(program.head, n_threads)
+            logits[start : start + len(rows)] = program.logits[: len(rows), : self.n_vocab]
+        return n_outputs
+
+    def _pick(self, rows: list[int]) -> None:
+        self._outputs[: len(rows)] = rows
+        self._batch.data["n_outputs"] = len(rows)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._executor.close()
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one sequence has in a ubatch; `outputs` are rows of `tokens`."""
+
+    seq: int
+    tokens: npt.NDArray[np.int64]
+    outputs: list[int]
+
+
+def wanted_rows(outputs: Outputs, n: int) -> range:
+    return {Outputs.NONE: range(0), Outputs.LAST: range(n - 1, n), Outputs.ALL: range(n)}[outputs]
+
+
+def ubatches(chunks: list[tuple[int, npt.NDArray[np.int64], range]], n_ubatch: int) -> list[list[Part]]:
+    """Chunks cut so that no batch has more than n_ubatch tokens."""
+    batches: list[list[Part]] = [[]]
+    room = n_ubatch
+    for seq, tokens, wanted in chunks:
+        start = 0
+        while start < len(tokens):
+            if room == 0:
+                batches.append([])
+                room = n_ubatch
+            end = min(len(tokens), start + room)
+            rows = [row - start for row in range(max(start, wanted.start), min(end, wanted.stop))]
+            batches[-1].append(Part(seq, tokens[start:end], rows))
+            room -= end - start
+            start = end
+    return batches
+
+
+def counting(report: Report | None, stage: str) -> Callable[[str], None]:
+    """Report one more of an unknown total."""
+    n_done = 0
+
+    def one_more(_: str) -> None:
+        nonlocal n_done
+        n_done += 1
+        if report:
+            report(stage, n_done, 0)
+
+    return one_more

@@ -1,0 +1,69 @@
+"""The programs of one context: for one token or for many, linked when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.graph.lower import Lowered, Memory, lower
+from llamakit.core.graph.ops import Node
+from llamakit.core.graph.plan import Capacity
+from llamakit.core.graph.program import Program, link
+from llamakit.core.kernels.store import KernelStore
+
+OUTPUTS = 64  # rows of logits computed together: more would need hundreds of megabytes with large vocabularies
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A linked program: body and head as one where the outputs fit one slice, else apart."""
+
+    capacity: Capacity
+    whole: Program
+    body: Program
+    head: Program
+    logits: npt.NDArray[np.float32]
+
+
+class Programs:
+    """Programs by capacity. `report(kernel)` is called for each kernel that had to be compiled."""
+
+    def __init__(self, graph: Node, memory: Memory, n_ubatch: int, store: KernelStore) -> None:
+        self.graph, self.memory, self.n_ubatch, self.store = graph, memory, n_ubatch, store
+        self._lowered: dict[Capacity, Lowered] = {}
+        self._linked: dict[Capacity, Runnable] = {}
+
+    def capacity(self, n_tokens: int, n_outputs: int) -> Capacity:
+        """The smallest program that takes such a run."""
+        return Capacity(1 if n_tokens == 1 else self.n_ubatch, 1 if n_outputs <= 1 else min(OUTPUTS, self.n_ubatch))
+
+    def usual(self) -> list[Capacity]:
+        """What every generation needs: the prompt with its last token's logits, and single tokens."""
+        return [self.capacity(1, 1), *([self.capacity(2, 1)] if self.n_ubatch > 1 else [])]
+
+    def lower(self, capacity: Capacity) -> Lowered:
+        """Records of a program; packs the weights that it is the first to need."""
+        if capacity not in self._lowered:
+            self._lowered[capacity] = lower(self.graph, self.memory, capacity)
+        return self._lowered[capacity]
+
+    def kernel_names(self, capacities: list[Capacity]) -> list[str]:
+        lowered = [self.lower(c) for c in capacities]
+        return sorted({step.kernel for low in lowered for step in (*low.body, *low.head)})
+
+    def prepare(self, capacities: list[Capacity], report: Callable[[str], None]) -> None:
+        """Load the kernels of several programs together, so that missing ones are compiled in parallel."""
+        kernels = self.store.load(self.kernel_names(capacities), report=report)
+        for c in capacities:
+            low = self.lower(c)
+            steps = [*low.body, *low.head]
+            self._linked[c] = Runnable(c, link(steps, kernels), link(low.body, kernels), link(low.head, kernels), low.logits)
+
+    def find(self, n_tokens: int, n_outputs: int) -> Runnable:
+        capacity = self.capacity(n_tokens, n_outputs)
+        if capacity not in self._linked:
+            self.prepare([capacity], lambda name: None)
+        return self._linked[capacity]
