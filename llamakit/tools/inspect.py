@@ -12,11 +12,16 @@ FIRST_ITEMS = 6  # items of an array
 
 
 def as_json(reader: GGUFReader, *, tensors: bool = True, arrays: bool = False) -> dict[str, Any]:
-    """The file's contents with the keys gguf-dump uses; array values only where `arrays` asks for them."""
-    metadata: dict[str, Any] = {}
-    for index, key in enumerate(reader.metadata, start=1):
+    """The file's contents as gguf-dump writes them; array values only where `arrays` asks for them.
+
+    Its metadata begins with the three numbers of the fixed header. Offsets count from the start of the file to the
+    entry in the header, shapes have the fastest dimension first. Arrays of arrays stay nested, which gguf-dump
+    flattens. Of a split the metadata is the first shard's, the tensors are those of all.
+    """
+    metadata = _fixed_header(reader)
+    for key in reader.metadata:
         field = reader.metadata.field(key)
-        entry: dict[str, Any] = {"index": index, "type": field.types[0].name, "offset": field.offset}
+        entry: dict[str, Any] = {"index": len(metadata), "type": field.types[0].name, "offset": field.offset}
         if len(field.types) > 1:
             entry["array_types"] = [type_.name for type_ in field.types[1:]]
         if len(field.types) == 1 or arrays:
@@ -34,8 +39,22 @@ def as_json(reader: GGUFReader, *, tensors: bool = True, arrays: bool = False) -
                 "type": tensor.type.name,
                 "offset": tensor.info_offset,
             }
-            for index, tensor in enumerate(listed, start=1)
+            for index, tensor in enumerate(listed)
         },
+    }
+
+
+def _fixed_header(reader: GGUFReader) -> dict[str, Any]:
+    """Version and counts under the names gguf-dump gives them."""
+    width, count_type = (4, "UINT32") if reader.version == 1 else (8, "UINT64")
+    numbers = (
+        ("GGUF.version", "UINT32", 4, reader.version),
+        ("GGUF.tensor_count", count_type, 8, len(reader.files[0].tensors)),
+        ("GGUF.kv_count", count_type, 8 + width, len(reader.metadata)),
+    )
+    return {
+        name: {"index": index, "type": type_, "offset": offset, "value": value}
+        for index, (name, type_, offset, value) in enumerate(numbers)
     }
 
 

@@ -42,9 +42,9 @@ class Source:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Open `path`; raises GGUFError for anything but a readable regular file, and never waits on a pipe."""
-        self.path = Path(path)
         self._map: mmap.mmap | None = None
         self._fd = -1
+        self.path = Path(path)
         try:
             # Without O_NONBLOCK, opening a pipe waits for a writer.
             self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
