@@ -112,7 +112,8 @@ def make_q3(x: Floats, n_max: int) -> tuple[Floats, Floats]:
 def make_qp(x: Floats, weights: Floats, n_max: int) -> tuple[Floats, Floats]:
     """x = scale * q for x >= 0: the best of nine scales, then each level in turn made the best.
 
-    Returns scale (n_groups,) and q (n, n_groups) in 0..n_max; both zero in flat groups.
+    Returns scale (n_groups,) and q (n, n_groups) in 0..n_max; both zero in flat groups. A negative x, the scale of a
+    sub-block with hardly a column of any importance, becomes 0; in ggml it wraps around a byte.
     """
     top = x.max(axis=0, initial=0)
     flat = top < FLAT
