@@ -46,6 +46,7 @@ class Bars:
         self.began = time.monotonic()
 
     def report(self, stage: str, done: int, total: int) -> None:
+        """`total` 0 means that nobody knows it."""
         if time.monotonic() - self.began < PATIENCE:
             return
         if stage != self.stage:
@@ -54,14 +55,14 @@ class Bars:
             self.bar = self.make(stage, total)
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
-            if done >= total:
+            if done >= total > 0:
                 self.close()
 
     def make(self, stage: str, total: int) -> Any:
         from tqdm import tqdm
 
         unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024} if total >= 1 << 20 else {}
-        return tqdm(total=total, desc=stage, leave=False, file=sys.stderr, **unit)
+        return tqdm(total=total or None, desc=stage, leave=False, file=sys.stderr, **unit)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -54,11 +54,10 @@ MODELS = {"demo": DEMO}
 
 
 def models_folder() -> Path:
-    """Where fetched models are kept: below $LLAMAKIT_CACHE, $XDG_CACHE_HOME/llamakit or ~/.cache/llamakit."""
-    if own := os.environ.get("LLAMAKIT_CACHE"):
-        return Path(own) / "models"
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "llamakit" / "models"
+    """Where fetched models are kept: `models` in the cache folder (see `cache_folder`)."""
+    from llamakit.core.kernels.store import cache_folder
+
+    return cache_folder() / "models"
 
 
 def pull(name: str, report: Report | None = None) -> Path:
