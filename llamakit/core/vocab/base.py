@@ -14,13 +14,13 @@ from llamakit.core.vocab.pretokenizers import split_rule
 from llamakit.core.vocab.special import Partition, SpecialIds, find_special, strip_rules
 from llamakit.core.vocab.spm import SPM
 from llamakit.core.vocab.text import as_bytes, as_text
-from llamakit.core.vocab.tokens import TokenTable, TokenType, read_merges, read_tokens
+from llamakit.core.vocab.tokens import TokenTable, TokenType, ids_of_types, read_merges, read_tokens
 from llamakit.errors import VocabError
 
 log = logging.getLogger(__name__)
 
 KINDS = ("gpt2", "llama")
-_BYTE_TEXT = re.compile("<0x([0-9A-Fa-f]{2})>")
+_BYTE_TEXT = re.compile("<0x[0-9A-Fa-f]{2}>")
 
 
 class Engine(Protocol):
@@ -195,21 +195,16 @@ def _assemble(
     engine: Engine,
 ) -> Vocab:
     eog_ids, shown_ids, eog_overrides = end_of_generation(tokens, special)
-    types = tokens.types
     for token, token_type in (_bad_bytes(tokens) | overrides | eog_overrides).items():
-        types[token] = token_type
-    lstrip, rstrip = strip_rules(metadata, tokens, types)
-    partition = Partition(tokens.texts, types, lstrip, rstrip)
+        tokens.types[token] = token_type
+    partition = Partition(tokens.texts, tokens.types, *strip_rules(metadata, tokens))
     return Vocab(kind, tokens, special, frame, engine, partition, eog_ids=eog_ids, shown_ids=shown_ids)
 
 
 def _bad_bytes(tokens: TokenTable) -> dict[int, TokenType]:
     """Byte tokens whose text is no byte, to be read as normal ones."""
-    bad = {
-        token: TokenType.NORMAL
-        for token, kind in enumerate(tokens.types)
-        if kind == TokenType.BYTE and not _BYTE_TEXT.fullmatch(tokens.texts[token])
-    }
+    byte_tokens = ids_of_types(tokens.types, TokenType.BYTE)
+    bad = {token: TokenType.NORMAL for token in byte_tokens if not _BYTE_TEXT.fullmatch(tokens.texts[token])}
     for token in bad:
         log.warning("token %d is marked as a byte, but its text is %r", token, tokens.texts[token][:40])
     return bad

@@ -6,13 +6,14 @@ serves a prompt; the library needs 40 to 350 ms to take in the merges and serves
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from llamakit.core.vocab.merging import LIBRARY_AFTER, merge_symbols
 from llamakit.core.vocab.pretokenizers import SplitRule
-from llamakit.core.vocab.text import BAD_BYTE
+from llamakit.core.vocab.text import BAD_BYTE, as_bytes, is_utf8
 from llamakit.core.vocab.tokens import TokenTable
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ class BPE:
         text = BAD_BYTE.sub("\ufffd", text)
         self._n_seen += len(text)
         if self._n_seen > LIBRARY_AFTER and self._library is not None:
-            ids: list[int] = self._library.encode_batch_fast([text], add_special_tokens=False)[0].ids
-            return ids
+            return self._library.encode(text)
         return [token for piece, _ in self._splitter.pre_tokenize_str(text) for token in self._encode_piece(piece)]
 
     def decode(self, text: str) -> bytes:
@@ -58,19 +58,13 @@ class BPE:
     def _decode_letter(letter: str, text: str) -> bytes:
         if letter in BYTES:
             return bytes([BYTES[letter]])
-        raw = letter.encode("utf-8", "surrogateescape")
-        return b"[UNK_BYTE_0x" + raw.hex().encode() + text.encode("utf-8", "surrogateescape") + b"]"
+        return b"[UNK_BYTE_0x" + as_bytes(letter).hex().encode() + as_bytes(text) + b"]"
 
     def _encode_piece(self, piece: str) -> list[int]:
         if self._rule.ignore_merges and piece in self._ids:
             return [self._ids[piece]]
-        ids: list[int] = []
-        for symbol in merge_symbols(list(piece), self._rank):
-            if symbol in self._ids:
-                ids.append(self._ids[symbol])
-            else:  # as in llama.cpp, which looks the symbol up byte by byte: only ASCII can be found, the rest is dropped
-                ids += [self._ids[letter] for letter in symbol if letter.isascii() and letter in self._ids]
-        return ids
+        symbols = merge_symbols(list(piece), self._rank)
+        return [token for symbol in symbols for token in _symbol_ids(symbol, self._ids)]
 
     def _rank(self, left: str, right: str) -> int | None:
         return self._ranks.get(f"{left} {right}")  # letters never hold a space, so the joined key is unambiguous
@@ -92,25 +86,54 @@ class BPE:
         return Sequence([*splits, ByteLevel(add_prefix_space=False, use_regex=False)])
 
     @cached_property
-    def _library(self) -> Tokenizer | None:
-        """The library's engine; None for a vocabulary that it would read differently."""
-        from tokenizers import Regex, Tokenizer
-        from tokenizers.models import BPE as LibraryBPE
-        from tokenizers.pre_tokenizers import Sequence, Split
+    def _library(self) -> _Library | None:
+        return _Library.build(self._tokens, self._merges, self._splitter, self._rule.ignore_merges)
 
-        known = self._ids.keys()
-        pairs = []
-        for merge in dict.fromkeys(self._merges):
-            left, _, right = merge.partition(" ")
-            if not (left in known and right in known and left + right in known):
-                return None
-            pairs.append((left, right))
-        missing = [letter for letter in LETTERS if letter not in known]
-        if not self._tokens.is_utf8 or (missing and self._rule.ignore_merges):
+
+def _symbol_ids(symbol: str, ids: dict[str, int]) -> list[int]:
+    """Ids of a symbol that merges no further. One that is no token is looked up byte by byte, as in llama.cpp, which
+    finds ASCII letters only and drops the rest."""
+    if symbol in ids:
+        return [ids[symbol]]
+    return [ids[letter] for letter in symbol if letter.isascii() and letter in ids]
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    """The tokenizers library's engine.
+
+    It wants every byte and every part and result of a merge to be a token: those that are not get ids from n_vocab
+    on, and `extra` says what to put in their place.
+    """
+
+    tokenizer: Tokenizer
+    n_vocab: int
+    extra: list[list[int]]
+
+    @classmethod
+    def build(
+        cls, tokens: TokenTable, merges: list[str], splitter: PreTokenizer, ignore_merges: bool
+    ) -> _Library | None:
+        """None where whole pieces are tokens (ignore_merges) and a part is none: the library would emit that part."""
+        from tokenizers import Tokenizer
+        from tokenizers.models import BPE as LibraryBPE
+
+        ids = tokens.ids if tokens.is_utf8 else {text: i for text, i in tokens.ids.items() if is_utf8(text)}
+        pairs = [(left, right) for left, _, right in (merge.partition(" ") for merge in dict.fromkeys(merges))]
+        pairs = [pair for pair in pairs if " " not in pair[1]]  # a part with a space occurs in no piece
+        parts = {*LETTERS, *chain.from_iterable(pairs), *map("".join, pairs)}
+        absent = sorted(parts - ids.keys())
+        if absent and ignore_merges:
             return None
-        tokenizer = Tokenizer(LibraryBPE(self._ids, pairs, ignore_merges=self._rule.ignore_merges))
-        tokenizer.pre_tokenizer = self._splitter
-        if missing:  # such letters merge with nothing and are dropped; the library would merge across the gap
-            gap = Split(Regex("|".join(map(re.escape, missing))), "removed")
-            tokenizer.pre_tokenizer = Sequence([self._splitter, gap])
-        return tokenizer
+        n_vocab = len(tokens.texts)
+        extra_ids = {text: n_vocab + k for k, text in enumerate(absent)}
+        tokenizer = Tokenizer(LibraryBPE(ids | extra_ids, pairs, ignore_merges=ignore_merges))
+        tokenizer.pre_tokenizer = splitter
+        return cls(tokenizer, n_vocab, [_symbol_ids(text, ids) for text in absent])
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids
+        if not self.extra:
+            return ids
+        n_vocab, extra = self.n_vocab, self.extra
+        return [token for i in ids for token in (extra[i - n_vocab] if i >= n_vocab else (i,))]

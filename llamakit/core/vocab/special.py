@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llamakit.core.vocab.tokens import TokenTable, TokenType
+from llamakit.core.vocab.text import as_bytes
+from llamakit.core.vocab.tokens import TokenTable, TokenType, ids_of_types
 from llamakit.errors import VocabError
 
 log = logging.getLogger(__name__)
@@ -126,14 +127,15 @@ class Partition:
     def __init__(
         self,
         texts: list[str],
-        types: list[int],
+        types: bytearray,
         lstrip: frozenset[int] = frozenset(),
         rstrip: frozenset[int] = frozenset(),
     ) -> None:
-        ids = [i for i, kind in enumerate(types) if 2 <= kind <= 4]  # unknown, control, user-defined
-        ids.sort(key=lambda i: -len(texts[i].encode("utf-8", "surrogateescape")))
-        self._all = [(i, texts[i]) for i in ids]
-        self._user_defined = [(i, text) for i, text in self._all if types[i] == TokenType.USER_DEFINED]
+        ids = ids_of_types(types, TokenType.UNKNOWN, TokenType.CONTROL, TokenType.USER_DEFINED)
+        ids.sort(key=lambda i: -len(as_bytes(texts[i])))
+        self._all = [(i, texts[i], texts[i][:4]) for i in ids]
+        self._user_defined = [entry for entry in self._all if types[entry[0]] == TokenType.USER_DEFINED]
+        self._starts = {start for _, _, start in self._all}
         self._lstrip, self._rstrip = lstrip, rstrip
 
     def split(self, text: str, *, parse_special: bool) -> list[str | int]:
@@ -143,8 +145,9 @@ class Partition:
         can match: one pass over the text per token, whatever the number of hits.
         """
         original = text
-        for i, token in self._all if parse_special else self._user_defined:
-            if token not in text:
+        starts = {start for start in self._starts if start in text}  # rules out thousands of tokens at once
+        for i, token, start in self._all if parse_special else self._user_defined:
+            if start not in starts or token not in text:
                 continue
             mark = chr(_MARK_BASE + i // _MARK_SIZE) + chr(_MARK_BASE + i % _MARK_SIZE)
             if i in self._lstrip or i in self._rstrip:
@@ -164,9 +167,7 @@ class Partition:
         return parts
 
 
-def strip_rules(
-    metadata: Mapping[str, Any], tokens: TokenTable, types: list[int]
-) -> tuple[frozenset[int], frozenset[int]]:
+def strip_rules(metadata: Mapping[str, Any], tokens: TokenTable) -> tuple[frozenset[int], frozenset[int]]:
     """Ids that swallow white space to their left, and to their right: GGUF stores neither, models are told by name."""
     pre = str(metadata.get("tokenizer.ggml.pre", ""))
     arch = str(metadata.get("general.architecture", ""))
@@ -180,9 +181,7 @@ def strip_rules(
         left.add("[MASK]")
     right: set[int] = set()
     if "phi-3" in name or "phi3" in name:
-        right = {
-            i for i, kind in enumerate(types) if kind in (TokenType.UNKNOWN, TokenType.CONTROL, TokenType.USER_DEFINED)
-        }
+        right = set(ids_of_types(tokens.types, TokenType.UNKNOWN, TokenType.CONTROL, TokenType.USER_DEFINED))
         right |= {tokens.ids[text] for text in ("</s>",) if text in tokens.ids}
         right -= {tokens.ids[text] for text in ("<unk>", "<s>", "<|endoftext|>") if text in tokens.ids}
     return frozenset(tokens.ids[text] for text in left if text in tokens.ids), frozenset(right)

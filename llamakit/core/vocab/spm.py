@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from llamakit.core.vocab.merging import LIBRARY_AFTER, merge_symbols
-from llamakit.core.vocab.text import BAD_BYTE, as_bytes
+from llamakit.core.vocab.text import BAD_BYTE, as_bytes, as_text, is_utf8
 from llamakit.core.vocab.tokens import TokenTable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SPM:
         if not BAD_BYTE.search(text):
             return self._encode_valid(text)
         ids: list[int] = []
-        for valid, characters in groupby(_CHARACTER.findall(as_bytes(text)), _is_utf8):
+        for valid, characters in groupby(_CHARACTER.findall(as_bytes(text)), lambda raw: is_utf8(as_text(raw))):
             run = b"".join(characters)
             ids += self._encode_valid(run.decode()) if valid else self._spell(run)
         return ids
@@ -51,9 +51,8 @@ class SPM:
 
     def _encode_valid(self, text: str) -> list[int]:
         self._n_seen += len(text)
-        if self._n_seen > LIBRARY_AFTER and self._library is not None:
-            library_ids: list[int] = self._library.encode(text)
-            return library_ids
+        if self._n_seen > LIBRARY_AFTER:
+            return self._encode_long(text)
         ids: list[int] = []
         for symbol in merge_symbols(list(text), self._rank):
             if symbol in self._ids:
@@ -75,44 +74,46 @@ class SPM:
         ids = self._ids
         return [ids.get(f"<0x{byte:02X}>", ids.get(chr(byte) if byte < 128 else "", self._unk)) for byte in range(256)]
 
+    def _encode_long(self, text: str) -> list[int]:
+        ids: list[int] = self._library.encode(text)
+        n_vocab = len(self._tokens.texts)
+        if max(ids, default=0) < n_vocab:
+            return ids
+        # Byte tokens that the vocabulary lacks: see _model_proto.
+        return [token for i in ids for token in ([i] if i < n_vocab else self._spell(bytes([i - n_vocab])))]
+
     @cached_property
-    def _library(self) -> SentencePieceProcessor | None:
-        """The library's engine over the same texts and scores; None where the vocabulary cannot be said that way."""
+    def _library(self) -> SentencePieceProcessor:
+        """The library's engine over the same texts and scores."""
         from sentencepiece import SentencePieceProcessor
 
-        if not self._tokens.is_utf8 or any(f"<0x{byte:02X}>" not in self._ids for byte in range(256)):
-            return None
         processor = SentencePieceProcessor()
         processor.LoadFromSerializedProto(_model_proto(self._tokens))
         return processor
 
 
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 # sentencepiece_model.proto: field numbers and enum values.
 _NORMAL, _UNKNOWN, _BYTE = 1, 2, 6
+_UNREACHABLE = "\ue000"  # starts texts that no merge leads to
 
 
 def _model_proto(tokens: TokenTable) -> bytes:
     """A serialized sentencepiece ModelProto of the token table: no normalizer, spaces as they are, byte fallback on.
 
-    All tokens may be merged, as in llama.cpp, so all but the bytes are "normal". The library wants one unknown token
-    (an extra one that no text can reach) and distinct texts (an overridden duplicate gets an unreachable one).
+    All tokens may be merged, as in llama.cpp, so all but the bytes are "normal". The library wants distinct texts in
+    UTF-8 (others become unreachable), 256 byte tokens (byte b, where absent, is n_vocab + b) and an unknown token
+    (unreachable).
     """
-    byte_texts = {f"<0x{byte:02X}>" for byte in range(256)}
-    ids = tokens.ids
+    byte_texts = dict.fromkeys(f"<0x{byte:02X}>" for byte in range(256))
     parts = []
     for i, (text, score) in enumerate(zip(tokens.texts, tokens.scores, strict=True)):
-        if ids[text] != i:
-            text = f"\ue000duplicate {i}"
+        if tokens.ids[text] != i or not (tokens.is_utf8 or is_utf8(text)):
+            text = f"{_UNREACHABLE}{i}"
         parts.append(_piece(text, score, _BYTE if text in byte_texts else _NORMAL))
-    parts.append(_piece("\ue000unknown", 0.0, _UNKNOWN))
+    for text in byte_texts:
+        absent = text not in tokens.ids
+        parts.append(_piece(text, 0.0, _BYTE) if absent else _piece(_UNREACHABLE + text, 0.0, _NORMAL))
+    parts.append(_piece(f"{_UNREACHABLE}unknown", 0.0, _UNKNOWN))
     trainer = b"\x18\x02" + b"\x98\x02\x01"  # model_type (3) = BPE, byte_fallback (35) = true
     normalizer = (
         b"\x0a\x08identity" + b"\x18\x00" + b"\x20\x00" + b"\x28\x00"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -31,10 +33,13 @@ class TokenType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
-    """Every token by id: texts, types, scores (all of length n_vocab); `ids` finds an id by text, the last one wins."""
+    """Every token by id: texts, types (a byte each) and scores, all of length n_vocab.
+
+    `ids` finds the id of a text; of equal texts the last one counts.
+    """
 
     texts: list[str]
-    types: list[int]
+    types: bytearray
     scores: list[float]
     ids: dict[str, int]
     is_utf8: bool
@@ -89,17 +94,22 @@ def _strings(metadata: Mapping[str, Any], key: str) -> list[str]:
     raise VocabError(f"{key} must be an array of strings, not of {_type_names(value)}")
 
 
-def _types(metadata: Mapping[str, Any], n_vocab: int) -> list[int]:
+def ids_of_types(types: bytearray, *wanted: TokenType) -> list[int]:
+    """Ids of all tokens of these types, ascending."""
+    return [match.start() for match in re.finditer(b"[" + bytes(wanted) + b"]", types)]
+
+
+def _types(metadata: Mapping[str, Any], n_vocab: int) -> bytearray:
     key = "tokenizer.ggml.token_type"
     if key not in metadata:
-        return [int(TokenType.NORMAL)] * n_vocab
+        return bytearray([TokenType.NORMAL]) * n_vocab
     types = _array(metadata, key)
     _check_length(key, types, n_vocab)
     if set(map(type, types)) != {int}:
         raise VocabError(f"{key} must be an array of integers, not of {_type_names(types)}")
-    if not set(types) <= set(TokenType):
+    if not 0 <= min(types) <= max(types) <= max(TokenType):
         raise VocabError(f"{key} holds a value outside 0..{max(TokenType)}")
-    return list(types)
+    return bytearray(types)
 
 
 def _scores(metadata: Mapping[str, Any], n_vocab: int) -> list[float]:
@@ -110,7 +120,7 @@ def _scores(metadata: Mapping[str, Any], n_vocab: int) -> list[float]:
     _check_length(key, scores, n_vocab)
     kinds = set(map(type, scores))
     if kinds == {float}:
-        if any(score != score for score in scores):
+        if math.isnan(sum(scores)):
             raise VocabError(f"{key} holds a value that is not a number")
         return scores
     # int32 scores exist; an array whose values all fit a byte is a known damage (uint8 where floats belong).
