@@ -8,7 +8,7 @@ from typing import Any
 from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.norm import inverse_rms
 from llamakit.core.simd.op import helper
-from llamakit.core.simd.ops import is_null, max_lanes, narrow, sum_lanes_i32, to_int, vabs, view, vmax, vround, widen
+from llamakit.core.simd.ops import is_null, max_lanes, narrow, round_to_11_bits, sum_lanes_i32, to_int, vabs, view, vmax, vround, widen
 from llamakit.core.simd.records import Array, Ptr, Record, RecordType, f32, f32x16, i8, i8x16, i32, i64
 
 BLOCK = 32  # columns that share a scale
@@ -58,7 +58,7 @@ def quantizer(n: int) -> Any:
             q[2 * slot], q[2 * slot + 1] = low_q, high_q
             low_sum, high_sum = sum_lanes_i32(widen(low_q)), sum_lanes_i32(widen(high_q))
             d = peak / f32(127)
-            block.d[slot] = d
+            block.d[slot] = round_to_11_bits(d)  # as ggml, which keeps f16; products with f16 scales are then exact
             block.sum[slot] = d * f32(low_sum + high_sum)
             block.minus_sum[slot] = i32(-(low_sum + high_sum))
             block.minus_halves[2 * slot], block.minus_halves[2 * slot + 1] = i32(-low_sum), i32(-high_sum)

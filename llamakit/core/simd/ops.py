@@ -42,6 +42,15 @@ def sqrt(b, x):
     return b.call("llvm.sqrt.f32", x.type, x)
 
 
+@op(f32, returns=f32)
+def round_to_11_bits(b, x):
+    """x with the significand of a half float, halves to even, and the exponent of a float."""
+    bits = b.bitcast(x, b.i32)
+    odd = b.and_(b.lshr(bits, b.i32(13)), b.i32(1))
+    rounded = b.and_(b.add(bits, b.add(odd, b.i32(0xFFF))), b.i32(-0x2000))
+    return b.bitcast(rounded, b.f32)
+
+
 # across lanes
 @op(f32x16, returns=f32)
 def sum_lanes(b, x):
