@@ -11,22 +11,20 @@ from __future__ import annotations
 from llamakit.core.kernels.activation import exp, tanh
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.kernel import kernel, share
-from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES, GROUP
+from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES, GROUP, LayerCache, keys_of, values_of
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import fma, is_null, lane_numbers, less, max_lanes, registers, select, sum_lanes, view, vmax
-from llamakit.core.simd.records import Ptr, Record, f16x16, f32, f32x16, i8, i64
+from llamakit.core.simd.records import Ptr, f16x16, f32, f32x16, i8, i64
 from llamakit.core.simd.target import host_target
 
 MASKED = -1e30  # a score so low that its weight is exactly 0
 
 
-class Attention(Record):
+class Attention(LayerCache):
     """One layer's attention of a batch: token t has its queries at q + t * q_pitch, results at out + t * out_pitch."""
 
     batch: Ptr[Batch]
     q: Ptr[f32]
-    keys: Ptr[i8]  # the layer's cache, as kv_cells.py lays it out
-    values: Ptr[i8]
     out: Ptr[f32]
     slopes: Ptr[f32]  # (n_head,): ALiBi adds -slope * distance; or null
     sinks: Ptr[f32]  # (n_head,): a score without a value, for each head; or null
@@ -35,11 +33,6 @@ class Attention(Record):
     q_pitch: i64
     out_pitch: i64
     n_head: i64
-    n_head_kv: i64
-    head_dim: i64
-    head_dim_v: i64
-    key_bytes: i64  # of one (block, head): CellType.key_bytes(head_dim)
-    value_bytes: i64
     window: i64  # keys at least this far back are masked; 0: none
     is_causal: i64  # 0: a token sees all tokens of its run, and all before it
     scale: f32
@@ -207,7 +200,7 @@ def attend(k_type, v_type, rows, columns):
         end = end_visible(op, run, run.position + (row + n_rows - 1) // group)
         for b in range(first_block, (end + BLOCK - 1) // BLOCK):
             block = scores + (b - first_block) * 4 * rows
-            weigh_keys(op, queries, op.keys + (table[b] * op.n_head_kv + kv_head) * op.key_bytes, block)
+            weigh_keys(op, queries, keys_of(op, kv_head, table[b]), block)
             for j in range(rows):
                 at = row + min(j, n_rows - 1)
                 position, head = run.position + at // group, kv_head * group + at % group
@@ -227,7 +220,7 @@ def attend(k_type, v_type, rows, columns):
                     weight = exp(block[4 * j + i] - peaks[j])
                     block[4 * j + i] = weight
                     sums[j] = sums[j] + weight
-            values = op.values + (table[b] * op.n_head_kv + kv_head) * op.value_bytes
+            values = values_of(op, kv_head, table[b])
             add_values(op, view(block, f32), values, min(BLOCK, end - b * BLOCK), scaled, total)
 
         for j in range(n_rows):

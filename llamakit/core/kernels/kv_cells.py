@@ -1,7 +1,7 @@
 """How the KV cache lies in memory: the one place that knows.
 
-A layer's keys are [n_blocks][n_head_kv] groups of bytes, a block being 64 positions; its values likewise. Within one
-(block, head):
+A layer's keys are [n_head_kv][n_blocks] groups of bytes, a block being 64 positions; its values likewise. Blocks of one
+head follow each other, so that a long sequence is read as one stream. Within one (head, block):
 
     keys     head_dim rows of 64 positions (transposed: a vector holds one dimension of 16 keys)
     values   64 rows of head_dim_v, each filled up with zeros to a multiple of 16
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from llamakit.core.simd.op import Helper, helper
 from llamakit.core.simd.ops import to_float, view, widen
 from llamakit.core.simd.records import (
+    Ptr,
+    Record,
     Scalar,
     Vector,
     bf16,
@@ -27,6 +29,7 @@ from llamakit.core.simd.records import (
     f32x16,
     i8,
     i8x16,
+    i64,
 )
 
 BLOCK = 64  # positions
@@ -50,11 +53,11 @@ class CellType:
         return -(-head_dim // GROUP) * BLOCK * f16.size if self.has_scales else 0
 
     def key_bytes(self, head_dim: int) -> int:
-        """Bytes of the keys of one (block, head)."""
+        """Bytes of the keys of one (head, block)."""
         return head_dim * self.row_bytes(BLOCK) + self.scale_bytes(head_dim)
 
     def value_bytes(self, head_dim_v: int) -> int:
-        """Bytes of the values of one (block, head)."""
+        """Bytes of the values of one (head, block)."""
         return BLOCK * self.row_bytes(-(-head_dim_v // 16) * 16) + self.scale_bytes(head_dim_v)
 
 
@@ -80,3 +83,30 @@ CELL_TYPES = {
         CellType("q8_0", i8, i8x16, load_quants, has_scales=True),
     )
 }
+
+
+class LayerCache(Record):
+    """Base of the records of kernels that use one layer's cache. `n_blocks` follows from the size of `keys`."""
+
+    keys: Ptr[i8]
+    values: Ptr[i8]
+    n_blocks: i64
+    n_head_kv: i64
+    head_dim: i64
+    head_dim_v: i64
+    key_bytes: i64  # CellType.key_bytes(head_dim)
+    value_bytes: i64  # CellType.value_bytes(head_dim_v)
+
+    def __init__(self, *, keys, n_head_kv, key_bytes, **fields):
+        n_blocks = keys.nbytes // (n_head_kv * key_bytes)
+        super().__init__(keys=keys, n_head_kv=n_head_kv, key_bytes=key_bytes, n_blocks=n_blocks, **fields)
+
+
+@helper
+def keys_of(op, head, block):
+    return op.keys + (head * op.n_blocks + block) * op.key_bytes
+
+
+@helper
+def values_of(op, head, block):
+    return op.values + (head * op.n_blocks + block) * op.value_bytes

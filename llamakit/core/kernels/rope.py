@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.kernel import kernel, share
-from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES
+from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES, LayerCache, keys_of, values_of
 from llamakit.core.kernels.kv_store import key_writer, value_writer
 from llamakit.core.kernels.norm import inverse_rms
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import even_lanes, interleave_high, interleave_low, is_null, odd_lanes, registers, view
-from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i8, i64
+from llamakit.core.simd.records import Ptr, f32, f32x16, i64
 
 
-class RopeStore(Record):
+class RopeStore(LayerCache):
     """One layer's q, k, v of a batch: token t has q at qkv + t * pitch, k and v `k_offset` and `v_offset` floats on.
 
     Norm weights are filled up with zeros to a multiple of 16.
@@ -23,23 +23,13 @@ class RopeStore(Record):
     q_norm: Ptr[f32]  # (head_dim,) or null: no norm
     k_norm: Ptr[f32]
     angles: Ptr[f32]  # (n_ctx, n_rot / 2, 2): cos and sin, by position; null: no rotation
-    keys: Ptr[i8]  # the layer's cache, as kv_cells.py lays it out
-    values: Ptr[i8]
     pitch: i64
     k_offset: i64
     v_offset: i64
     n_head: i64
-    n_head_kv: i64
-    head_dim: i64
-    head_dim_v: i64
     n_rot: i64
     is_neox: i64  # 1: pairs (i, i + n_rot / 2); 0: pairs (2 i, 2 i + 1)
-    key_bytes: i64  # of one (block, head): CellType.key_bytes(head_dim)
-    value_bytes: i64
     eps: f32
-
-
-MAX_VECTORS = 64  # of a head
 
 
 @helper
@@ -110,8 +100,7 @@ def rope_store(k_type, v_type):
     def rope_store(op, thread, n_threads):
         n_head, n_head_kv = op.n_head, op.n_head_kv
         n_items = n_head + 2 * n_head_kv  # of a token
-        buffer = registers(f32x16, 64)
-        head = view(buffer, f32)
+        head = view(registers(f32x16, 64), f32)  # up to 1024 dimensions
         first, last = share(op.batch.n_tokens * n_items, thread, n_threads)
         for i in range(first, last):
             token, item = i // n_items, i % n_items
@@ -128,12 +117,12 @@ def rope_store(k_type, v_type):
                 load_head(head, k, op.head_dim)
                 norm_and_rotate(op, head, op.k_norm, position)
                 save_head(head, k, op.head_dim)
-                keys = op.keys + (cell // BLOCK * n_head_kv + item) * op.key_bytes
+                keys = keys_of(op, item, cell // BLOCK)
                 store_key(head, keys, cell % BLOCK, op.head_dim)
             else:
                 item -= n_head + n_head_kv
                 load_head(head, row + (op.v_offset + item * op.head_dim_v), op.head_dim_v)
-                values = op.values + (cell // BLOCK * n_head_kv + item) * op.value_bytes
+                values = values_of(op, item, cell // BLOCK)
                 store_value(head, values, cell % BLOCK, op.head_dim_v)
 
     return rope_store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ def n_bytes(layers: list[LayerShape], n_ctx: int, type_k: str, type_v: str, n_se
 class KVCache:
     """Keys and values of n_seq_max sequences, n_ctx positions in all.
 
-    `keys[i]` and `values[i]` are layer i's bytes, (n_blocks, bytes of a block), laid out as kernels/kv_cells.py says.
+    `keys[i]` and `values[i]` are layer i's bytes, (n_head_kv, n_blocks, bytes), laid out as kernels/kv_cells.py says.
     `place` fills `positions`, `cells` and `runs` for up to n_batch tokens; with `tables` they are what the `Batch`
     record points to. These arrays stay where they are for the cache's life.
     """
@@ -78,14 +79,15 @@ class KVCache:
         self.layers, self.n_ctx, self.n_seq_max, self.n_batch = layers, n_ctx, n_seq_max, n_batch
         self.type_k, self.type_v = find_cell_type(type_k), find_cell_type(type_v)
         n = pool_size(n_ctx, n_seq_max)
-        k_bytes = [s.n_head_kv * self.type_k.key_bytes(s.head_dim) for s in layers]
-        v_bytes = [s.n_head_kv * self.type_v.value_bytes(s.head_dim_v) for s in layers]
+        k_shapes = [(s.n_head_kv, n, self.type_k.key_bytes(s.head_dim)) for s in layers]
+        v_shapes = [(s.n_head_kv, n, self.type_v.value_bytes(s.head_dim_v)) for s in layers]
+        total = n_bytes(layers, n_ctx, type_k, type_v, n_seq_max)
         try:
-            self.keys = [aligned(n * b).reshape(n, b) for b in k_bytes]
-            self.values = [aligned(n * b).reshape(n, b) for b in v_bytes]
+            self.keys = [aligned(math.prod(shape)).reshape(shape) for shape in k_shapes]
+            self.values = [aligned(math.prod(shape)).reshape(shape) for shape in v_shapes]
         except MemoryError:
             raise ModelError(
-                f"no memory for a KV cache of {n_ctx} positions ({n * (sum(k_bytes) + sum(v_bytes)):,} bytes); "
+                f"no memory for a KV cache of {n_ctx} positions ({total:,} bytes); "
                 f"use a smaller context (-c) or a smaller type (-ctk, -ctv)"
             ) from None
         self.pool = BlockPool(n)
@@ -161,4 +163,4 @@ class KVCache:
 
     def copy_block(self, source: int, target: int) -> None:
         for memory in (*self.keys, *self.values):
-            memory[target] = memory[source]
+            memory[:, target] = memory[:, source]

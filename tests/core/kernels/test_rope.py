@@ -47,31 +47,31 @@ def as_stored(x, name):
 def read_keys(memory, name, head_dim):
     """Bytes of a layer's keys -> (n_blocks * 64, n_head_kv, head_dim)"""
     cell = CELL_TYPES[name]
-    groups = memory.reshape(-1, N_HEAD_KV, cell.key_bytes(head_dim))
+    groups = memory.reshape(N_HEAD_KV, -1, cell.key_bytes(head_dim))
     n = head_dim * BLOCK * cell.element.size
-    x = widen(groups[..., :n], name).reshape(-1, N_HEAD_KV, head_dim, BLOCK)
+    x = widen(groups[..., :n], name).reshape(N_HEAD_KV, -1, head_dim, BLOCK)
     if name == "q8_0":
         scales = (
-            np.ascontiguousarray(groups[..., n:]).view(np.float16).reshape(-1, N_HEAD_KV, -(-head_dim // 32), BLOCK)
+            np.ascontiguousarray(groups[..., n:]).view(np.float16).reshape(N_HEAD_KV, -1, -(-head_dim // 32), BLOCK)
         )
         x = x * scales.astype(np.float32).repeat(32, axis=2)[:, :, :head_dim]
-    return x.transpose(0, 3, 1, 2).reshape(-1, N_HEAD_KV, head_dim)
+    return x.transpose(1, 3, 0, 2).reshape(-1, N_HEAD_KV, head_dim)
 
 
 def read_values(memory, name, head_dim):
     """Bytes of a layer's values -> (n_blocks * 64, n_head_kv, head_dim)"""
     cell = CELL_TYPES[name]
     padded = -(-head_dim // 16) * 16
-    groups = memory.reshape(-1, N_HEAD_KV, cell.value_bytes(head_dim))
+    groups = memory.reshape(N_HEAD_KV, -1, cell.value_bytes(head_dim))
     n = padded * BLOCK * cell.element.size
-    x = widen(groups[..., :n], name).reshape(-1, N_HEAD_KV, BLOCK, padded)
+    x = widen(groups[..., :n], name).reshape(N_HEAD_KV, -1, BLOCK, padded)
     assert not x[..., head_dim:].any()
     if name == "q8_0":
         scales = (
-            np.ascontiguousarray(groups[..., n:]).view(np.float16).reshape(-1, N_HEAD_KV, -(-head_dim // 32), BLOCK)
+            np.ascontiguousarray(groups[..., n:]).view(np.float16).reshape(N_HEAD_KV, -1, -(-head_dim // 32), BLOCK)
         )
         x = x * scales.astype(np.float32).repeat(32, axis=2)[:, :, :padded].transpose(0, 1, 3, 2)
-    return x[..., :head_dim].transpose(0, 2, 1, 3).reshape(-1, N_HEAD_KV, head_dim)
+    return x[..., :head_dim].transpose(1, 2, 0, 3).reshape(-1, N_HEAD_KV, head_dim)
 
 
 def widen(data, name):

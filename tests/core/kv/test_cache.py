@@ -75,10 +75,11 @@ def test_a_fork_keeps_its_own_bytes_from_the_first_write():
     cache.fork(0, 1)
     cache.place([(1, 1)])
     block = int(cache.tables[1, 0])
+    cache.values[0][:, cache.tables[0, 0]] += 1
     assert block != cache.tables[0, 0]
-    cache.keys[1][block] += 1
-    assert (cache.keys[1][cache.tables[0, 0]] == 7).all()
-    assert (cache.values[0][block] == 9).all()
+    cache.keys[1][:, block] += 1
+    assert (cache.keys[1][:, cache.tables[0, 0]] == 7).all()
+    assert (cache.values[0][:, block] == 9).all()
 
 
 def test_removing_a_range_names_the_cells_that_move():
