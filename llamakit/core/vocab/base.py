@@ -120,10 +120,10 @@ class Vocab:
             ids, strip_space = ids[1:], False
         if remove_special and self.add_eos and ids[-1:] == [self.eos_id]:
             ids = ids[:-1]
-        pieces = [self.piece(token, special=special) for token in ids]
-        if pieces and strip_space:
-            pieces[0] = pieces[0].removeprefix(b" ")
-        text = b"".join(pieces)
+        pieces = {token: self.piece(token, special=special) for token in set(ids)}
+        text = b"".join(map(pieces.__getitem__, ids))
+        if strip_space and ids and pieces[ids[0]].startswith(b" "):
+            text = text[1:]
         return _clean_spaces(text) if self.frame.clean_spaces else text
 
     def _checked(self, token: int) -> int:

@@ -51,7 +51,7 @@ class SPM:
 
     def _encode_valid(self, text: str) -> list[int]:
         self._n_seen += len(text)
-        if self._n_seen > LIBRARY_AFTER:
+        if self._n_seen > LIBRARY_AFTER and not ("\0" in text and self._has_nul_token):
             return self._encode_long(text)
         ids: list[int] = []
         for symbol in merge_symbols(list(text), self._rank):
@@ -73,6 +73,10 @@ class SPM:
         """Token of each byte: <0xHH>, else the token whose text is that byte, else the unknown token."""
         ids = self._ids
         return [ids.get(f"<0x{byte:02X}>", ids.get(chr(byte) if byte < 128 else "", self._unk)) for byte in range(256)]
+
+    @cached_property
+    def _has_nul_token(self) -> bool:
+        return any("\0" in text for text in self._tokens.texts)  # the library allows no such token
 
     def _encode_long(self, text: str) -> list[int]:
         ids: list[int] = self._library.encode(text)
@@ -101,13 +105,13 @@ def _model_proto(tokens: TokenTable) -> bytes:
     """A serialized sentencepiece ModelProto of the token table: no normalizer, spaces as they are, byte fallback on.
 
     All tokens may be merged, as in llama.cpp, so all but the bytes are "normal". The library wants distinct texts in
-    UTF-8 (others become unreachable), 256 byte tokens (byte b, where absent, is n_vocab + b) and an unknown token
-    (unreachable).
+    UTF-8 without NUL (others become unreachable), 256 byte tokens (byte b, where absent, is n_vocab + b) and an unknown
+    token (unreachable).
     """
     byte_texts = dict.fromkeys(f"<0x{byte:02X}>" for byte in range(256))
     parts = []
     for i, (text, score) in enumerate(zip(tokens.texts, tokens.scores, strict=True)):
-        if tokens.ids[text] != i or not (tokens.is_utf8 or is_utf8(text)):
+        if tokens.ids[text] != i or "\0" in text or not (tokens.is_utf8 or is_utf8(text)):
             text = f"{_UNREACHABLE}{i}"
         parts.append(_piece(text, score, _BYTE if text in byte_texts else _NORMAL))
     for text in byte_texts:
@@ -115,9 +119,8 @@ def _model_proto(tokens: TokenTable) -> bytes:
         parts.append(_piece(text, 0.0, _BYTE) if absent else _piece(_UNREACHABLE + text, 0.0, _NORMAL))
     parts.append(_piece(f"{_UNREACHABLE}unknown", 0.0, _UNKNOWN))
     trainer = b"\x18\x02" + b"\x98\x02\x01"  # model_type (3) = BPE, byte_fallback (35) = true
-    normalizer = (
-        b"\x0a\x08identity" + b"\x18\x00" + b"\x20\x00" + b"\x28\x00"
-    )  # name (1); no prefix, trimming, escaping
+    # name (1), add_dummy_prefix (3), remove_extra_whitespaces (4) and escape_whitespaces (5) = false
+    normalizer = b"\x0a\x08identity" + b"\x18\x00" + b"\x20\x00" + b"\x28\x00"
     return b"".join(parts) + _message(2, trainer) + _message(3, normalizer)
 
 

@@ -1,0 +1,74 @@
+"""Splitting rules: against the table of llama.cpp's, and by what they do to a text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from llamakit.core.vocab import load_vocab
+from llamakit.core.vocab.bpe import LETTERS
+from llamakit.core.vocab.pretokenizers import split_rule
+from llamakit.errors import VocabError
+from tests.core.vocab.vocabs import SHARED, bpe_metadata, needs_shared
+
+NOT_YET = {
+    *("youtu", "tiny_aya", "cohere2moe", "kimi-k2", "superbpe", "afmoe"),
+    *("gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace"),
+}
+
+
+@needs_shared
+def test_every_rule_is_that_of_llama_cpp() -> None:
+    lines = (SHARED / "spec/tokenizers.md").read_text(encoding="utf-8").split("\n")
+    patterns: dict[str, list[str]] = {}
+    for line in lines:
+        if match := re.match(r"(R\d+)(\.\d+)? *$", line[:8]):
+            patterns.setdefault(match[1], []).append(line[8:])
+    checked = set()
+    for line in lines:
+        if not (match := re.match(r"\| ([^|]+) \| (R\d+) \| ([^|]*?) *\|$", line)):
+            continue
+        for name in set(match[1].split(", ")) - NOT_YET:
+            rule = split_rule(name)
+            assert [pattern.replace(r"(?<!\s)\s+$", r"\s+$") for pattern in rule.patterns] == patterns[match[2]], name
+            flags = {
+                "ignore_merges=true": rule.ignore_merges,
+                "add_bos=true": rule.add_bos,
+                "add_sep=true": rule.add_sep,
+                "bos=none": not rule.has_bos,
+                "clean_spaces=false": not rule.clean_spaces,
+            }
+            assert {flag for flag, is_set in flags.items() if is_set} == set(match[3].split(", ")) - {""}, name
+            checked.add(name)
+    assert len(checked) == 81
+
+
+@pytest.mark.parametrize(
+    "pre, text, pieces",
+    [
+        ("gpt-2", "I'm 12 x  y", ["I", "'m", " 12", " x", " ", " y"]),
+        ("gpt-2", "a\n\n b", ["a", "\n\n", " b"]),
+        ("smollm", "I'm 12 x", ["I", "'m", " ", "1", "2", " x"]),
+        ("llama-bpe", "I'M 12345 x.\n\ny", ["I", "'M", " ", "123", "45", " x", ".\n\n", "y"]),
+        ("qwen2", "I'm 12  x", ["I", "'m", " ", "1", "2", " ", " x"]),
+        ("default", "a+1234", ["a", "+", "123", "4"]),
+        ("deepseek-llm", "a  \nb  ", ["a", "  ", "\n", "b", "  "]),
+    ],
+)
+def test_a_rule_cuts_a_text_into_pieces(pre: str, text: str, pieces: list[str]) -> None:
+    """Seen from outside: everything inside a piece merges, nothing across."""
+    vocab = load_vocab(bpe_metadata(_merges(pieces), pre=pre))
+    assert [vocab.detokenize([token]).decode() for token in vocab.encode(text)] == pieces
+
+
+def _merges(pieces: list[str]) -> list[str]:
+    """Merges that build each piece from its letters, left to right."""
+    spelt = ["".join(LETTERS[byte] for byte in piece.encode()) for piece in pieces]
+    return list(dict.fromkeys(f"{piece[:k]} {piece[k]}" for piece in spelt for k in range(1, len(piece))))
+
+
+@pytest.mark.parametrize("name", sorted(NOT_YET))
+def test_a_rule_that_is_not_there_yet_is_a_clear_error(name: str) -> None:
+    with pytest.raises(VocabError, match="is not supported"):
+        split_rule(name)
