@@ -14,6 +14,7 @@ from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import BLOCK_SIZES, GGMLType
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.ops import Weight
+from llamakit.core.kernels.float_gemv import GROUPS as FLOAT_SIDE
 from llamakit.core.kernels.repack import Repack, RepackUnit
 from llamakit.core.kernels.tile import ROWS, Tile, Unit
 from llamakit.core.quants import dequantize
@@ -132,8 +133,10 @@ class Weights:
         n_expert = first.shape[0] if len(first.shape) == 3 else 1
         part_groups = [padded(p.n_rows) // ROWS for p in parts]
         n_groups, group_bytes = sum(part_groups), n_blocks * block_bytes * ROWS
-        out = aligned(padded(n_expert * n_groups, PANEL_GROUPS) * group_bytes, is_zeroed=False)
-        out[n_expert * n_groups * group_bytes :] = 0
+        if tile is None and n_expert > 1:
+            n_groups = padded(n_groups, FLOAT_SIDE)  # an expert's matrix begins with a pair
+        n_all = padded(n_expert * n_groups, PANEL_GROUPS)
+        out = aligned(n_all * group_bytes, is_zeroed=n_all * ROWS > n_expert * sum(p.n_rows for p in parts))
         table = np.zeros(len(units), RepackUnit.dtype)
         for i, unit in enumerate(units):
             table[i] = tuple(unit)
@@ -145,7 +148,7 @@ class Weights:
                 record = Repack(
                     source=rows[expert], out=out, n_rows=part.n_rows, n_blocks=n_blocks, block_bytes=block_bytes,
                     units=table.view(np.uint8), n_units=len(units), first_group=expert * n_groups + start,
-                    group_step=len(parts) if is_interleaved else 1,
+                    group_step=len(parts) if is_interleaved else 1, n_side=1 if tile else FLOAT_SIDE,
                 )  # fmt: skip
                 self.run("repack.repack", record)
             self.reader.release(tensor)

@@ -39,14 +39,36 @@ class Attention(LayerCache):
     softcap: f32  # scores become c tanh(score / c); 0: none
 
 
-def tile_rows(n_head: int, n_head_kv: int, n_tokens: int) -> int:
-    """Rows of a tile, for programs of `n_tokens` tokens a sequence."""
-    return min(6, n_head // n_head_kv * n_tokens)
+MAX_ROWS = 6
+READ_COST = 3  # what reading and widening a tile's keys and values costs, in rows of arithmetic
 
 
-def tile_columns() -> int:
+def tile_rows(n_head: int, n_head_kv: int, n_tokens: int, n_threads: int = 1) -> int:
+    """Rows of a tile, for programs that run `n_tokens` tokens of a sequence at once; it changes no result.
+
+    With one token, the heads of a group read their keys together, unless that leaves a thread idle.
+    """
+    if n_tokens > 1:
+        return MAX_ROWS
+    group = n_head // n_head_kv
+
+    def cost(rows: int) -> int:
+        """Of the thread that has most to do: its share of the heads, cut into groups and tiles as `attend` does."""
+        costs = []
+        for thread in range(n_threads):
+            first, last = n_head * thread // n_threads, n_head * (thread + 1) // n_threads
+            heads = (range(max(first, g), min(last, g + group)) for g in range(0, n_head, group))
+            costs.append(sum(-(-len(part) // rows) * (rows + READ_COST) for part in heads))
+        return max(costs)
+
+    return min(range(1, min(group, MAX_ROWS) + 1), key=cost)
+
+
+def tile_columns(rows: int = MAX_ROWS) -> int:
     """Vectors of a tile: 24 accumulators of 32 registers with AVX-512, 12 half-width ones of 16 with AVX2."""
-    return 4 if host_target().has_avx512 else 1
+    if host_target().has_avx512:
+        return 4
+    return 1 if rows > 3 else 2 if rows > 1 else 4
 
 
 def scratch_bytes(n_ctx: int, head_dim: int, head_dim_v: int, rows: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.kernels.batch import Batch
-from llamakit.core.kernels.float_gemv import TILES
+from llamakit.core.kernels.float_gemv import GROUPS, TILES
 from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.tile import ROWS, Tile
 from llamakit.core.simd.op import helper
@@ -64,17 +64,17 @@ def rows(tile: Tile) -> Kernel:
 
 def float_rows(type_name: str) -> Kernel:
     """The table of one float type."""
-    element = TILES[type_name].element
+    element, pair = TILES[type_name].element, GROUPS * ROWS
 
     @kernel(Embed)
     def embed(op, thread, n_threads):
         first, last = share(op.batch.n_tokens, thread, n_threads)
         for t in range(first, last):
             token = op.batch.tokens[t]
-            source = view(op.table, element) + (token // ROWS * op.n * ROWS + token % ROWS)
+            source = view(op.table, element) + (token // pair * op.n * pair + token % pair)
             out = op.out + t * op.out_pitch
             for k in range(op.n):
-                out[k] = source[k * ROWS] * op.scale
+                out[k] = source[k * pair] * op.scale
             for k in range(op.n, op.out_pitch):
                 out[k] = f32(0)
 

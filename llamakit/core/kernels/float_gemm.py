@@ -20,7 +20,7 @@ COLUMNS = 512  # of a panel: 64 KB, which the second-level cache keeps
 
 
 class FloatGemm(Product):
-    weight: Ptr[i8]  # [group][column][16 rows]
+    weight: Ptr[i8]  # [pair of groups][column][group][16 rows]
     x: Ptr[f32]
     x_pitch: i64
     n: i64  # columns
@@ -66,10 +66,9 @@ def rows(type_name: str, n_groups: int, n: int) -> Kernel:
         for p in range(first, last):
             for start in range(0, op.n, COLUMNS):
                 n_columns = min(COLUMNS, op.n - start)
-                for g in range(GROUPS):
-                    group = weight + ((p * GROUPS + g) * op.n + start)
-                    for k in range(n_columns):
-                        panel[k * GROUPS + g] = group[k]
+                columns = weight + (p * op.n + start) * GROUPS
+                for k in range(n_columns * GROUPS):
+                    panel[k] = columns[k]
                 for row in range(0, n_rows, n):
                     x = op.x + (row * op.x_pitch + start)
                     for g in range(0, GROUPS, n_groups):

@@ -1,4 +1,4 @@
-"""Few rows of x times weights that are floats: F32, F16, BF16. Tiles of 16 rows x 1 column, float32 throughout.
+"""Few rows of x times weights that are floats: F32, F16, BF16. Tiles of 32 rows x 1 column, float32 throughout.
 
 One accumulator for each output, columns left to right with fma: the order of `float_gemm.py`.
 """
@@ -13,12 +13,12 @@ from llamakit.core.simd.op import inlined
 from llamakit.core.simd.ops import fma, is_null, repeat_f32, view
 from llamakit.core.simd.records import Ptr, Vector, bf16x16, f16x16, f32, f32x16, i8, i32, i64
 
-GROUPS = 2  # groups of 16 weight rows side by side: two chains of fma hide each other's latency
+GROUPS = 2  # groups of 16 weight rows side by side: two chains of fma, one stream of memory
 TILES: dict[str, Vector] = {"f32": f32x16, "f16": f16x16, "bf16": bf16x16}
 
 
 class FloatGemv(Product):
-    weight: Ptr[i8]  # [group][column][16 rows]
+    weight: Ptr[i8]  # [pair of groups][column][group][16 rows]
     x: Ptr[f32]
     x_pitch: i64
     norm: Ptr[f32]  # null: x as it is
@@ -30,12 +30,12 @@ class FloatGemv(Product):
 
 
 @inlined
-def dot_pair(first, second, n, x, results):
+def dot_pair(weight, n, x, results):
     """results[0], results[1] = two groups of 16 rows times x"""
     a, b = f32x16(0), f32x16(0)
     for k in range(n):
         value = repeat_f32(x + k)
-        a, b = fma(first[k], value, a), fma(second[k], value, b)
+        a, b = fma(weight[2 * k], value, a), fma(weight[2 * k + 1], value, b)
     results[0], results[1] = a, b
 
 
@@ -56,7 +56,7 @@ def rows(type_name: str) -> Kernel:
             expert = chosen(op, row)
             weight = view(op.weight + expert * op.choice_bytes, tile)
             for pair in range(first, last):
-                dot_pair(weight + 2 * pair * n, weight + (2 * pair + 1) * n, n, x, results)
+                dot_pair(weight + 2 * pair * n, n, x, results)
                 if op.mode == GATED:
                     finish(op, row, pair, expert, results, 1)
                 else:

@@ -13,6 +13,10 @@ for every group of dimensions, for keys and values alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from llamakit.core.simd.op import Helper, helper
 from llamakit.core.simd.ops import to_float, view, widen
@@ -97,7 +101,7 @@ class LayerCache(Record):
     key_bytes: i64  # CellType.key_bytes(head_dim)
     value_bytes: i64  # CellType.value_bytes(head_dim_v)
 
-    def __init__(self, *, keys, n_head_kv, key_bytes, **fields):
+    def __init__(self, *, keys: npt.NDArray[np.uint8], n_head_kv: int, key_bytes: int, **fields: Any) -> None:
         n_blocks = keys.nbytes // (n_head_kv * key_bytes)
         super().__init__(keys=keys, n_head_kv=n_head_kv, key_bytes=key_bytes, n_blocks=n_blocks, **fields)
 

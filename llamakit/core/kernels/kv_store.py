@@ -1,4 +1,4 @@
-"""Writing one head's key or value into a cell of the cache."""
+"""One head's key or value into a cell of the cache, and out of it."""
 
 from __future__ import annotations
 
@@ -69,3 +69,37 @@ def value_writer(cell: CellType) -> Helper:
                 plain[place * n_vectors + i] = x[i]
 
     return store_value
+
+
+def key_reader(cell: CellType) -> Helper:
+    """read_key(head, keys, place, n): column `place` of the block as n floats, then zeros to a whole vector."""
+    element, has_scales = cell.element, cell.has_scales
+
+    @helper
+    def read_key(head, keys, place, n):
+        if n % 16 != 0:
+            view(head, f32x16)[n // 16] = f32x16(0.0)
+        scales = view(keys + n * BLOCK, f16)
+        for d in range(n):
+            x = f32(view(keys, element)[d * BLOCK + place])
+            head[d] = x * scales[d // GROUP * BLOCK + place] if has_scales else x
+
+    return read_key
+
+
+def value_copier(cell: CellType) -> Helper:
+    """copy_value(source, source_place, target, target_place, n): a row of one block to a row of another."""
+    size, has_scales = cell.element.size, cell.has_scales
+
+    @helper
+    def copy_value(source, source_place, target, target_place, n):
+        width = (n + 15) // 16 * 16
+        row = width * size
+        for i in range(row):
+            target[target_place * row + i] = source[source_place * row + i]
+        if has_scales:
+            old, new = view(source + width * BLOCK, f16), view(target + width * BLOCK, f16)
+            for group in range((n + GROUP - 1) // GROUP):
+                new[group * BLOCK + target_place] = old[group * BLOCK + source_place]
+
+    return copy_value

@@ -32,54 +32,58 @@ class Repack(Record):
     n_units: i64
     first_group: i64
     group_step: i64
+    n_side: i64  # groups that lie side by side, unit by unit: 1, or 2 for floats
 
 
 @kernel(Repack)
 def repack(op, thread, n_threads):
-    """out[group][block][unit][row of 16] = source[row][block][unit]"""
-    row_bytes = op.n_blocks * op.block_bytes
+    """out[group / n_side][block][unit][group % n_side][row of 16] = source[row][block][unit]"""
+    row_bytes, pitch = op.n_blocks * op.block_bytes, op.n_side * ROWS
     first, last = share((op.n_rows + ROWS - 1) // ROWS, thread, n_threads)
     for group in range(first, last):
-        out = op.out + (op.first_group + group * op.group_step) * row_bytes * ROWS
+        target = op.first_group + group * op.group_step
+        out = op.out + target // op.n_side * row_bytes * pitch
+        side = target % op.n_side * ROWS
         n_rows = min(ROWS, op.n_rows - group * ROWS)
         for b in range(op.n_blocks):
             block = op.source + (group * ROWS * row_bytes + b * op.block_bytes)
             for u in range(op.n_units):
                 unit = op.units + u
-                if n_rows < ROWS:
-                    for k in range(unit.n_bytes * ROWS):
-                        out[k] = 0
+                source = block + unit.offset
                 if unit.size == 4:
-                    copy_words(view(out, i32), block + unit.offset, row_bytes, unit.n_bytes // 4, n_rows)
+                    copy_words(view(out, i32) + side, pitch, source, row_bytes, unit.n_bytes // 4, n_rows)
                 elif unit.size == 2:
-                    copy_halves(view(out, i16), block + unit.offset, row_bytes, unit.n_bytes // 2, n_rows)
+                    copy_halves(view(out, i16) + side, pitch, source, row_bytes, unit.n_bytes // 2, n_rows)
                 else:
-                    copy_bytes(out, block + unit.offset, row_bytes, unit.n_bytes, n_rows)
-                out = out + unit.n_bytes * ROWS
+                    copy_bytes(out + side, pitch, source, row_bytes, unit.n_bytes, n_rows)
+                out = out + unit.n_bytes * pitch
 
 
 @helper
-def copy_words(out, source, row_bytes, n, n_rows):
-    """out[k][row] = word k of each row"""
-    if n_rows == ROWS:
-        for k in range(n):
+def copy_words(out, pitch, source, row_bytes, n, n_rows):
+    """out[k][row] = word k of each row, zeros for missing rows"""
+    for k in range(n):
+        if n_rows == ROWS:
             for row in range(ROWS):
-                out[k * ROWS + row] = view(source + (row * row_bytes + 4 * k), i32)[0]
-    else:
-        for k in range(n):
-            for row in range(n_rows):
-                out[k * ROWS + row] = view(source + (row * row_bytes + 4 * k), i32)[0]
+                out[k * pitch + row] = view(source + (row * row_bytes + 4 * k), i32)[0]
+        else:
+            for row in range(ROWS):
+                out[k * pitch + row] = view(source + (row * row_bytes + 4 * k), i32)[0] if row < n_rows else i32(0)
 
 
 @helper
-def copy_halves(out, source, row_bytes, n, n_rows):
+def copy_halves(out, pitch, source, row_bytes, n, n_rows):
     for k in range(n):
-        for row in range(n_rows):
-            out[k * ROWS + row] = view(source + (row * row_bytes + 2 * k), i16)[0]
+        if n_rows == ROWS:
+            for row in range(ROWS):
+                out[k * pitch + row] = view(source + (row * row_bytes + 2 * k), i16)[0]
+        else:
+            for row in range(ROWS):
+                out[k * pitch + row] = view(source + (row * row_bytes + 2 * k), i16)[0] if row < n_rows else i16(0)
 
 
 @helper
-def copy_bytes(out, source, row_bytes, n, n_rows):
+def copy_bytes(out, pitch, source, row_bytes, n, n_rows):
     for k in range(n):
-        for row in range(n_rows):
-            out[k * ROWS + row] = source[row * row_bytes + k]
+        for row in range(ROWS):
+            out[k * pitch + row] = source[row * row_bytes + k] if row < n_rows else i8(0)

@@ -1,15 +1,15 @@
-"""Rotary embedding of queries and keys, and the store of keys and values into the cache."""
+"""Rotary embedding of queries and keys, the store of keys and values into the cache, and moving them there."""
 
 from __future__ import annotations
 
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES, LayerCache, keys_of, values_of
-from llamakit.core.kernels.kv_store import key_writer, value_writer
+from llamakit.core.kernels.kv_store import key_reader, key_writer, value_copier, value_writer
 from llamakit.core.kernels.norm import inverse_rms
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import even_lanes, interleave_high, interleave_low, is_null, odd_lanes, registers, view
-from llamakit.core.simd.records import Ptr, f32, f32x16, i64
+from llamakit.core.simd.records import Ptr, f32, f32x16, i32, i64
 
 
 class RopeStore(LayerCache):
@@ -126,3 +126,36 @@ def rope_store(k_type, v_type):
                 store_value(head, values, cell % BLOCK, op.head_dim_v)
 
     return rope_store
+
+
+class Move(LayerCache):
+    """One layer's keys and values go from cell to cell, in order; the keys turn by one and the same angle."""
+
+    sources: Ptr[i32]  # (n_cells,)
+    targets: Ptr[i32]
+    n_cells: i64
+    angles: Ptr[f32]  # (n_rot / 2, 2): cos and sin; null: no rotation
+    n_rot: i64
+    is_neox: i64
+
+
+def move(k_type, v_type):
+    """Move cells; a target may be the source of an earlier move."""
+    read_key, store_key = key_reader(CELL_TYPES[k_type]), key_writer(CELL_TYPES[k_type])
+    copy_value = value_copier(CELL_TYPES[v_type])
+
+    @kernel(Move)
+    def move(op, thread, n_threads):
+        head = view(registers(f32x16, 64), f32)
+        first, last = share(op.n_head_kv, thread, n_threads)
+        for kv_head in range(first, last):
+            for i in range(op.n_cells):
+                source, target = op.sources[i], op.targets[i]
+                read_key(head, keys_of(op, kv_head, source // BLOCK), source % BLOCK, op.head_dim)
+                if is_null(op.angles) == 0:
+                    rotate(head, op.angles, op.n_rot, op.is_neox)
+                store_key(head, keys_of(op, kv_head, target // BLOCK), target % BLOCK, op.head_dim)
+                old, new = values_of(op, kv_head, source // BLOCK), values_of(op, kv_head, target // BLOCK)
+                copy_value(old, source % BLOCK, new, target % BLOCK, op.head_dim_v)
+
+    return move
