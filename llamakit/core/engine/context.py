@@ -12,6 +12,7 @@ import numpy.typing as npt
 from llamakit.core.engine.load import Model
 from llamakit.core.engine.memory_plan import MemoryPlan
 from llamakit.core.engine.programs import OUTPUTS, Programs
+from llamakit.core.engine.shift import shift_steps
 from llamakit.core.engine.threads import n_physical_cores
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
@@ -126,6 +127,16 @@ class Context:
     def truncate(self, n_past: int, seq: int = 0) -> None:
         """Forget a sequence's positions from n_past on."""
         self.cache.truncate(seq, n_past)
+
+    def shift(self, n_keep: int, n_discard: int, seq: int = 0) -> None:
+        """Forget n_discard positions behind the first n_keep; those that follow move up, their keys turned to fit."""
+        if min(n_keep, n_discard) < 0:
+            raise UsageError(f"cannot keep {n_keep} and discard {n_discard} positions: both must be at least 0")
+        moved = self.cache.remove(seq, n_keep, n_keep + n_discard)
+        if moved.distance and len(moved.sources):
+            steps = shift_steps(self._programs.graph, self.cache, moved)
+            kernels = self._programs.store.load(sorted({step.kernel for step in steps}))
+            self._executor.run(link(steps, kernels))
 
     # computing
     def prefill(self, tokens: Sequence[int], seq: int = 0) -> Floats:
