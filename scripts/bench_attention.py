@@ -44,7 +44,7 @@ class Case:
         cache.place([(0, n_tokens)])
         self.q = rng.normal(size=(n_tokens, n_head * dim)).astype(np.float32)
         self.out = np.zeros_like(self.q)
-        rows = tile_rows(n_head, n_head_kv, n_tokens)
+        rows = tile_rows(n_head, n_head_kv, n_tokens, args.threads)
         n_scratch = scratch_bytes(args.depth, dim, dim, rows)
         self.cache, self.scratch = cache, aligned(args.threads * n_scratch)
         batch = Batch(
@@ -61,7 +61,7 @@ class Case:
             )
             for keys, values in zip(cache.keys, cache.values, strict=True)
         ]  # fmt: skip
-        self.kernel = f"attention.attend[{name},{name},{rows},{tile_columns()}]"
+        self.kernel = f"attention.attend[{name},{name},{rows},{tile_columns(rows)}]"
         self.n_bytes = sum(m.nbytes for m in cache.keys + cache.values) / n_layers
         self.flops = 4 * n_head * dim * sum(args.depth - i for i in range(n_tokens))
         self.times: list[float] = []

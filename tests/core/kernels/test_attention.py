@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llamakit.core.kernels.attention import Attention, scratch_bytes, tile_columns
+from llamakit.core.kernels.attention import Attention, scratch_bytes, tile_columns, tile_rows
 from llamakit.core.kernels.batch import Batch, Run
 from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES
 from llamakit.core.kernels.rope import RopeStore
@@ -99,7 +99,9 @@ def run_case(run_kernel, case):
         head_dim_v=case.head_dim_v, key_bytes=key_bytes, value_bytes=value_bytes, window=case.window,
         is_causal=case.is_causal, scale=case.head_dim**-0.5, softcap=case.softcap,
     )  # fmt: skip
-    run_kernel(f"attention.attend[{case.k_type},{case.v_type},{case.rows},{tile_columns()}]", attend, case.n_threads)
+    run_kernel(
+        f"attention.attend[{case.k_type},{case.v_type},{case.rows},{tile_columns(case.rows)}]", attend, case.n_threads
+    )
     assert (out[:, case.n_head * case.head_dim_v :] == 77).all()
     assert (scratch[-4:] == 0xFF).all(), "scratch_bytes promises too little"
     results = out[:, : case.n_head * case.head_dim_v].reshape(len(q), case.n_head, case.head_dim_v)
@@ -223,10 +225,26 @@ def results_for_every_instruction_set(run_kernel):
 def test_avx2_gives_the_bits_of_the_host(run_kernel, tmp_path):
     script = f"""
 import runpy
-conftest = runpy.run_path({str(Path(__file__).with_name("conftest.py"))!r})
+conftest = runpy.run_path({str(Path(__file__).parents[1] / "conftest.py")!r})
 test = runpy.run_path({__file__!r}, run_name="test_attention")
 open({str(tmp_path / "avx2")!r}, "wb").write(test["results_for_every_instruction_set"](conftest["make_runner"]()))
 """
     env = os.environ | {"NUMBA_CPU_NAME": "haswell", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     subprocess.run([sys.executable, "-c", script], env=env, check=True, timeout=120)
     assert (tmp_path / "avx2").read_bytes() == results_for_every_instruction_set(run_kernel)
+
+
+@pytest.mark.parametrize(
+    "n_head, n_head_kv, n_tokens, n_threads, rows",
+    [
+        (32, 8, 512, 2, 6),
+        (32, 8, 1, 2, 4),
+        (8, 8, 1, 2, 1),
+        (64, 8, 1, 1, 4),
+        (4, 1, 1, 1, 4),
+        (4, 1, 1, 2, 2),
+        (14, 2, 1, 2, 4),
+    ],
+)
+def test_decode_tiles_fit_the_groups_and_keep_all_threads_busy(n_head, n_head_kv, n_tokens, n_threads, rows):
+    assert tile_rows(n_head, n_head_kv, n_tokens, n_threads) == rows
