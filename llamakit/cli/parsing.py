@@ -113,13 +113,13 @@ def spellings_of(command: TyperCommand) -> dict[str, Spelling]:
 
 def value_kind(hint: Any) -> tuple[type, bool, OptionalWord | None]:
     """What one value of a parameter is, whether it is a list of them, and its OptionalWord mark."""
-    word = None
-    if get_origin(hint) is Annotated:
-        hint, *marks = get_args(hint)
-        word = next((mark for mark in marks if isinstance(mark, OptionalWord)), None)
-    inner = [part for part in get_args(hint) if part is not type(None)]
-    many = get_origin(hint) is list
-    return (inner[0] if inner else hint), many, word
+    many, word = False, None
+    while parts := get_args(hint):  # Python 3.10 puts Optional around Annotated where the default is None
+        if get_origin(hint) is Annotated:
+            word = next((mark for mark in parts if isinstance(mark, OptionalWord)), word)
+        many = many or get_origin(hint) is list
+        hint = next(part for part in parts if part is not type(None))
+    return hint, many, word
 
 
 def converter(kind: type) -> Callable[[str], Any]:
