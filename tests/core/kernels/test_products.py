@@ -48,11 +48,9 @@ def activations(n_rows: int, n_columns: int) -> np.ndarray:
 def test_packing_keeps_every_byte(run, type, n_rows):
     rows = rows_of_bytes(type, n_rows, columns_for(type))
     packed = pack(run, type, rows, n_columns=columns_for(type))
-    n_groups = -(-n_rows // 16)
-    zeros = np.zeros((n_groups * 16 - n_rows) * rows.shape[1], np.uint8)
-    kept = packed.data[: n_groups * 16 * rows.shape[1]]
-    np.testing.assert_array_equal(np.sort(kept), np.sort(np.concatenate([rows.ravel(), zeros])))
-    assert not packed.data[len(kept) :].any()
+    assert rows.size <= packed.data.size <= -(-n_rows // 32) * 32 * rows.shape[1]
+    filled = np.concatenate([rows.ravel(), np.zeros(packed.data.size - rows.size, np.uint8)])
+    np.testing.assert_array_equal(np.sort(packed.data), np.sort(filled))
 
 
 @pytest.mark.parametrize("type", TYPES)
@@ -182,7 +180,7 @@ def test_matrices_lie_on_top_of_each_other(run):
 
 
 @pytest.mark.parametrize("type", ["q4_0", "q6_k", "f16"])
-@pytest.mark.parametrize("n_rows", [32, 24])
+@pytest.mark.parametrize("n_rows", [32, 24, 48])
 def test_each_row_may_choose_its_own_matrix(run, type, n_rows):
     n_columns, n_expert = columns_for(type), 3
     experts = np.stack([rows_of_bytes(type, n_rows, n_columns, e) for e in range(n_expert)])
@@ -283,7 +281,7 @@ def results_for_every_type(run) -> dict[str, np.ndarray]:
 SCRIPT = """
 import sys
 import numpy as np
-from tests.core.kernels.conftest import make_runner
+from tests.core.conftest import make_runner
 from tests.core.kernels.test_products import results_for_every_type
 np.savez(sys.argv[1], **results_for_every_type(make_runner()))
 """
