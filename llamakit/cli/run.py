@@ -175,7 +175,12 @@ def say_how_it_ended(completion: Completion, interrupted: bool, quiet: bool) -> 
     if quiet:
         return
     if completion.finish is Finish.CONTEXT_FULL:
-        log("\ncontext full and context shift is disabled => stopping")
+        why = (
+            f"n_predict == {completion.params.n_predict}"
+            if completion.params.context_shift
+            else "context shift is disabled"
+        )
+        log(f"\ncontext full and {why} => stopping")
     log("\n" + "\n".join(timing_lines(completion.timings)))
     if interrupted:
         log("Interrupted by user")

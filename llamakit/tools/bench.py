@@ -141,33 +141,34 @@ class Runner:
     def run(self, grid: Grid) -> Iterator[Result]:
         """Yield a result a test. One model is open at a time, one context serves all tests of a setup."""
         from llamakit.core.engine import limits
-        from llamakit.core.engine.context import Context
         from llamakit.core.engine.load import load_model
 
         tests = grid.tests()
-        if not tests:
-            return
-        done, total = 0, len(grid.setups()) * len(tests)
-        for path, setups in groupby(grid.setups(), key=lambda setup: setup.model):
+        n_total, n_done = len(grid.setups()) * len(tests), 0
+        for path, setups in groupby(grid.setups() if tests else [], key=lambda setup: setup.model):
             with closing(load_model(path)) as model:
                 for setup in setups:
-                    with closing(
-                        Context(
-                            model,
-                            n_ctx=max(test.n_cells for test in tests),
-                            n_batch=setup.n_batch,
-                            n_ubatch=setup.n_ubatch,
-                            n_threads=setup.n_threads,
-                            n_threads_batch=setup.n_threads,
-                            type_k=setup.type_k,
-                            type_v=setup.type_v,
-                            report=self.report,
-                        )
-                    ) as context:
+                    n_ctx = max(test.n_cells for test in tests)
+                    with closing(self.open_context(model, setup, n_ctx)) as context:
                         for test in tests:
-                            done += 1
-                            self.note(f"benchmark {done}/{total}: {Path(path).name} {test.name}")
+                            n_done += 1
+                            self.note(f"benchmark {n_done}/{n_total}: {Path(path).name} {test.name}")
                             yield self.measure(setup, test, model, context, limits)
+
+    def open_context(self, model: Model, setup: Setup, n_ctx: int) -> Context:
+        from llamakit.core.engine.context import Context
+
+        return Context(
+            model,
+            n_ctx=n_ctx,
+            n_batch=setup.n_batch,
+            n_ubatch=setup.n_ubatch,
+            n_threads=setup.n_threads,
+            n_threads_batch=setup.n_threads,
+            type_k=setup.type_k,
+            type_v=setup.type_v,
+            report=self.report,
+        )
 
     def measure(self, setup: Setup, test: Workload, model: Model, context: Context, limits: Limits) -> Result:
         time.sleep(self.delay)
