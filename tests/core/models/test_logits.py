@@ -8,7 +8,7 @@ import pytest
 from llamakit.core.models.registry import names
 
 from ... import golden
-from ...running import Runner, open_model, reference
+from ...running import logits_of, open_context, open_decoder, reference
 
 USES_GELU = {"gemma3"}  # llama.cpp's table of GELU has 16 bits
 MODELS = golden.shared(names()) or golden.excerpts()
@@ -16,10 +16,9 @@ MODELS = golden.shared(names()) or golden.excerpts()
 
 @pytest.fixture(scope="module", params=sorted(MODELS))
 def model(request, tmp_path_factory):
-    """A golden model and its file, opened."""
+    """A golden model and its file."""
     wanted = MODELS[request.param]
-    path = golden.write_golden(wanted, tmp_path_factory.mktemp("models") / f"{wanted.name}.gguf")
-    return wanted, open_model(path)
+    return wanted, golden.write_golden(wanted, tmp_path_factory.mktemp("models") / f"{wanted.name}.gguf")
 
 
 def test_every_architecture_has_a_golden_model():
@@ -36,29 +35,23 @@ def test_the_excerpts_are_those_of_the_full_set():
 
 
 def test_the_formula_gives_the_golden_logits(model):
-    wanted, decoder = model
-    error = wanted.error(reference(decoder).run(wanted.tokens))
+    wanted, path = model
+    error = wanted.error(reference(open_decoder(path)).run(wanted.tokens))
     assert error <= (1e-6 if wanted.arch in USES_GELU else 1e-9)
 
 
 def test_the_program_gives_the_golden_logits_whatever_the_chunks(model):
-    wanted, decoder = model
-    runner = Runner(decoder)
-    try:
-        whole = runner.run_in_chunks(wanted.tokens, 96)
+    wanted, path = model
+    with open_context(path) as context:
+        whole = logits_of(context, wanted.tokens, 96)
         assert wanted.error(whole) <= 1e-6
         for size in (1, 7, 64):
-            np.testing.assert_array_equal(runner.run_in_chunks(wanted.tokens, size), whole)
-    finally:
-        runner.close()
+            np.testing.assert_array_equal(logits_of(context, wanted.tokens, size), whole)
 
 
 def test_q8_0_weights_stay_close_to_the_golden_logits(model, tmp_path):
     wanted, _ = model
-    runner = Runner(open_model(golden.write_golden(wanted, tmp_path / "q8_0.gguf", "q8_0")))
-    try:
-        whole = runner.run_in_chunks(wanted.tokens, 96)
+    with open_context(golden.write_golden(wanted, tmp_path / "q8_0.gguf", "q8_0")) as context:
+        whole = logits_of(context, wanted.tokens, 96)
         assert wanted.error(whole) <= 1e-3
-        np.testing.assert_array_equal(runner.run_in_chunks(wanted.tokens, 1), whole)
-    finally:
-        runner.close()
+        np.testing.assert_array_equal(logits_of(context, wanted.tokens, 1), whole)
