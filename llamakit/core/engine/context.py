@@ -134,7 +134,7 @@ class Context:
             raise UsageError(f"cannot keep {n_keep} and discard {n_discard} positions: both must be at least 0")
         moved = self.cache.remove(seq, n_keep, n_keep + n_discard)
         if moved.distance and len(moved.sources):
-            steps = shift_steps(self._programs.graph, self.cache, moved)
+            steps = shift_steps(self._programs.graph, self._programs.memory, self.cache, moved)
             kernels = self._programs.store.load(sorted({step.kernel for step in steps}))
             self._executor.run(link(steps, kernels))
 

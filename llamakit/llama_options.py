@@ -1,0 +1,69 @@
+"""llama-cpp-python's options in this engine's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llamakit.core.gguf.metadata import Metadata
+from llamakit.core.gguf.reader import GGUFReader
+from llamakit.core.gguf.types import GGMLType
+from llamakit.errors import UsageError
+
+SCALING_TYPES = {0: "none", 1: "linear", 2: "yarn", 3: "longrope"}
+
+
+def cache_type(value: int | str | None) -> str:
+    """The name of a KV cache's type: from a name, a ggml type id, or None for f16."""
+    if isinstance(value, int):
+        try:
+            return GGMLType(value).name.lower()
+        except ValueError:
+            raise UsageError(f"{value} is no ggml type id; 0 is f32, 1 f16, 8 q8_0, 30 bf16") from None
+    return value or "f16"
+
+
+def rope_overrides(
+    path: str | Path,
+    scaling_type: int | None,
+    freq_base: float,
+    freq_scale: float,
+    ext_factor: float,
+    attn_factor: float,
+    beta_fast: float,
+    beta_slow: float,
+    orig_ctx: int,
+) -> dict[str, Any]:
+    """Metadata that says what these say; those at their default leave the model's own."""
+    if scaling_type is not None and scaling_type != -1 and scaling_type not in SCALING_TYPES:
+        raise UsageError(f"rope_scaling_type is {scaling_type}; it can be {SCALING_TYPES}")
+    if freq_scale < 0:
+        raise UsageError(f"rope_freq_scale is {freq_scale}; it must be above 0, or 0 for the model's own")
+    wanted = {
+        "rope.scaling.type": SCALING_TYPES.get(-1 if scaling_type is None else scaling_type),
+        "rope.freq_base": freq_base or None,
+        "rope.scaling.factor": 1 / freq_scale if freq_scale else None,
+        "rope.scaling.yarn_ext_factor": ext_factor if ext_factor >= 0 else None,
+        "rope.scaling.attn_factor": attn_factor if attn_factor != 1.0 else None,
+        "rope.scaling.yarn_beta_fast": beta_fast if beta_fast != 32.0 else None,
+        "rope.scaling.yarn_beta_slow": beta_slow if beta_slow != 1.0 else None,
+        "rope.scaling.original_context_length": orig_ctx or None,
+    }
+    given = {key: value for key, value in wanted.items() if value is not None}
+    if not given:
+        return {}
+    with GGUFReader(path) as reader:
+        arch = Metadata.of_model(reader.metadata, path).arch
+    return {f"{arch}.{key}": value for key, value in given.items()}
+
+
+def metadata_as_text(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Key/values as llama.cpp shows them: no arrays, floats with six decimals."""
+    return {key: as_text(value) for key, value in metadata.items() if isinstance(value, (str, bool, int, float))}
+
+
+def as_text(value: str | bool | int | float) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,241 @@
+"""llama-cpp-python's half below the text: a sequence of token ids that grows by `eval`, `sample` and `generate`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.engine.context import Chunk, Context, Outputs
+from llamakit.core.sampling.chain import Constraint, Sampler
+from llamakit.core.sampling.params import SamplingParams
+from llamakit.errors import ModelError, UsageError
+
+Floats = npt.NDArray[np.float32]
+Tokens = npt.NDArray[np.int32]
+Processor = Callable[[Tokens, Floats], Floats]  # (tokens so far, logits) -> logits
+Criterion = Callable[[Tokens, Floats], bool]  # (tokens so far, logits) -> is it enough?
+
+
+class TokenApi:
+    """The tokens evaluated so far and their logits. Without a context there is nothing to evaluate with.
+
+    `n_tokens` are evaluated; setting it to less forgets those behind. `input_ids[:n_tokens]` are their ids.
+    """
+
+    def __init__(
+        self, context: Context | None, n_ctx: int, n_vocab: int, seed: int, logits_all: bool, last_n_tokens_size: int
+    ) -> None:
+        self._context, self._n_ctx, self._n_vocab = context, n_ctx, n_vocab
+        self.logits_all, self.last_n_tokens_size = logits_all, last_n_tokens_size
+        self.set_seed(seed)
+        self.n_tokens = 0
+        self.input_ids: Tokens = np.zeros(n_ctx, np.int32)
+        self._n_scored = 0  # n_tokens when `_last` was computed
+        self._last: Floats = np.zeros(n_vocab, np.float32)
+        self._rows = new_rows(n_ctx, n_vocab) if logits_all and context else None
+
+    def n_ctx(self) -> int:
+        """Positions that the sequence can have."""
+        return self._n_ctx
+
+    def n_vocab(self) -> int:
+        return self._n_vocab
+
+    def set_seed(self, seed: int) -> None:
+        """Of the samplers made from now on; -1 and 0xFFFFFFFF choose a random one for each."""
+        SamplingParams(seed=seed)  # checks it
+        self.seed = seed
+
+    def reset(self) -> None:
+        """Begin a new sequence."""
+        self.n_tokens = 0
+
+    def eval(self, tokens: Sequence[int]) -> None:
+        """Add tokens to the sequence and compute their logits.
+
+        Raises UsageError for an id that is no token, ModelError when they do not fit n_ctx: then nothing was added.
+        """
+        context, n_past, n = self._open_context(), self.n_tokens, len(tokens)
+        if n == 0:
+            return
+        context.truncate(n_past)
+        logits = context.decode([Chunk(tokens, 0, Outputs.LAST if self._rows is None else Outputs.ALL)])
+        self.input_ids[n_past : n_past + n] = tokens
+        if self._rows is not None:
+            self._rows[n_past : n_past + n] = logits
+        self._last = logits[-1]
+        self.n_tokens = self._n_scored = n_past + n
+
+    @property
+    def scores(self) -> Floats:
+        """Logits of the evaluated tokens; without logits_all, rows but the last are zero.   (n_tokens, n_vocab)"""
+        if self._rows is not None:
+            return self._rows[: self.n_tokens]
+        rows = np.zeros((self.n_tokens, self._n_vocab), np.float32)
+        if 0 < self.n_tokens == self._n_scored:
+            rows[-1] = self._last
+        return rows
+
+    @property
+    def eval_tokens(self) -> deque[int]:
+        return deque(self.input_ids[: self.n_tokens].tolist(), maxlen=self._n_ctx)
+
+    @property
+    def eval_logits(self) -> deque[list[float]]:
+        """Logits of all tokens with logits_all, else of the last."""
+        return deque(self.scores.tolist() if self.logits_all else self.scores[-1:].tolist(), maxlen=self._n_ctx)
+
+    # sampling
+    def sample(
+        self,
+        top_k: int = 40,
+        top_p: float = 0.95,
+        min_p: float = 0.05,
+        typical_p: float = 1.0,
+        temp: float = 0.80,
+        repeat_penalty: float = 1.0,
+        frequency_penalty: float = 0.0,
+        presence_penalty: float = 0.0,
+        tfs_z: float = 1.0,
+        mirostat_mode: int = 0,
+        mirostat_eta: float = 0.1,
+        mirostat_tau: float = 5.0,
+        penalize_nl: bool = True,
+        logits_processor: Iterable[Processor] | None = None,
+        grammar: Constraint | None = None,
+        idx: int | None = None,
+    ) -> int:
+        """A token to follow the last one, or the one at `idx`. The seed begins anew and nothing counts as repeated."""
+        params = self.sampling_params(
+            top_k, top_p, min_p, typical_p, temp, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
+            mirostat_mode,
+        )  # fmt: skip
+        return self._sample(Sampler(params, self._n_vocab, constraint=grammar), idx, logits_processor)
+
+    def generate(
+        self,
+        tokens: Sequence[int],
+        top_k: int = 40,
+        top_p: float = 0.95,
+        min_p: float = 0.05,
+        typical_p: float = 1.0,
+        temp: float = 0.80,
+        repeat_penalty: float = 1.0,
+        reset: bool = True,
+        frequency_penalty: float = 0.0,
+        presence_penalty: float = 0.0,
+        tfs_z: float = 1.0,
+        mirostat_mode: int = 0,
+        mirostat_tau: float = 5.0,
+        mirostat_eta: float = 0.1,
+        penalize_nl: bool = True,
+        logits_processor: Iterable[Processor] | None = None,
+        stopping_criteria: Criterion | None = None,
+        grammar: Constraint | None = None,
+    ) -> Generator[int, Sequence[int] | None, None]:
+        """Yield the tokens that follow `tokens`, for ever: end-of-generation tokens too. Tokens sent to the generator
+        come behind the last one it gave.
+
+        With `reset` the sequence becomes `tokens`, and what it begins with already is not computed again; without,
+        they are added. The penalties see generated tokens only. Raises ModelError when n_ctx is full.
+        """
+        params = self.sampling_params(
+            top_k, top_p, min_p, typical_p, temp, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
+            mirostat_mode,
+        )  # fmt: skip
+        return self.generate_with(params, tokens, reset, logits_processor, stopping_criteria, grammar)
+
+    def sampling_params(
+        self,
+        top_k: int = 40,
+        top_p: float = 0.95,
+        min_p: float = 0.05,
+        typical_p: float = 1.0,
+        temp: float = 0.80,
+        repeat_penalty: float = 1.0,
+        frequency_penalty: float = 0.0,
+        presence_penalty: float = 0.0,
+        tfs_z: float = 1.0,
+        mirostat_mode: int = 0,
+        logit_bias: Mapping[int, float] | None = None,
+    ) -> SamplingParams:
+        """Below 0, temp draws from the whole vocabulary as it is. Raises UsageError for stages that are not here."""
+        for name, value, off in (
+            ("typical_p", typical_p, 1.0),
+            ("tfs_z", tfs_z, 1.0),
+            ("mirostat_mode", mirostat_mode, 0),
+        ):
+            if value != off:
+                raise UsageError(f"{name}={value} is not supported; leave it at {off}")
+        if temp < 0:
+            temp, top_k, top_p, min_p = 1.0, 0, 1.0, 0.0
+        return SamplingParams(
+            seed=self.seed, temperature=temp, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty,
+            repeat_last_n=self.last_n_tokens_size, presence_penalty=presence_penalty,
+            frequency_penalty=frequency_penalty, logit_bias=logit_bias or {},
+        )  # fmt: skip
+
+    def generate_with(
+        self,
+        params: SamplingParams,
+        tokens: Sequence[int],
+        reset: bool = True,
+        logits_processor: Iterable[Processor] | None = None,
+        stopping_criteria: Criterion | None = None,
+        grammar: Constraint | None = None,
+    ) -> Generator[int, Sequence[int] | None, None]:
+        """`generate` with the sampling said at once."""
+        sampler = Sampler(params, self._n_vocab, constraint=grammar)
+        new = self._keep_prefix(list(tokens)) if reset else list(tokens)
+        while True:
+            self.eval(new)
+            token = self._sample(sampler, None, logits_processor)
+            if stopping_criteria is not None and stopping_criteria(self.input_ids[: self.n_tokens], self._last):
+                return
+            sent = yield token
+            new = [token, *(sent or ())]
+
+    def _keep_prefix(self, tokens: list[int]) -> list[int]:
+        """Forget what `tokens` do not begin with; returns those left to evaluate: one at least, for its logits."""
+        n = 0
+        while n < min(self.n_tokens, len(tokens)) and self.input_ids[n] == tokens[n]:
+            n += 1
+        if n == len(tokens) == self.n_tokens == self._n_scored:
+            return []
+        self.n_tokens = max(0, min(n, len(tokens) - 1))
+        return tokens[self.n_tokens :]
+
+    def _sample(self, sampler: Sampler, idx: int | None, processors: Iterable[Processor] | None) -> int:
+        logits = self._logits_of(self.n_tokens - 1 if idx is None else idx)
+        for process in processors or ():
+            logits = np.ascontiguousarray(process(self.input_ids[: self.n_tokens], logits.copy()), np.float32)
+        token = sampler.sample(logits)
+        sampler.accept(token)
+        return token
+
+    def _logits_of(self, i: int) -> Floats:
+        if not 0 <= i < self.n_tokens:
+            raise UsageError(f"no logits of token {i}: {self.n_tokens} tokens were evaluated")
+        if self._rows is not None:
+            row: Floats = self._rows[i]
+            return row
+        if i != self._n_scored - 1:
+            raise UsageError(f"the logits of token {i} were not kept; open the model with logits_all=True")
+        return self._last
+
+    def _open_context(self) -> Context:
+        if self._context is None:
+            raise UsageError("only the vocabulary was loaded: this can compute nothing")
+        return self._context
+
+
+def new_rows(n_ctx: int, n_vocab: int) -> Floats:
+    """(n_ctx, n_vocab) zeros; the system gives their pages when they are written."""
+    try:
+        return np.zeros((n_ctx, n_vocab), np.float32)
+    except MemoryError:
+        n_bytes = 4 * n_ctx * n_vocab
+        raise ModelError(f"logits_all needs {n_bytes:,} bytes for n_ctx={n_ctx}; use a smaller n_ctx") from None
