@@ -81,10 +81,9 @@ def read(command: TyperCommand, args: Sequence[str]) -> dict[str, Any]:
             continue
         if spelling.dest in from_environment:
             warn(f"{from_environment.pop(spelling.dest)} is set, but {name} on the command line overrides it")
-            values[spelling.dest] = [] if spelling.many else None
         if spelling.dest in seen and not spelling.many:
             warn(f"{name} is given more than once; the last one counts")
-        store(values, spelling, name, take_value(spelling, name, value, rest), first=spelling.dest not in seen)
+        store(values, spelling, take_value(spelling, name, value, rest), is_first=spelling.dest not in seen)
         seen.add(spelling.dest)
     place_arguments(command, values, positional)
     return values
@@ -103,9 +102,10 @@ def spellings_of(command: TyperCommand) -> dict[str, Spelling]:
             continue
         kind, many, word = value_kind(hints[param.name])
         for name in param.opts:
-            convert = None if kind is bool else converter(kind)
-            constant = word.bare if word else True
-            table[name] = Spelling(param.name, convert, constant, many, word is not None)
+            if word:
+                table[name] = Spelling(param.name, on_off_auto, word.bare, word_optional=True)
+            else:
+                table[name] = Spelling(param.name, None if kind is bool else converter(kind), True, many)
         for name in param.secondary_opts:
             table[name] = Spelling(param.name, None, False)
     return table
@@ -133,6 +133,12 @@ def converter(kind: type) -> Callable[[str], Any]:
     return convert
 
 
+def on_off_auto(text: str) -> str:
+    if text not in WORDS:
+        raise InvalidArgument(f"{text!r} is not on, off or auto")
+    return "on" if text in TRUTHY else "off" if text in FALSEY else "auto"
+
+
 def split_value(arg: str) -> tuple[str, str | None]:
     """`--long_name=value` -> (`--long-name`, `value`); short names keep their letters."""
     name, equals, value = arg.partition("=")
@@ -158,10 +164,10 @@ def take_value(spelling: Spelling, name: str, value: str | None, rest: list[str]
         raise InvalidArgument(f"{name}: {error}") from None
 
 
-def store(values: dict[str, Any], spelling: Spelling, name: str, value: Any, first: bool) -> None:
+def store(values: dict[str, Any], spelling: Spelling, value: Any, is_first: bool) -> None:
     if not spelling.many:
         values[spelling.dest] = value
-    elif first:
+    elif is_first:
         values[spelling.dest] = [value]
     else:
         values[spelling.dest].append(value)

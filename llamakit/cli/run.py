@@ -14,7 +14,6 @@ import typer
 
 from llamakit.cli import options as o
 from llamakit.cli.console import is_terminal, log, progress
-from llamakit.cli.parsing import FALSEY
 from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def show_tokens(completion: Completion, tokens: list[int]) -> None:
 
 
 def show_prompt(text: str, color: str) -> None:
-    plain = color in FALSEY or not is_terminal(sys.stdout) or "NO_COLOR" in os.environ
+    plain = color == "off" or not is_terminal(sys.stdout) or "NO_COLOR" in os.environ
     put(text if plain else f"{PROMPT_COLOUR}{text}{PLAIN}")
 
 

@@ -60,6 +60,7 @@ DEFAULTS: Seen = {
         (["--color"], {"color": "on"}),
         (["--color", "-sp"], {"color": "on", "special": True}),
         (["--color", "off"], {"color": "off"}),
+        (["--color", "1"], {"color": "on"}),
         (["-r", "a", "-r", "b"], {"stop": ["a", "b"]}),
         (["-r", "--temp"], {"stop": ["--temp"]}),
         (["word"], {"name": "word"}),
@@ -80,6 +81,7 @@ def test_options_are_read(args: list[str], changed: Seen) -> None:
         (["-n"], "-n needs a value"),
         (["-n", "many"], "-n: 'many' is not a whole number"),
         (["--temp", "hot"], "--temp: 'hot' is not a number"),
+        (["--color=red"], "--color: 'red' is not on, off or auto"),
         (["--special=yes"], "--special takes no value"),
     ],
 )
