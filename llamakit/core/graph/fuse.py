@@ -4,7 +4,7 @@ replacement, or None."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention, Stack
@@ -16,10 +16,9 @@ ROWS = 16  # of a tile: what gate and up take turns in
 
 
 def fuse(root: Node) -> Node:
-    """All rules, in this order."""
-    for rule in (attention_of_one_matrix, glu_of_one_matrix, plain_linear, norm_before, residual_after, norm_and_add):
-        root = rewrite(root, rule)
-    return root
+    """First the parts that share an input become one product, then what stands before and behind products joins them."""
+    root = rewrite(root, attention_of_one_matrix, glu_of_one_matrix)
+    return rewrite(root, plain_linear, norm_before, residual_after, norm_and_add)
 
 
 def attention_of_one_matrix(node: Node) -> Node | None:
@@ -89,24 +88,23 @@ def norm_and_add(node: Node) -> Node | None:
     return None
 
 
-def rewrite(root: Node, rule: Rule) -> Node:
-    """Apply a rule everywhere, inputs first; a node that two others use stays one node."""
-    new: dict[int, Node] = {}
-
-    def current(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(current(v) for v in value)
-        return new.get(id(value), value)
-
+def rewrite(root: Node, *rules: Rule) -> Node:
+    """Apply rules in turn everywhere, inputs first; a node that two others use stays one node."""
+    new: dict[int, Any] = {}
     for node in in_order(root):
-        before = {f.name: getattr(node, f.name) for f in fields(node)}  # type: ignore[arg-type]
-        after = {name: current(value) for name, value in before.items()}
-        has_moved = any(a is not b for name in before for a, b in zip(flat(before[name]), flat(after[name]), strict=True))
-        candidate = replace(node, **after) if has_moved else node  # type: ignore[type-var]
-        new[id(node)] = rule(candidate) or candidate
-    moved: Node = current(root)
-    return moved
-
-
-def flat(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)
+        changed = {}
+        for name in node.FIELDS:
+            value = getattr(node, name)
+            if isinstance(value, tuple):
+                moved: Any = tuple([new.get(id(v), v) for v in value])
+                if any(a is not b for a, b in zip(value, moved, strict=True)):
+                    changed[name] = moved
+            elif (moved := new.get(id(value), value)) is not value:
+                changed[name] = moved
+        candidate: Node = replace(node, **changed) if changed else node  # type: ignore[type-var]
+        for rule in rules:
+            candidate = rule(candidate) or candidate
+        if candidate is not node:
+            new[id(node)] = candidate
+    result: Node = new.get(id(root), root)
+    return result

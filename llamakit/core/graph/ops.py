@@ -6,9 +6,8 @@ Nodes are plain dataclasses: a model file builds them, `reference.py` evaluates 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.rotation import Rotation
@@ -26,11 +25,18 @@ class Node:
     def __add__(self, other: Node) -> Add:
         return Add(self, other)
 
-    def inputs(self) -> Iterator[Node]:
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+
+    def inputs(self) -> list[Node]:
         """The nodes that this one is computed from."""
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            yield from (v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, Node))
+        found: list[Node] = []
+        for name in self.FIELDS:
+            value = getattr(self, name)
+            if isinstance(value, Node):
+                found.append(value)
+            elif isinstance(value, tuple):
+                found += [v for v in value if isinstance(v, Node)]
+        return found
 
 
 N = TypeVar("N", bound=type[Node])
@@ -38,7 +44,9 @@ N = TypeVar("N", bound=type[Node])
 
 def node(cls: N) -> N:
     """Immutable, compared by identity: two equal formulas are two values."""
-    return dataclass(frozen=True, eq=False)(cls)
+    made = dataclass(frozen=True, eq=False)(cls)
+    made.FIELDS = tuple(field.name for field in fields(made))
+    return made
 
 
 class LikeX(Node):
@@ -216,5 +224,5 @@ def in_order(root: Node) -> list[Node]:
             order.setdefault(id(current), current)
         elif id(current) not in order:
             stack.append((current, True))
-            stack.extend((n, False) for n in reversed(list(current.inputs())))
+            stack += [(n, False) for n in reversed(current.inputs()) if id(n) not in order]
     return list(order.values())
