@@ -1,4 +1,4 @@
-"""Completing a prompt: the loop behind `llamakit run`, with llama.cpp's rules for length, context and stopping."""
+"""Completing a prompt: what `llamakit run` does, by llama.cpp's rules for length, context and stopping."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llamakit.core.engine.generate import Finish, Session, generate
+from llamakit.core.engine.timings import Clock, Timings
+from llamakit.core.vocab.stream import TextStream
 from llamakit.errors import LlamakitError
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from llamakit.core.sampling.chain import Sampler
     from llamakit.core.sampling.params import SamplingParams
     from llamakit.core.vocab.base import Vocab
-    from llamakit.core.vocab.stream import TextStream
 
 CONTEXT_MARGIN = 4  # cells a prompt must leave free, as in llama.cpp
 DEFAULT_CONTEXT = 4096  # unless asked for more: the trained length of a new model can take more memory than there is
@@ -28,13 +29,6 @@ Report = Callable[[str, int, int], None]  # stage, done, total
 
 class PromptError(LlamakitError):
     """A prompt that cannot be run as it is."""
-
-
-class Finish(Enum):
-    END_OF_TEXT = "the model ended the text"
-    LENGTH = "n_predict tokens were made"
-    CONTEXT_FULL = "the context is full"
-    STOP_TEXT = "a stop text was found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +55,20 @@ class CompletionParams:
     show_special: bool = False
 
 
-@dataclass(slots=True)
-class Clock:
-    """Seconds spent on a number of tokens; counts only what was finished."""
-
-    seconds: float = 0.0
-    n_tokens: int = 0
-
-    @contextmanager
-    def of(self, n_tokens: int) -> Iterator[None]:
-        begin = time.perf_counter()
-        yield
-        self.seconds += time.perf_counter() - begin
-        self.n_tokens += n_tokens
-
-
-@dataclass(slots=True)
-class Timings:
-    started: float = field(default_factory=time.perf_counter)
-    load: float = 0.0  # seconds from `started` until the model was ready
-    prefill: Clock = field(default_factory=Clock)
-    step: Clock = field(default_factory=Clock)
-    sample: Clock = field(default_factory=Clock)
-
-
 class Completion:
     """The continuation of one prompt in one context; `timings` and `finish` tell what happened."""
 
     def __init__(self, context: Context, vocab: Vocab, sampler: Sampler, params: CompletionParams) -> None:
         self.context, self.vocab, self.sampler, self.params = context, vocab, sampler, params
-        self.timings = Timings()
-        self.finish: Finish | None = None
+        self.session = Session(context, vocab, sampler, self.text_stream())
+
+    @property
+    def timings(self) -> Timings:
+        return self.session.timings
+
+    @property
+    def finish(self) -> Finish | None:
+        return self.session.finish
 
     def encode(self, text: str | bytes) -> list[int]:
         """The prompt's tokens. Raises PromptError where there are none, or more than the context holds."""
@@ -105,63 +82,24 @@ class Completion:
 
     def run(self, prompt: Sequence[int]) -> Iterator[str]:
         """Yield the text that follows `prompt`, piece by piece; closing the iterator cancels."""
-        text = self.text_stream()
-        seen = ""
-        for token in self.tokens(prompt):
-            piece = text.push(token)
-            yield piece
-            if self.params.stop:
-                seen = (seen + piece)[-2 * max(map(len, self.params.stop)) - len(piece) :]
-                if any(stop in seen for stop in self.params.stop):
-                    self.finish = Finish.STOP_TEXT
+        params, session, seen = self.params, self.session, ""
+        if params.context_shift and params.n_predict != UNTIL_CONTEXT_IS_FULL:
+            session.n_keep = self.n_keep(len(prompt))
+        for piece in generate(session, prompt, params.n_predict):
+            yield piece.text
+            if params.stop:
+                seen = (seen + piece.text)[-2 * max(map(len, params.stop)) - len(piece.text) :]
+                if any(stop in seen for stop in params.stop):
+                    session.finish = Finish.STOP_TEXT
                     return
-        yield text.flush()
-
-    def tokens(self, prompt: Sequence[int]) -> Iterator[int]:
-        """Yield the tokens that follow `prompt`; the end-of-generation token only where it would be shown."""
-        n_left, timings = self.params.n_predict, self.timings
-        self.sampler.accept_prompt(prompt)
-        with timings.prefill.of(len(prompt)):
-            logits = self.context.prefill(prompt)
-        while n_left != 0:
-            with timings.sample.of(1):
-                token = self.sampler.sample(logits)
-                self.sampler.accept(token)
-            n_left -= 1
-            if self.vocab.is_eog(token):
-                if self.params.show_special:
-                    yield token
-                self.finish = Finish.END_OF_TEXT
-                return
-            yield token
-            if n_left == 0:
-                break
-            if not self.make_room(len(prompt)):
-                self.finish = Finish.CONTEXT_FULL
-                return
-            with timings.step.of(1):
-                logits = self.context.step(token)
-        self.finish = Finish.LENGTH
+        yield session.text.flush()
 
     def text_stream(self) -> TextStream:
-        from llamakit.core.vocab.stream import TextStream
-
         return TextStream(self.vocab, special=self.params.show_special)
 
     def text_of(self, tokens: Sequence[int]) -> str:
         stream = self.text_stream()
         return "".join([*map(stream.push, tokens), stream.flush()])
-
-    def make_room(self, n_prompt: int) -> bool:
-        """Shift the context if it is full; False where it must not be shifted."""
-        n_past = self.context.n_past()
-        if n_past + 1 < self.context.n_ctx:
-            return True
-        if not self.params.context_shift or self.params.n_predict == UNTIL_CONTEXT_IS_FULL:
-            return False
-        n_keep = self.n_keep(n_prompt)
-        self.context.shift(n_keep, (n_past - n_keep) // 2)
-        return True
 
     def n_keep(self, n_prompt: int) -> int:
         wanted = self.params.n_keep
