@@ -36,6 +36,7 @@ class Tiny:
     types: Mapping[str, str] = field(default_factory=dict)
     window: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)  # more keys, or other values; None: not there
+    vectors: Mapping[str, list[float]] = field(default_factory=dict)  # more tensors, by whole name
     seed: int = 0
 
     def keys(self) -> dict[str, Any]:
@@ -120,4 +121,6 @@ def write_tiny(path: Path, tiny: Tiny) -> Path:
                 writer.add_tensor(name, x.astype(PLAIN[type]))
             else:
                 writer.add_tensor(name, quantize(x, type), GGMLType[type.upper()])
+        for name, numbers in tiny.vectors.items():
+            writer.add_tensor(name, np.array(numbers, np.float32))
     return path
