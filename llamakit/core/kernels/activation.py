@@ -27,12 +27,6 @@ def exp(x):
 
 
 @helper
-def sigmoid(x):
-    """1 / (1 + e^-x)"""
-    return 1.0 / (exp(f32x16(0.0) - x) + 1.0)
-
-
-@helper
 def tanh(x):
     """1 - 2 / (1 + e^2x); absolute error below 2e-7."""
     return 1.0 - 2.0 / (exp(x + x) + 1.0)
@@ -45,19 +39,7 @@ def silu(x):
 
 
 @helper
-def silu_mul(gate, up):
-    """silu(gate) * up"""
-    return silu(gate) * up
-
-
-@helper
 def gelu_tanh(x):
     """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))"""
     inner = fma(x * x * x, f32x16(0.044715), x) * 0.79788456
     return x * 0.5 * (tanh(inner) + 1.0)
-
-
-@helper
-def gelu_mul(gate, up):
-    """gelu(gate) * up, with the tanh form of GELU"""
-    return gelu_tanh(gate) * up

@@ -73,9 +73,8 @@ def tile_columns(rows: int = MAX_ROWS) -> int:
 
 def scratch_bytes(n_ctx: int, head_dim: int, head_dim_v: int, rows: int) -> int:
     """Scratch of one thread for sequences of up to n_ctx positions."""
-    n_blocks, n_vectors, n_groups = -(-n_ctx // BLOCK), -(-head_dim_v // 16), -(-head_dim_v // GROUP)
-    floats = rows * (-(-head_dim // 16) * 16 + 3 * 16 + n_vectors * 16 + n_groups * BLOCK + (n_blocks + 1) * BLOCK)
-    return floats * f32.size
+    n_vectors = -(-head_dim // 16) + 2 + -(-head_dim_v // 16) + 4 + -(-n_ctx // BLOCK) * 4  # as `attend_tile` cuts it
+    return rows * n_vectors * f32x16.size
 
 
 @helper
@@ -89,8 +88,18 @@ def end_visible(op, run, position):
 
 
 @helper
-def adjust(op, scores, base, position, first, end, head):
+def token_and_head(op, kv_head, row):
+    """Of a row: the token's index in its run, and the query head."""
+    group = op.n_head // op.n_head_kv
+    return row // group, kv_head * group + row % group
+
+
+@helper
+def adjust(op, run, kv_head, row, base, scores):
     """Softcap, ALiBi and mask, in place, of a row's 64 scores of keys base .. base + 63."""
+    token, head = token_and_head(op, kv_head, row)
+    position = run.position + token
+    first, end = first_visible(op, position), end_visible(op, run, position)
     if op.softcap != f32(0.0):
         for i in range(4):
             scores[i] = tanh(scores[i] / op.softcap) * op.softcap
@@ -200,41 +209,43 @@ def attend(k_type, v_type, rows, columns):
     @helper
     def attend_tile(op, run, kv_head, row, n_rows, scratch):
         """Rows row .. row + n_rows - 1 of a run; a tile that is not full repeats its last row."""
-        batch, group = op.batch, op.n_head // op.n_head_kv
-        table = batch.tables + run.table
+        table = op.batch.tables + run.table
         n_vectors = (op.head_dim_v + 15) // 16
         queries = view(scratch, f32)
-        peaks = view(queries + (op.head_dim + 15) // 16 * 16 * rows, f32x16)
+        peaks = view(scratch, f32x16) + (op.head_dim + 15) // 16 * rows
         sums = peaks + rows
         total = sums + rows
         scaled = total + n_vectors * rows
         scores = scaled + 4 * rows
 
         for j in range(rows):
-            at = row + min(j, n_rows - 1)
-            head = kv_head * group + at % group
-            q = op.q + ((run.first + at // group) * op.q_pitch + head * op.head_dim)
+            token, head = token_and_head(op, kv_head, row + min(j, n_rows - 1))
+            q = op.q + ((run.first + token) * op.q_pitch + head * op.head_dim)
             for d in range(op.head_dim):
                 queries[d * rows + j] = q[d] * op.scale
             peaks[j] = f32x16(MASKED) if is_null(op.sinks) != 0 else f32x16(op.sinks[head])
+            sums[j] = f32x16(0.0)
+        for i in range(n_vectors * rows):
+            total[i] = f32x16(0.0)
 
-        first_block = first_visible(op, run.position + row // group) // BLOCK
-        end = end_visible(op, run, run.position + (row + n_rows - 1) // group)
+        first_token, _ = token_and_head(op, kv_head, row)
+        last_token, _ = token_and_head(op, kv_head, row + n_rows - 1)
+        start, end = run.position + first_token, run.position + last_token  # positions of the first and last row
+        seen_by_all = first_visible(op, end), end_visible(op, run, start)
+        first_block, end = first_visible(op, start) // BLOCK, end_visible(op, run, end)
+        is_special = op.softcap != f32(0.0) or is_null(op.slopes) == 0
         for b in range(first_block, (end + BLOCK - 1) // BLOCK):
             block = scores + (b - first_block) * 4 * rows
             weigh_keys(op, queries, keys_of(op, kv_head, table[b]), block)
+            is_cut = b * BLOCK < seen_by_all[0] or (b + 1) * BLOCK > seen_by_all[1]
             for j in range(rows):
-                at = row + min(j, n_rows - 1)
-                position, head = run.position + at // group, kv_head * group + at % group
                 x = block + 4 * j
-                adjust(op, x, b * BLOCK, position, first_visible(op, position), end_visible(op, run, position), head)
+                if is_cut or is_special:
+                    adjust(op, run, kv_head, row + min(j, n_rows - 1), b * BLOCK, x)
                 peaks[j] = vmax(peaks[j], vmax(vmax(x[0], x[1]), vmax(x[2], x[3])))
 
         for j in range(rows):
             peaks[j] = f32x16(max_lanes(peaks[j]))
-            sums[j] = f32x16(0.0)
-        for i in range(n_vectors * rows):
-            total[i] = f32x16(0.0)
         for b in range(first_block, (end + BLOCK - 1) // BLOCK):
             block = scores + (b - first_block) * 4 * rows
             for j in range(rows):
@@ -246,17 +257,16 @@ def attend(k_type, v_type, rows, columns):
             add_values(op, view(block, f32), values, min(BLOCK, end - b * BLOCK), scaled, total)
 
         for j in range(n_rows):
-            at = row + j
-            head = kv_head * group + at % group
+            token, head = token_and_head(op, kv_head, row + j)
             weight = sum_lanes(sums[j])
             if is_null(op.sinks) == 0:
                 weight += max_lanes(exp(op.sinks[head] - peaks[j]))
-            out = op.out + ((run.first + at // group) * op.out_pitch + head * op.head_dim_v)
+            scale = f32(1.0) / weight
+            out = op.out + ((run.first + token) * op.out_pitch + head * op.head_dim_v)
             for i in range(op.head_dim_v // 16):
-                view(out, f32x16)[i] = total[i * rows + j] * (f32(1.0) / weight)
+                view(out, f32x16)[i] = total[i * rows + j] * scale
             for d in range(op.head_dim_v // 16 * 16, op.head_dim_v):
-                lane = view(total, f32)[(d // 16 * rows + j) * 16 + d % 16]
-                out[d] = lane * (f32(1.0) / weight)
+                out[d] = view(total, f32)[(d // 16 * rows + j) * 16 + d % 16] * scale
 
     @kernel(Attention)
     def attend(op, thread, n_threads):
