@@ -17,7 +17,7 @@ from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
 from llamakit.core.graph.program import Step
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.graph.weights import Packed, Weights, padded
-from llamakit.core.kernels import attention, float_gemm, gemm
+from llamakit.core.kernels import attention, bf16, float_gemm, gemm
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.elementwise import Elementwise
 from llamakit.core.kernels.elementwise import SelectRows as SelectRowsRecord
@@ -187,7 +187,8 @@ class Lowering:
             table=packed.data, out=self.at(node), out_pitch=pitch(node), batch=self.memory.batch, n=node.width,
             scale=node.scale, scratch=None, n_scratch=0,
         )  # fmt: skip
-        name = f"embed.rows[{packed.word}]" if packed.tile else f"embed.float_rows[{packed.word}]"
+        kind = "rows" if packed.tile else "float_rows"
+        name = "embed.pair_rows" if packed.has_pairs else f"embed.{kind}[{packed.word}]"
         return self.with_scratch(name, record, 16 * 1024)
 
     def norm(self, x: Node, weight: Weight, eps: float, out: int, residual: int | None, like: Node) -> Step:
@@ -211,16 +212,19 @@ class Lowering:
             assert node.residual is not None
             steps.append(self.elementwise("copy", node, node.residual))
         is_few = self.rows_of(node) == 1
+        prepared: set[bool | None] = set()
         for segment in segments(node):
             parts = tuple(node.weight.parts[i] for i in segment)
             packed = self.memory.weights.pack(parts, node.weight.is_interleaved)
             offset = sum(p.n_rows for p in node.weight.parts[: segment[0]])
             fields = self.product(node, parts, segment, packed, self.at(node) + 4 * offset)
             if is_few:
-                norm = self.memory.weights.vector(node.norm) if node.norm else None
-                steps.append(self.gemv(packed, self.at(node.x), pitch(node.x), node.x.width, norm, node.eps, fields))
+                x = (self.at(node.x), pitch(node.x), node.x.width)
+                steps.append(self.gemv(packed, *x, self.norm_of(node), node.eps, fields))
             else:
-                steps += self.gemm(node, packed, fields, is_first=segment[0] == 0)
+                form = None if packed.tile else packed.has_pairs  # of x: quantized, bf16 or float32
+                steps += self.gemm(node, packed, fields, is_first=form not in prepared)
+                prepared.add(form)
         return steps
 
     def product(
@@ -262,33 +266,51 @@ class Lowering:
             "choice": choice, "choice_bytes": packed.expert_bytes, "x_share": x_share,
         }  # fmt: skip
         if packed.tile is None:
-            return self.with_scratch(f"float_gemv.rows[{packed.word}]", FloatGemv(**fields), 128 + 4 * padded(n))
+            name = "bf16_gemv.rows" if packed.has_pairs else f"float_gemv.rows[{packed.word}]"
+            return self.with_scratch(name, FloatGemv(**fields), 128 + 4 * padded(n))
         record = Gemv(**fields, n_blocks=packed.n_blocks)
         return self.with_scratch(f"gemv.rows[{packed.word}]", record, 128 + n // 32 * activation_block(1).size)
 
     def gemm(self, node: Matmul, packed: Packed, fields: dict[str, Any], is_first: bool) -> list[Step]:
         """All rows together. The first product of a node prepares x for those that follow."""
-        n_rows, width = self.rows_of(node), node.x.width
         n_groups, n = gemm.register_tile()
         if packed.tile is None:
-            x, steps = self.at(node.x), []
-            if node.norm:
-                normed = self.buffer("normed", 4 * pitch(node.x) * n_rows)
-                x = int(normed.ctypes.data)
-                steps = [self.norm(node.x, node.norm, node.eps, x, None, node)] if is_first else []
-            record: Record = FloatGemm(weight=packed.data, x=x, x_pitch=pitch(node.x), n=width, **fields)
-            record.values["normed"] = self.shared.get("normed")
-            name = f"float_gemm.rows[{packed.word},{n_groups},{n}]"
-            return [*steps, self.with_scratch(name, record, 4 * float_gemm.scratch_floats(n_rows))]
+            return self.float_gemm(node, packed, fields, is_first)
+        n_rows, width = self.rows_of(node), node.x.width
         q = self.buffer("quantized", n_rows * width // 32 * activation_block(1).size)
-        norm = self.memory.weights.vector(node.norm) if node.norm else None
         quantize = Step(f"quantize.tiles[{n}]", Quantize(
-            x=self.at(node.x), norm=norm, out=q, n_rows=self.row_count(node), n=width, eps=node.eps,
+            x=self.at(node.x), norm=self.norm_of(node), out=q, n_rows=self.row_count(node), n=width, eps=node.eps,
         ))  # fmt: skip
         record = Gemm(weight=packed.data, x=q, n_blocks=packed.n_blocks, **fields)
         n_bytes = 4 * (n * gemm.GROUPS * 16 + gemm.panel_floats(width, packed.tile))
         product = self.with_scratch(f"gemm.rows[{packed.word},{n_groups},{n}]", record, n_bytes)
         return [quantize, product] if is_first else [product]
+
+    def float_gemm(self, node: Matmul, packed: Packed, fields: dict[str, Any], is_first: bool) -> list[Step]:
+        """Float weights: x stays float32, normed if need be, or becomes bf16 where the weights are."""
+        n_groups, n = gemm.register_tile()
+        n_rows, x_pitch = self.rows_of(node), pitch(node.x)
+        prepared: list[Step] = []
+        if packed.has_pairs:
+            x: Any = self.buffer("bf16", 2 * x_pitch * n_rows)
+            prepared = [Step("bf16.rows", bf16.Round(
+                x=self.at(node.x), norm=self.norm_of(node), out=x, n_rows=self.row_count(node), n=node.x.width,
+                pitch=x_pitch, eps=node.eps,
+            ))]  # fmt: skip
+            record = FloatGemm(weight=packed.data, x=x, x_pitch=x_pitch // 2, n=node.x.width, **fields)
+            product = self.with_scratch(f"bf16_gemm.rows[{n_groups},{n}]", record, 4 * n * gemm.GROUPS * 16)
+        else:
+            x = self.at(node.x)
+            if node.norm:
+                x = self.buffer("normed", 4 * x_pitch * n_rows)
+                prepared = [self.norm(node.x, node.norm, node.eps, int(x.ctypes.data), None, node)]
+            record = FloatGemm(weight=packed.data, x=x, x_pitch=x_pitch, n=node.x.width, **fields)
+            name = f"float_gemm.rows[{packed.word},{n_groups},{n}]"
+            product = self.with_scratch(name, record, 4 * float_gemm.scratch_floats(n_rows))
+        return [*prepared, product] if is_first else [product]
+
+    def norm_of(self, node: Matmul) -> npt.NDArray[np.float32] | None:
+        return self.memory.weights.vector(node.norm) if node.norm else None
 
     def attention(self, node: RopeAttention) -> list[Step]:
         """Norm, rotation and store of keys and values, then the attention itself."""
@@ -312,10 +334,10 @@ class Lowering:
             q_pitch=pitch(node.qkv), out_pitch=pitch(node), window=node.window, is_causal=1, scale=node.scale,
             softcap=node.softcap, **shape,
         )  # fmt: skip
-        rows = attention.tile_rows(node.n_head, node.n_head_kv, self.rows_of(node))
+        rows = attention.tile_rows(node.n_head, node.n_head_kv, self.rows_of(node), m.n_threads)
         types = f"{k_type.name},{v_type.name}"
         n_bytes = attention.scratch_bytes(m.n_ctx, dim, dim, rows)
-        name = f"attention.attend[{types},{rows},{attention.tile_columns()}]"
+        name = f"attention.attend[{types},{rows},{attention.tile_columns(rows)}]"
         return [Step(f"rope.rope_store[{types}]", store), self.with_scratch(name, attend, n_bytes, "scratch_pitch", 1)]
 
 

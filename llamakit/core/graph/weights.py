@@ -23,6 +23,7 @@ from llamakit.errors import ModelError
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+PAIRS = "pairs"  # bf16, two columns to a word: F16 and BF16 in rows of even length
 FLOAT_TYPES = {GGMLType.F32: "f32", GGMLType.F16: "f16", GGMLType.BF16: "bf16"}
 PANEL_GROUPS = 2  # kernels read groups in pairs: an odd last one has an empty neighbour
 RunKernel = Callable[[str, Record], None]
@@ -42,10 +43,13 @@ class Packed:
     n_groups: int  # of an expert
     n_blocks: int  # of a row
     tile: Tile | None  # None: a float type
+    has_pairs: bool = False
 
     @property
     def word(self) -> str:
-        """The type as kernels name it: "f16", ":q4_k"."""
+        """The type as kernels name it: ":q4_k", "pairs", "f32"."""
+        if self.has_pairs:
+            return PAIRS
         return FLOAT_TYPES.get(self.type, f":{self.type.name.lower()}")
 
     @property
@@ -128,7 +132,9 @@ class Weights:
         first = parts[0]
         tile = find_tile(first.type, first.name)
         n_columns = tile.n_columns if tile else float_columns(first.width)
-        units = tile.units if tile else (Unit(0, n_columns * BLOCK_SIZES[first.type].n_bytes, BLOCK_SIZES[first.type].n_bytes),)
+        item_bytes = BLOCK_SIZES[first.type].n_bytes
+        has_pairs = not tile and item_bytes == 2 and first.width % 2 == 0
+        units = tile.units if tile else (Unit(0, n_columns * item_bytes, 4 if has_pairs else item_bytes),)
         block_bytes, n_blocks = sum(u.n_bytes for u in units), first.width // n_columns
         n_expert = first.shape[0] if len(first.shape) == 3 else 1
         part_groups = [padded(p.n_rows) // ROWS for p in parts]
@@ -149,10 +155,11 @@ class Weights:
                     source=rows[expert], out=out, n_rows=part.n_rows, n_blocks=n_blocks, block_bytes=block_bytes,
                     units=table.view(np.uint8), n_units=len(units), first_group=expert * n_groups + start,
                     group_step=len(parts) if is_interleaved else 1, n_side=1 if tile else FLOAT_SIDE,
+                    is_f16=int(has_pairs and part.type == GGMLType.F16),
                 )  # fmt: skip
                 self.run("repack.repack", record)
             self.reader.release(tensor)
-        return Packed(first.type, out, n_groups, n_blocks if tile else first.width, tile)
+        return Packed(first.type, out, n_groups, n_blocks if tile else first.width, tile, has_pairs)
 
 
 def fill_up(vector: Floats) -> Floats:

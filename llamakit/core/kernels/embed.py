@@ -8,7 +8,7 @@ from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.tile import ROWS, Tile
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import view
-from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i8, i32x16, i64, u8
+from llamakit.core.simd.records import Ptr, Record, bf16, f32, f32x16, i8, i32x16, i64, u8
 
 
 class Embed(Record):
@@ -60,6 +60,21 @@ def rows(tile: Tile) -> Kernel:
                 unpack_row(tiles + b * tile_bytes, token % ROWS, scratch, out, op.scale)
 
     return embed
+
+
+@kernel(Embed)
+def pair_rows(op, thread, n_threads):
+    """The table in bf16, two columns to a word."""
+    pair = GROUPS * ROWS
+    first, last = share(op.batch.n_tokens, thread, n_threads)
+    for t in range(first, last):
+        token = op.batch.tokens[t]
+        source = view(op.table, bf16) + (token // pair * op.n * pair + 2 * (token % pair))
+        out = op.out + t * op.out_pitch
+        for k in range(op.n):
+            out[k] = source[k // 2 * 2 * pair + k % 2] * op.scale
+        for k in range(op.n, op.out_pitch):
+            out[k] = f32(0)
 
 
 def float_rows(type_name: str) -> Kernel:

@@ -21,7 +21,7 @@ COLUMNS = 512  # of a panel: 64 KB, which the second-level cache keeps
 
 class FloatGemm(Product):
     weight: Ptr[i8]  # [pair of groups][column][group][16 rows]
-    x: Ptr[f32]
+    x: Ptr[f32]  # bf16_gemm.py: pairs of bf16, x_pitch words a row
     x_pitch: i64
     n: i64  # columns
 

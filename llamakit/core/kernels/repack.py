@@ -6,7 +6,7 @@ from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.kernels.tile import ROWS
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import view
-from llamakit.core.simd.records import Ptr, Record, i8, i16, i32, i64
+from llamakit.core.simd.records import Ptr, Record, bf16, f16, f32, i8, i16, i32, i64
 
 
 class RepackUnit(Record):
@@ -33,6 +33,7 @@ class Repack(Record):
     first_group: i64
     group_step: i64
     n_side: i64  # groups that lie side by side, unit by unit: 1, or 2 for floats
+    is_f16: i64  # 1: words of two f16, which become bf16
 
 
 @kernel(Repack)
@@ -50,7 +51,9 @@ def repack(op, thread, n_threads):
             for u in range(op.n_units):
                 unit = op.units + u
                 source = block + unit.offset
-                if unit.size == 4:
+                if op.is_f16 != 0:
+                    copy_halves_as_bf16(view(out, bf16) + 2 * side, 2 * pitch, source, row_bytes, unit.n_bytes // 4, n_rows)
+                elif unit.size == 4:
                     copy_words(view(out, i32) + side, pitch, source, row_bytes, unit.n_bytes // 4, n_rows)
                 elif unit.size == 2:
                     copy_halves(view(out, i16) + side, pitch, source, row_bytes, unit.n_bytes // 2, n_rows)
@@ -69,6 +72,16 @@ def copy_words(out, pitch, source, row_bytes, n, n_rows):
         else:
             for row in range(ROWS):
                 out[k * pitch + row] = view(source + (row * row_bytes + 4 * k), i32)[0] if row < n_rows else i32(0)
+
+
+@helper
+def copy_halves_as_bf16(out, pitch, source, row_bytes, n, n_rows):
+    """As copy_words, for words of two f16; rounds to nearest even."""
+    for k in range(n):
+        for row in range(ROWS):
+            for i in range(2):
+                value = view(source + (row * row_bytes + 4 * k), f16)[i] if row < n_rows else f32(0)
+                out[k * pitch + 2 * row + i] = value
 
 
 @helper

@@ -258,6 +258,21 @@ for name, int_name, float_name in (
     define_operator(getattr(operator, "i" + name), int_name, float_name)
 
 
+class BFloatPairs(ir.Type):
+    """<32 x bfloat>, which llvmlite has no name for."""
+
+    def _to_string(self):
+        return "<32 x bfloat>"
+
+    __str__ = _to_string
+
+    def __eq__(self, other):
+        return isinstance(other, BFloatPairs)
+
+    def __hash__(self):
+        return hash(BFloatPairs)
+
+
 # operations and helpers
 class Emitter:
     """What an operation's `emit` writes IR with: llvmlite's builder, and the few words it lacks."""
@@ -346,6 +361,18 @@ class Emitter:
         s = self.call("llvm.x86.avx2.psign.b", s.type, s, q)
         negative = self.builder.icmp_signed("<", q, ir.Constant(q.type, None))
         return self.dot4_avx2(total, self.builder.select(negative, self.builder.neg(q), q), s)
+
+    def dot2(self, total, x, y):
+        """With AVX-512 BF16 one instruction; else the same sums, one after the other (products of bf16 are exact)."""
+        if self.target.has_bf16:
+            pairs = BFloatPairs()
+            x, y = self.builder.bitcast(x, pairs), self.builder.bitcast(y, pairs)
+            return self.call("llvm.x86.avx512bf16.dpbf16ps.512", total.type, total, x, y)
+        upper, shift = (ir.Constant(x.type, [n] * 16) for n in (-0x10000, 16))
+        second = [self.builder.bitcast(self.builder.and_(v, upper), total.type) for v in (x, y)]
+        first = [self.builder.bitcast(self.builder.shl(v, shift), total.type) for v in (x, y)]
+        total = self.call("llvm.fma.v16f32", total.type, *second, total)
+        return self.call("llvm.fma.v16f32", total.type, *first, total)
 
     def dot4_generic(self, total, u, s, extend):
         wide = ir.VectorType(I32, 64)

@@ -180,6 +180,12 @@ def dot4_wide(b, total, u, s):
     return b.dot4_wide(total, u, s)
 
 
+@op(f32x16, i32x16, i32x16, returns=f32x16)
+def dot2(b, total, x, y):
+    """total[i] + x[2i+1] * y[2i+1] + x[2i] * y[2i] of bf16 pairs in 32-bit lanes, rounded after each sum."""
+    return b.dot2(total, x, y)
+
+
 @op(returns=i64)
 def has_wide_bias(b):
     """1 where `dot4_wide` leaves the 128 in, else 0."""

@@ -1,0 +1,53 @@
+"""Many rows of x times 16-bit weights, both bf16: the tiles are multiplied as they lie in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llamakit.core.kernels.float_gemm import FloatGemm
+from llamakit.core.kernels.float_gemv import GROUPS
+from llamakit.core.kernels.gemm import store_panel
+from llamakit.core.kernels.kernel import Kernel, kernel, share
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import dot2, registers, repeat_i32, view
+from llamakit.core.simd.records import f32x16, i32, i32x16
+
+
+def multiplier(n_groups: int, n: int) -> Any:
+    """The helper for a register tile: out[row][group] = n_groups of weight rows times n rows of x."""
+    size = n_groups * n
+
+    @helper
+    def multiply_tile(weight, n_pairs, x, x_pitch, out):
+        total = registers(f32x16, size)
+        for k in range(size):
+            total[k] = f32x16(0)
+        for k in range(n_pairs):
+            for j in range(n):
+                value = repeat_i32(x + (j * x_pitch + k))
+                for g in range(n_groups):
+                    total[g * n + j] = dot2(total[g * n + j], weight[k * GROUPS + g], value)
+        for j in range(n):
+            for g in range(n_groups):
+                out[j * GROUPS + g] = total[g * n + j]
+
+    return multiply_tile
+
+
+def rows(n_groups: int, n: int) -> Kernel:
+    """GEMM with a register tile of n_groups x 16 weight rows and n rows of x; x_pitch counts words of two columns."""
+    multiply_tile = multiplier(n_groups, n)
+
+    @kernel(FloatGemm)
+    def gemm(op, thread, n_threads):
+        results = view(op.scratch + thread * op.n_scratch, f32x16)
+        n_pairs, n_rows, words = op.n // 2, op.n_rows[0], view(op.x, i32)
+        first, last = share((op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
+        for p in range(first, last):
+            weight = view(op.weight, i32x16) + p * GROUPS * n_pairs
+            for row in range(0, n_rows, n):
+                for g in range(0, GROUPS, n_groups):
+                    multiply_tile(weight + g, n_pairs, words + row * op.x_pitch, op.x_pitch, results + g)
+                store_panel(op, row, min(n, n_rows - row), p, results)
+
+    return gemm
