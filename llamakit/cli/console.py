@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from shutil import get_terminal_size
 from typing import Any, TextIO
 
 Report = Callable[[str, int, int], None]  # stage, done, total
@@ -62,7 +63,8 @@ class Bars:
         from tqdm import tqdm
 
         unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024} if total >= 1 << 20 else {}
-        return tqdm(total=total or None, desc=stage, leave=False, file=sys.stderr, **unit)
+        width = get_terminal_size().columns  # 80 where the terminal does not know its own
+        return tqdm(total=total or None, desc=stage, leave=False, file=sys.stderr, ncols=width, **unit)
 
     def close(self) -> None:
         if self.bar is not None:
