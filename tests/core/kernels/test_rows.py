@@ -1,0 +1,176 @@
+"""Kernels that take rows one by one: norm, activations, sums, picks, and the choice of experts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llamakit.core.kernels.batch import Batch
+from llamakit.core.kernels.elementwise import Elementwise, SelectRows
+from llamakit.core.kernels.epilogue import GELU, SILU
+from llamakit.core.kernels.moe import Combine, Route
+from llamakit.core.kernels.norm import RmsNorm
+
+from .products import in_rows
+
+EPS = 1e-5
+SHAPES = [(1, 8), (3, 64), (7, 40), (5, 16), (2, 577)]  # (rows, columns)
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def on_pitch(x: np.ndarray) -> np.ndarray:
+    return in_rows(x, len(x))
+
+
+@pytest.mark.parametrize("n_rows, n", SHAPES)
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("has_residual", [False, True])
+def test_rms_norm_is_the_formula(run_kernel, n_rows, n, n_threads, has_residual):
+    x, residual, weight = on_pitch(normal(n_rows, n) * np.float32(7)), on_pitch(normal(n_rows, n, seed=1)), normal(1, n)
+    out = np.full_like(x, np.nan)
+    record = RmsNorm(x=x, weight=on_pitch(weight), residual=residual if has_residual else None, out=out,
+                     n_rows=np.array([n_rows]), n=n, pitch=x.shape[1], eps=EPS)  # fmt: skip
+    run_kernel("norm.rms_norm", record, n_threads)
+    wide = x[:, :n].astype(np.float64)
+    wanted = wide / np.sqrt((wide * wide).mean(-1, keepdims=True) + EPS) * weight
+    wanted = wanted + residual[:, :n] if has_residual else wanted
+    np.testing.assert_allclose(out[:, :n], wanted, rtol=2e-6, atol=2e-6)
+    assert not out[:, n:].any()
+
+
+def test_rms_norm_may_write_where_its_residual_is(run_kernel):
+    x, residual, weight = on_pitch(normal(4, 40)), on_pitch(normal(4, 40, seed=1)), on_pitch(normal(1, 40))
+    fields = {"x": x, "weight": weight, "n_rows": np.array([4]), "n": 40, "pitch": 48, "eps": EPS}
+    apart = np.empty_like(x)
+    run_kernel("norm.rms_norm", RmsNorm(residual=residual, out=apart, **fields))
+    run_kernel("norm.rms_norm", RmsNorm(residual=residual, out=residual, **fields))
+    np.testing.assert_array_equal(residual, apart)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-20, 1e18])
+def test_rms_norm_of_rows_near_the_ends_of_the_numbers(run_kernel, value):
+    x, out = np.full((1, 32), value, np.float32), np.empty((1, 32), np.float32)
+    run_kernel("norm.rms_norm", RmsNorm(x=x, weight=np.ones(32, np.float32), residual=None, out=out,
+                                        n_rows=np.array([1]), n=32, pitch=32, eps=EPS))  # fmt: skip
+    np.testing.assert_allclose(out, np.float64(value) / np.sqrt(np.float64(value) ** 2 + EPS), rtol=1e-6)
+
+
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
+def gelu(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+FORMULAS = {
+    "add": lambda a, b: a + b,
+    "copy": lambda a, b: a,
+    "glu silu": lambda a, b: silu(a) * b,
+    "glu gelu": lambda a, b: gelu(a) * b,
+    "softcap": lambda a, b: 3 * np.tanh(a / 3),
+}
+
+
+def elementwise(run_kernel, kind: str, a: np.ndarray, b: np.ndarray, n_threads: int = 1) -> np.ndarray:
+    name, _, activation = kind.partition(" ")
+    out = np.full_like(a, np.nan)
+    record = Elementwise(a=a, b=b, out=out, pitch=a.shape[1], n_rows=np.array([len(a)]),
+                         activation={"": 0, "silu": SILU, "gelu": GELU}[activation], scale=3.0)  # fmt: skip
+    run_kernel(f"elementwise.{name}", record, n_threads)
+    return out
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_elementwise_is_the_formula(run_kernel, kind, n_threads):
+    a, b = on_pitch(normal(5, 40) * np.float32(4)), on_pitch(normal(5, 40, seed=1))
+    got = elementwise(run_kernel, kind, a, b, n_threads)
+    np.testing.assert_allclose(got, FORMULAS[kind](a.astype(np.float64), b), rtol=1e-5, atol=2e-6)
+    assert not got[:, 40:].any()
+
+
+@pytest.mark.parametrize("kind", ["glu silu", "glu gelu", "softcap"])
+def test_activations_reach_their_limits_without_overflow(run_kernel, kind):
+    a = np.array([[0, -0.0, 1e-30, 87, 88, 89, 1e4, 1e30, -87, -88, -89, -1e4, -1e30, 20, -20, 3e38]], np.float32)
+    got = elementwise(run_kernel, kind, a, np.ones_like(a))[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = FORMULAS[kind](a[0].astype(np.float64), 1)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["glu silu", "glu gelu", pytest.param("softcap", marks=pytest.mark.xfail(reason="exp of NaN is that of 88"))],
+)
+def test_activations_hand_on_what_is_no_number(run_kernel, kind):
+    a = np.zeros((1, 16), np.float32)
+    a[0, 5] = np.nan
+    got = elementwise(run_kernel, kind, a, np.ones_like(a))[0]
+    assert np.isnan(got).tolist() == np.isnan(a[0]).tolist()
+
+
+def make_batch(outputs: list[int]) -> Batch:
+    return Batch(n_tokens=0, n_outputs=len(outputs), n_runs=0, tokens=None, positions=None, cells=None,
+                 outputs=np.array(outputs, np.int32), runs=None, tables=None)  # fmt: skip
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_the_rows_asked_for_are_picked(run_kernel, n_threads):
+    x = on_pitch(normal(9, 40))
+    out = np.full((4, 48), np.nan, np.float32)
+    run_kernel("elementwise.select_rows", SelectRows(x=x, out=out, pitch=48, batch=make_batch([8, 0, 3])), n_threads)
+    np.testing.assert_array_equal(out[:3], x[[8, 0, 3]])
+    assert np.isnan(out[3]).all()
+
+
+# experts
+def route(run_kernel, logits: np.ndarray, n_used: int, is_normed: bool, n_threads: int = 1):
+    n_tokens, n_expert = logits.shape
+    held = on_pitch(logits)
+    held[:, n_expert:] = 1e9  # whatever the router's matrix leaves there
+    shares, chosen = np.full((n_tokens, n_used), np.nan, np.float32), np.full((n_tokens, n_used), -1, np.int32)
+    n_chosen = np.zeros(1, np.int64)
+    run_kernel("moe.route", Route(logits=held, shares=shares, chosen=chosen, n_rows=np.array([n_tokens]),
+                                  n_chosen_rows=n_chosen, pitch=held.shape[1], n_expert=n_expert, n_used=n_used,
+                                  is_normed=int(is_normed)), n_threads)  # fmt: skip
+    assert n_chosen[0] == n_tokens * n_used
+    return shares, chosen
+
+
+@pytest.mark.parametrize("n_expert, n_used", [(2, 2), (5, 1), (16, 4), (17, 3), (100, 8)])
+@pytest.mark.parametrize("is_normed", [True, False])
+def test_the_best_experts_are_chosen_by_softmax_over_all(run_kernel, n_expert, n_used, is_normed):
+    logits = normal(7, n_expert) * np.float32(3)
+    shares, chosen = route(run_kernel, logits, n_used, is_normed, n_threads=3)
+    wide = np.exp(logits.astype(np.float64))
+    wide /= wide.sum(1, keepdims=True)
+    wanted = np.argsort(-wide, axis=1)[:, :n_used]
+    np.testing.assert_array_equal(chosen, wanted)
+    best = np.take_along_axis(wide, wanted, 1)
+    np.testing.assert_allclose(shares, best / best.sum(1, keepdims=True) if is_normed else best, rtol=1e-5)
+
+
+def test_of_equal_experts_the_first_are_chosen(run_kernel):
+    shares, chosen = route(run_kernel, np.zeros((2, 6), np.float32), 3, True)
+    np.testing.assert_array_equal(chosen, [[0, 1, 2]] * 2)
+    np.testing.assert_allclose(shares, np.full((2, 3), 1 / 3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_router_gone_wrong_chooses_experts_that_exist(run_kernel, bad):
+    logits = normal(3, 6)
+    logits[0, 4], logits[1] = bad, bad
+    _, chosen = route(run_kernel, logits, 2, True)
+    assert ((chosen >= 0) & (chosen < 6)).all()
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_what_experts_give_is_added_by_their_shares(run_kernel, n_threads):
+    y, shares = on_pitch(normal(12, 40)), np.abs(normal(4, 3))
+    out = np.full((4, 48), np.nan, np.float32)
+    run_kernel("moe.combine", Combine(y=y, shares=shares, out=out, n_rows=np.array([4]), pitch=48, n_used=3), n_threads)
+    np.testing.assert_allclose(out, (y.reshape(4, 3, 48) * shares[:, :, None]).sum(1), atol=1e-6)
