@@ -168,7 +168,8 @@ def put(text: str) -> None:
 
 
 def say_how_it_ended(completion: Completion, interrupted: bool, quiet: bool) -> None:
-    from llamakit.tools.completion import Finish, timing_lines
+    from llamakit.core.engine.generate import Finish
+    from llamakit.tools.completion import timing_lines
 
     put(" [end of text]\n" if completion.finish is Finish.END_OF_TEXT else "\n")
     if quiet:
