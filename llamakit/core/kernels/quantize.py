@@ -51,14 +51,14 @@ def quantizer(n: int) -> Any:
             if is_normed:
                 low, high = low * norm[2 * b], high * norm[2 * b + 1]
             peak = max_lanes(vmax(vabs(low), vabs(high)))
-            inverse = f32(0) if peak == 0 else f32(127) / peak
+            d = round_to_11_bits(peak / f32(127))  # as ggml, which keeps f16: products with f16 scales are exact
+            inverse = f32(0) if peak == 0 else f32(1) / d
             low_q, high_q = narrow(to_int(vround(low * inverse))), narrow(to_int(vround(high * inverse)))
             block = out + b
             q = view(block.q, i8x16)
             q[2 * slot], q[2 * slot + 1] = low_q, high_q
             low_sum, high_sum = sum_lanes_i32(widen(low_q)), sum_lanes_i32(widen(high_q))
-            d = peak / f32(127)
-            block.d[slot] = round_to_11_bits(d)  # as ggml, which keeps f16; products with f16 scales are then exact
+            block.d[slot] = d
             block.sum[slot] = d * f32(low_sum + high_sum)
             block.minus_sum[slot] = i32(-(low_sum + high_sum))
             block.minus_halves[2 * slot], block.minus_halves[2 * slot + 1] = i32(-low_sum), i32(-high_sum)
