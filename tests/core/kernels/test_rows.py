@@ -11,8 +11,6 @@ from llamakit.core.kernels.epilogue import GELU, SILU
 from llamakit.core.kernels.moe import Combine, Route
 from llamakit.core.kernels.norm import RmsNorm
 
-from .products import in_rows
-
 EPS = 1e-5
 SHAPES = [(1, 8), (3, 64), (7, 40), (5, 16), (2, 577)]  # (rows, columns)
 
@@ -22,7 +20,8 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def on_pitch(x: np.ndarray) -> np.ndarray:
-    return in_rows(x, len(x))
+    """Rows filled up with zeros to whole vectors."""
+    return np.pad(x, ((0, 0), (0, -x.shape[1] % 16)))
 
 
 @pytest.mark.parametrize("n_rows, n", SHAPES)
