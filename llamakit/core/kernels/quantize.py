@@ -12,6 +12,7 @@ from llamakit.core.simd.ops import is_null, max_lanes, narrow, round_to_11_bits,
 from llamakit.core.simd.records import Array, Ptr, Record, RecordType, f32, f32x16, i8, i8x16, i32, i64
 
 BLOCK = 32  # columns that share a scale
+FULL = 127.4  # steps from 0 to the largest value: it rounds to 127 as all others round, and steps are finer than with 127
 
 
 @cache
@@ -51,7 +52,7 @@ def quantizer(n: int) -> Any:
             if is_normed:
                 low, high = low * norm[2 * b], high * norm[2 * b + 1]
             peak = max_lanes(vmax(vabs(low), vabs(high)))
-            d = round_to_11_bits(peak / f32(127))  # as ggml, which keeps f16: products with f16 scales are exact
+            d = round_to_11_bits(peak / f32(FULL))  # 11 bits, as ggml's f16: products with f16 scales are exact
             inverse = f32(0) if peak == 0 else f32(1) / d
             low_q, high_q = narrow(to_int(vround(low * inverse))), narrow(to_int(vround(high * inverse)))
             block = out + b
