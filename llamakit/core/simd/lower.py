@@ -1,4 +1,4 @@
-"""The words of `records.py` and `op.py` as Numba types: vectors live in registers, pointers know what they point to.
+"""What kernels may do with the words of `records.py` and `op.py`, taught to Numba.
 
 `p[i]` loads or stores element i, `p + n` moves by elements, `p.field` reaches into a record, `f32x16(x)` fills every
 lane. Nothing here costs at run time: each is one address computation and one load or store. Only compiler processes
@@ -11,78 +11,17 @@ import operator
 
 from llvmlite import ir
 from numba import njit
-from numba.core import cgutils, types
+from numba.core import types
 from numba.core.datamodel import models
 from numba.core.imputils import lower_constant, lower_getattr_generic, lower_setattr_generic
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global, signature
 from numba.extending import lower_builtin, register_model, typeof_impl
 
 from llamakit.core.simd import ops as _ops  # noqa: F401  (fills OPS)
+from llamakit.core.simd.emitter import Emitter, splat
 from llamakit.core.simd.op import ANY, OPS, Helper, Op
-from llamakit.core.simd.records import Array, Ptr, RecordType, Scalar, Vector, bf16, f16
-from llamakit.core.simd.target import host_target
-
-I8, I16, I32, I64, F16, F32 = (*(ir.IntType(n) for n in (8, 16, 32, 64)), ir.HalfType(), ir.FloatType())
-MEMORY = {"i8": I8, "u8": I8, "i16": I16, "i32": I32, "i64": I64, "f16": F16, "bf16": I16, "f32": F32}
-NUMBER = {
-    "i8": types.int8, "u8": types.uint8, "i16": types.int16, "i32": types.int32, "i64": types.int64,
-    "f16": types.float32, "bf16": types.float32, "f32": types.float32,
-}  # fmt: skip
-
-
-class VectorType(types.Type):
-    """Numba's view of a Vector; f16 and bf16 lanes are widened to f32 on load, so the type is that of f32 lanes."""
-
-    def __init__(self, vector):
-        self.lanes, self.element = vector.lanes, NUMBER[vector.element.name]
-        self.is_float = vector.element.is_float
-        self.llvm = ir.VectorType(F32 if self.is_float else MEMORY[vector.element.name], vector.lanes)
-        super().__init__(f"{'f32' if self.is_float else vector.element.name}x{vector.lanes}")
-
-
-@register_model(VectorType)
-class VectorModel(models.PrimitiveModel):
-    def __init__(self, manager, kind):
-        super().__init__(manager, kind, kind.llvm)
-
-
-class PointerType(types.Type):
-    """`constants` are record fields fixed when the kernel is compiled: reading one is no load but a number."""
-
-    def __init__(self, element, **constants):
-        self.element, self.constants = element, constants
-        super().__init__(f"ptr<{element.name}{constants or ''}>")
-
-
-@register_model(PointerType)
-class PointerModel(models.PrimitiveModel):
-    def __init__(self, manager, kind):
-        super().__init__(manager, kind, I8.as_pointer())
-
-
-def value_type(kind):
-    """The Numba type a kernel gets when it reads memory described by `kind`."""
-    if kind is None:
-        return types.void
-    if isinstance(kind, Scalar):
-        return NUMBER[kind.name]
-    if isinstance(kind, Vector):
-        return VectorType(kind)
-    return PointerType(kind.element if isinstance(kind, (Ptr, Array)) else kind)  # else: a record, by address
-
-
-def memory_type(kind):
-    """The LLVM type of `kind` in memory."""
-    if isinstance(kind, Scalar):
-        return MEMORY[kind.name]
-    if isinstance(kind, Vector):
-        return ir.VectorType(MEMORY[kind.element.name], kind.lanes)
-    return I8.as_pointer()
-
-
-def storage(kind):
-    """The scalar that is stored: of a vector, its lanes'."""
-    return kind.element if isinstance(kind, Vector) else kind
+from llamakit.core.simd.records import Array, RecordType, Scalar, Vector, bf16, f16
+from llamakit.core.simd.types import F32, I32, I64, PointerType, VectorType, memory_type, storage, value_type
 
 
 def load(builder, kind, address, invariant=False):
@@ -97,7 +36,8 @@ def load(builder, kind, address, invariant=False):
     if storage(kind) is bf16:
         wide = ir.VectorType(I32, kind.lanes) if isinstance(kind, Vector) else I32
         shift = ir.Constant(wide, [16] * kind.lanes if isinstance(kind, Vector) else 16)
-        return builder.bitcast(builder.shl(builder.zext(value, wide), shift), ir.VectorType(F32, kind.lanes) if isinstance(kind, Vector) else F32)
+        floats = ir.VectorType(F32, kind.lanes) if isinstance(kind, Vector) else F32
+        return builder.bitcast(builder.shl(builder.zext(value, wide), shift), floats)
     return value
 
 
@@ -125,13 +65,6 @@ def round_to_bf16(builder, kind, value):
 
 def move(builder, address, element, index):
     return builder.gep(address, [builder.mul(index, I64(element.size))])
-
-
-def splat(builder, value, lanes):
-    kind = ir.VectorType(value.type, lanes)
-    empty = ir.Constant(kind, ir.Undefined)
-    first = builder.insert_element(empty, value, I32(0))
-    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
 
 
 # p[i], p[i] = value, p + n
@@ -241,7 +174,7 @@ def define_operator(op, int_name, float_name):
 
     def lower(context, builder, sig, args):
         kind = sig.return_type
-        left, right = (v if t == kind else splat(builder, v, kind.lanes) for v, t in zip(args, sig.args))
+        left, right = (v if t == kind else splat(builder, v, kind.lanes) for v, t in zip(args, sig.args, strict=True))
         return getattr(builder, float_name if kind.is_float else int_name)(left, right)
 
     infer_global(op)(VectorOperator)
@@ -258,130 +191,7 @@ for name, int_name, float_name in (
     define_operator(getattr(operator, "i" + name), int_name, float_name)
 
 
-class BFloatPairs(ir.Type):
-    """<32 x bfloat>, which llvmlite has no name for."""
-
-    def _to_string(self):
-        return "<32 x bfloat>"
-
-    __str__ = _to_string
-
-    def __eq__(self, other):
-        return isinstance(other, BFloatPairs)
-
-    def __hash__(self):
-        return hash(BFloatPairs)
-
-
 # operations and helpers
-class Emitter:
-    """What an operation's `emit` writes IR with: llvmlite's builder, and the few words it lacks."""
-
-    i8, i32, i64, f32 = I8, I32, I64, F32
-
-    def __init__(self, context, builder, sig):
-        self.context, self.builder, self.signature, self.target = context, builder, sig, host_target()
-
-    def __getattr__(self, name):
-        return getattr(self.builder, name)
-
-    def type(self, kind):
-        return value_type(kind).llvm if isinstance(kind, Vector) else memory_type(kind)
-
-    def call(self, name, result, *args):
-        """An LLVM intrinsic or a C function, by name."""
-        kind = ir.FunctionType(result, [a.type for a in args])
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), args)
-
-    def lanes(self, vector, which):
-        which = list(which)
-        empty = ir.Constant(vector.type, ir.Undefined)
-        return self.builder.shuffle_vector(vector, empty, ir.Constant(ir.VectorType(I32, len(which)), which))
-
-    def join(self, low, high):
-        both = list(range(low.type.count + high.type.count))
-        return self.builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(I32, len(both)), both))
-
-    def extract(self, vector, lane):
-        return self.builder.extract_element(vector, I32(lane))
-
-    def splat(self, value, lanes):
-        return splat(self.builder, value, lanes)
-
-    def constant(self, kind, value):
-        return ir.Constant(kind, value)
-
-    def zero(self, kind):
-        return ir.Constant(kind, None)
-
-    def alloca(self, kind, count):
-        place = cgutils.alloca_once(self.builder, ir.ArrayType(kind, count))
-        return self.builder.bitcast(place, I8.as_pointer())
-
-    def pause(self):
-        if self.target.is_x86:
-            self.call("llvm.x86.sse2.pause", ir.VoidType())
-
-    def call_kernel(self, record, thread, n_threads):
-        kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I64, I64])
-        address = self.builder.load(self.builder.bitcast(record, kind.as_pointer().as_pointer()))
-        self.builder.call(address, [self.builder.gep(record, [I64(8)]), thread, n_threads])
-
-    # the dot of bytes, for each instruction set
-    def dot4(self, total, u, s):
-        if self.target.has_avx512 and self.target.has_vnni:
-            return self.call("llvm.x86.avx512.vpdpbusd.512", total.type, total, u, s)
-        if self.target.has_vnni:
-            return self.halves(lambda t, a, b: self.call("llvm.x86.avx512.vpdpbusd.256", t.type, t, a, b), total, u, s)
-        if self.target.has_avx2:
-            return self.halves(self.dot4_avx2, total, u, s)
-        return self.dot4_generic(total, u, s, self.builder.zext)
-
-    def dot4_wide(self, total, u, s):
-        if self.target.has_vnni:
-            return self.dot4(total, u, s)
-        q = self.builder.xor(u, ir.Constant(u.type, [-128] * 64))
-        if self.target.has_avx2:
-            return self.halves(self.dot4_signs, total, q, s)
-        return self.dot4_generic(total, q, s, self.builder.sext)
-
-    def halves(self, dot, total, u, s):
-        low = dot(self.lanes(total, range(8)), self.lanes(u, range(32)), self.lanes(s, range(32)))
-        high = dot(self.lanes(total, range(8, 16)), self.lanes(u, range(32, 64)), self.lanes(s, range(32, 64)))
-        return self.join(low, high)
-
-    def dot4_avx2(self, total, u, s):
-        """Pairs in 16 bits (u < 128, so they fit), then pairs of pairs in 32."""
-        pairs = self.call("llvm.x86.avx2.pmadd.ub.sw", ir.VectorType(I16, 16), u, s)
-        ones = ir.Constant(ir.VectorType(I16, 16), [1] * 16)
-        return self.builder.add(total, self.call("llvm.x86.avx2.pmadd.wd", total.type, pairs, ones))
-
-    def dot4_signs(self, total, q, s):
-        """|q| times s with q's sign: 128 * 127 * 2 still fits 16 bits."""
-        s = self.call("llvm.x86.avx2.psign.b", s.type, s, q)
-        negative = self.builder.icmp_signed("<", q, ir.Constant(q.type, None))
-        return self.dot4_avx2(total, self.builder.select(negative, self.builder.neg(q), q), s)
-
-    def dot2(self, total, x, y):
-        """With AVX-512 BF16 one instruction; else the same sums, one after the other (products of bf16 are exact)."""
-        if self.target.has_bf16:
-            pairs = BFloatPairs()
-            x, y = self.builder.bitcast(x, pairs), self.builder.bitcast(y, pairs)
-            return self.call("llvm.x86.avx512bf16.dpbf16ps.512", total.type, total, x, y)
-        upper, shift = (ir.Constant(x.type, [n] * 16) for n in (-0x10000, 16))
-        second = [self.builder.bitcast(self.builder.and_(v, upper), total.type) for v in (x, y)]
-        first = [self.builder.bitcast(self.builder.shl(v, shift), total.type) for v in (x, y)]
-        total = self.call("llvm.fma.v16f32", total.type, *second, total)
-        return self.call("llvm.fma.v16f32", total.type, *first, total)
-
-    def dot4_generic(self, total, u, s, extend):
-        wide = ir.VectorType(I32, 64)
-        product = self.builder.mul(extend(u, wide), self.builder.sext(s, wide))
-        for j in range(4):
-            total = self.builder.add(total, self.lanes(product, range(j, 64, 4)))
-        return total
-
-
 class OpType(types.Callable):
     def __init__(self, op):
         self.op = op
@@ -391,13 +201,15 @@ class OpType(types.Callable):
         op = self.op
         if kws or len(args) != len(op.parameters):
             raise TypeError(f"{op.name} takes {len(op.parameters)} arguments, is given {len(args)}")
-        expected = [a if p is ANY else value_type(p) for p, a in zip(op.parameters, args)]
-        for given, wanted in zip(args, expected):
-            if given != wanted and not (isinstance(given, types.Number) and isinstance(wanted, types.Number)) and not (
-                isinstance(given, PointerType) and isinstance(wanted, PointerType)
+        expected = [a if p is ANY else value_type(p) for p, a in zip(op.parameters, args, strict=True)]
+        for given, wanted in zip(args, expected, strict=True):
+            if (
+                given != wanted
+                and not (isinstance(given, types.Number) and isinstance(wanted, types.Number))
+                and not (isinstance(given, PointerType) and isinstance(wanted, PointerType))
             ):
                 raise TypeError(f"{op.name} needs {wanted}, is given {given}")
-        expected = [g if isinstance(g, PointerType) else w for g, w in zip(args, expected)]
+        expected = [g if isinstance(g, PointerType) else w for g, w in zip(args, expected, strict=True)]
         returns = op.returns if op.returns is None or not callable(op.returns) else op.returns(*args)
         return signature(value_type(returns), *expected)
 
@@ -430,5 +242,6 @@ def helper_type(value, context):
     """A helper is a Numba function from the first time that a kernel mentions it."""
     if value.dispatcher is None:
         options = {"forceinline": True} if value.is_inlined else {}
-        value.dispatcher = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(value.function)
+        make = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+        value.dispatcher = make(value.function)
     return types.Dispatcher(value.dispatcher)

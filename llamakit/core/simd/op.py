@@ -16,7 +16,7 @@ class Op:
 
     `parameters` are kinds of `records.py`, or `ANY`; `returns` is a kind, `None`, or a function of the
     argument types for the few operations whose result depends on them. `emit(b, *values)` writes the IR through
-    `lower.Emitter`.
+    `emitter.Emitter`.
     """
 
     name: str

@@ -1,0 +1,140 @@
+"""What an operation writes LLVM IR with."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from llamakit.core.simd.records import Vector
+from llamakit.core.simd.target import host_target
+from llamakit.core.simd.types import F32, I8, I16, I32, I64, memory_type, value_type
+
+
+def splat(builder, value, lanes):
+    kind = ir.VectorType(value.type, lanes)
+    empty = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(empty, value, I32(0))
+    return builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
+
+
+class BFloatPairs(ir.Type):
+    """<32 x bfloat>, which llvmlite has no name for."""
+
+    def _to_string(self):
+        return "<32 x bfloat>"
+
+    __str__ = _to_string
+
+    def __eq__(self, other):
+        return isinstance(other, BFloatPairs)
+
+    def __hash__(self):
+        return hash(BFloatPairs)
+
+
+class Emitter:
+    """What an operation's `emit` writes IR with: llvmlite's builder, and the few words it lacks."""
+
+    i8, i32, i64, f32 = I8, I32, I64, F32
+
+    def __init__(self, context, builder, sig):
+        self.context, self.builder, self.signature, self.target = context, builder, sig, host_target()
+
+    def __getattr__(self, name):
+        return getattr(self.builder, name)
+
+    def type(self, kind):
+        return value_type(kind).llvm if isinstance(kind, Vector) else memory_type(kind)
+
+    def call(self, name, result, *args):
+        """An LLVM intrinsic or a C function, by name."""
+        kind = ir.FunctionType(result, [a.type for a in args])
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), args)
+
+    def lanes(self, vector, which):
+        which = list(which)
+        empty = ir.Constant(vector.type, ir.Undefined)
+        return self.builder.shuffle_vector(vector, empty, ir.Constant(ir.VectorType(I32, len(which)), which))
+
+    def join(self, low, high):
+        both = list(range(low.type.count + high.type.count))
+        return self.builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(I32, len(both)), both))
+
+    def extract(self, vector, lane):
+        return self.builder.extract_element(vector, I32(lane))
+
+    def splat(self, value, lanes):
+        return splat(self.builder, value, lanes)
+
+    def constant(self, kind, value):
+        return ir.Constant(kind, value)
+
+    def zero(self, kind):
+        return ir.Constant(kind, None)
+
+    def alloca(self, kind, count):
+        place = cgutils.alloca_once(self.builder, ir.ArrayType(kind, count))
+        return self.builder.bitcast(place, I8.as_pointer())
+
+    def pause(self):
+        if self.target.is_x86:
+            self.call("llvm.x86.sse2.pause", ir.VoidType())
+
+    def call_kernel(self, record, thread, n_threads):
+        kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I64, I64])
+        address = self.builder.load(self.builder.bitcast(record, kind.as_pointer().as_pointer()))
+        self.builder.call(address, [self.builder.gep(record, [I64(8)]), thread, n_threads])
+
+    # the dot of bytes, for each instruction set
+    def dot4(self, total, u, s):
+        if self.target.has_avx512 and self.target.has_vnni:
+            return self.call("llvm.x86.avx512.vpdpbusd.512", total.type, total, u, s)
+        if self.target.has_vnni:
+            return self.halves(lambda t, a, b: self.call("llvm.x86.avx512.vpdpbusd.256", t.type, t, a, b), total, u, s)
+        if self.target.has_avx2:
+            return self.halves(self.dot4_avx2, total, u, s)
+        return self.dot4_generic(total, u, s, self.builder.zext)
+
+    def dot4_wide(self, total, u, s):
+        if self.target.has_vnni:
+            return self.dot4(total, u, s)
+        q = self.builder.xor(u, ir.Constant(u.type, [-128] * 64))
+        if self.target.has_avx2:
+            return self.halves(self.dot4_signs, total, q, s)
+        return self.dot4_generic(total, q, s, self.builder.sext)
+
+    def halves(self, dot, total, u, s):
+        low = dot(self.lanes(total, range(8)), self.lanes(u, range(32)), self.lanes(s, range(32)))
+        high = dot(self.lanes(total, range(8, 16)), self.lanes(u, range(32, 64)), self.lanes(s, range(32, 64)))
+        return self.join(low, high)
+
+    def dot4_avx2(self, total, u, s):
+        """Pairs in 16 bits (u < 128, so they fit), then pairs of pairs in 32."""
+        pairs = self.call("llvm.x86.avx2.pmadd.ub.sw", ir.VectorType(I16, 16), u, s)
+        ones = ir.Constant(ir.VectorType(I16, 16), [1] * 16)
+        return self.builder.add(total, self.call("llvm.x86.avx2.pmadd.wd", total.type, pairs, ones))
+
+    def dot4_signs(self, total, q, s):
+        """|q| times s with q's sign: 128 * 127 * 2 still fits 16 bits."""
+        s = self.call("llvm.x86.avx2.psign.b", s.type, s, q)
+        negative = self.builder.icmp_signed("<", q, ir.Constant(q.type, None))
+        return self.dot4_avx2(total, self.builder.select(negative, self.builder.neg(q), q), s)
+
+    def dot2(self, total, x, y):
+        """With AVX-512 BF16 one instruction; else the same sums, one after the other (products of bf16 are exact)."""
+        if self.target.has_bf16:
+            pairs = BFloatPairs()
+            x, y = self.builder.bitcast(x, pairs), self.builder.bitcast(y, pairs)
+            return self.call("llvm.x86.avx512bf16.dpbf16ps.512", total.type, total, x, y)
+        upper, shift = (ir.Constant(x.type, [n] * 16) for n in (-0x10000, 16))
+        second = [self.builder.bitcast(self.builder.and_(v, upper), total.type) for v in (x, y)]
+        first = [self.builder.bitcast(self.builder.shl(v, shift), total.type) for v in (x, y)]
+        total = self.call("llvm.fma.v16f32", total.type, *second, total)
+        return self.call("llvm.fma.v16f32", total.type, *first, total)
+
+    def dot4_generic(self, total, u, s, extend):
+        wide = ir.VectorType(I32, 64)
+        product = self.builder.mul(extend(u, wide), self.builder.sext(s, wide))
+        for j in range(4):
+            total = self.builder.add(total, self.lanes(product, range(j, 64, 4)))
+        return total
