@@ -1,4 +1,4 @@
-"""llama.cpp's toolbox in readable Python. The public names are imported when first used, so `import llamakit` is free."""
+"""llama.cpp's toolbox in readable Python. Public names are imported when first used, so `import llamakit` is free."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def gets_more_bits(i: int, n: int) -> bool:
 def tensor_type(mix: str, name: str, i: int, n_layer: int) -> GGMLType:
     if mix != "Q4_K_M":
         return GGMLType[mix]
-    is_large = name == "token_embd" or name in ("attn_v", "ffn_down") and gets_more_bits(i, n_layer)
+    is_large = name == "token_embd" or (name in ("attn_v", "ffn_down") and gets_more_bits(i, n_layer))
     return GGMLType.Q6_K if is_large else GGMLType.Q4_K
 
 
@@ -76,7 +76,8 @@ def write(args: argparse.Namespace) -> None:
             file.declare_tensor(name, (args.n_embd,), GGMLType.F32)
         matrices = []
         for name, i, (n_rows, n) in shapes(args):
-            full, type = f"{name}.weight" if i < 0 else f"blk.{i}.{name}.weight", tensor_type(args.mix, name, i, args.n_layer)
+            full = f"{name}.weight" if i < 0 else f"blk.{i}.{name}.weight"
+            type = tensor_type(args.mix, name, i, args.n_layer)
             file.declare_tensor(full, (n, n_rows), type)
             matrices.append((full, type, n_rows, n))
         for name in norms:
@@ -89,7 +90,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mix", choices=MIXES)
     parser.add_argument("out")
-    for name, default in (("n-embd", 2048), ("n-layer", 16), ("n-head", 32), ("n-head-kv", 8), ("n-ff", 8192), ("n-vocab", 49152)):
+    sizes = {"n-embd": 2048, "n-layer": 16, "n-head": 32, "n-head-kv": 8, "n-ff": 8192, "n-vocab": 49152}
+    for name, default in sizes.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     write(parser.parse_args())
 

@@ -74,7 +74,8 @@ class Context:
     ) -> None:
         self.model = model
         self.n_ctx = n_ctx or model.n_ctx_train
-        for name, value in (("n_ctx", self.n_ctx), ("n_batch", n_batch), ("n_ubatch", n_ubatch), ("n_seq_max", n_seq_max)):
+        sizes = {"n_ctx": self.n_ctx, "n_batch": n_batch, "n_ubatch": n_ubatch, "n_seq_max": n_seq_max}
+        for name, value in sizes.items():
             if value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
         self.n_batch, self.n_ubatch = n_batch, min(n_ubatch, n_batch, self.n_ctx)
@@ -92,8 +93,9 @@ class Context:
         self.cache = KVCache(layers, self.n_ctx, type_k, type_v, n_seq_max, self.n_ubatch)
         self._tokens, self._outputs = np.zeros(self.n_ubatch, np.int32), np.zeros(self.n_ubatch, np.int32)
         self._batch = Batch(
-            n_tokens=0, n_outputs=0, n_runs=0, tokens=self._tokens, positions=self.cache.positions,
-            cells=self.cache.cells, outputs=self._outputs, runs=self.cache.runs.view(np.uint8), tables=self.cache.tables,
+            n_tokens=0, n_outputs=0, n_runs=0, tokens=self._tokens, outputs=self._outputs,
+            positions=self.cache.positions, cells=self.cache.cells, runs=self.cache.runs.view(np.uint8),
+            tables=self.cache.tables,
         )  # fmt: skip
 
         store = KernelStore()
@@ -163,7 +165,8 @@ class Context:
         wanted = [wanted_rows(c.outputs, len(ids)) for c, ids in zip(chunks, tokens, strict=True)]
         logits = np.empty((sum(map(len, wanted)), self.n_vocab), np.float32)
         n_done = 0
-        for batch in ubatches([(c.seq, ids, rows) for c, ids, rows in zip(chunks, tokens, wanted, strict=True)], self.n_ubatch):
+        parts = [(c.seq, ids, rows) for c, ids, rows in zip(chunks, tokens, wanted, strict=True)]
+        for batch in ubatches(parts, self.n_ubatch):
             n_done += self._run(batch, logits[n_done:])
         return logits
 

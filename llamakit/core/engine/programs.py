@@ -59,8 +59,8 @@ class Programs:
         kernels = self.store.load(self.kernel_names(capacities), report=report)
         for c in capacities:
             low = self.lower(c)
-            steps = [*low.body, *low.head]
-            self._linked[c] = Runnable(c, link(steps, kernels), link(low.body, kernels), link(low.head, kernels), low.logits)
+            whole, body, head = (link(steps, kernels) for steps in ([*low.body, *low.head], low.body, low.head))
+            self._linked[c] = Runnable(c, whole, body, head, low.logits)
 
     def find(self, n_tokens: int, n_outputs: int) -> Runnable:
         capacity = self.capacity(n_tokens, n_outputs)

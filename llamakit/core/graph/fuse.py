@@ -16,7 +16,7 @@ ROWS = 16  # of a tile: what gate and up take turns in
 
 
 def fuse(root: Node) -> Node:
-    """First the parts that share an input become one product, then what stands before and behind products joins them."""
+    """First parts that share an input become one product, then what stands before and behind products joins them."""
     root = rewrite(root, attention_of_one_matrix, glu_of_one_matrix)
     return rewrite(root, plain_linear, norm_before, residual_after, norm_and_add)
 
@@ -50,7 +50,9 @@ def projection(node: Node, head_dim: int) -> tuple[Node, Weight | None, float, R
 def glu_of_one_matrix(node: Node) -> Node | None:
     """gate and up of the same x and type: one matrix, 16 rows of each in turn, the activation behind it."""
     match node:
-        case Glu(Linear(x, gate), Linear(x2, up), activation) if x is x2 and gate.type == up.type and gate.n_rows % ROWS == 0:
+        case Glu(Linear(x, gate), Linear(x2, up), activation) if (
+            x is x2 and gate.type == up.type and gate.n_rows % ROWS == 0
+        ):
             return replace(stacked(x, node.gate, node.up, is_interleaved=True), activation=activation)  # type: ignore[arg-type]
     return None
 

@@ -58,7 +58,7 @@ class AddNorm(LikeX):
 
 @node
 class RopeAttention(Node):
-    """Attention of q, k, v that lie side by side in one row; q and k are normed by head (or not) and turned (or not)."""
+    """Attention of q, k, v side by side in one row; q and k are normed by head (or not) and turned (or not)."""
 
     qkv: Node
     n_head: int

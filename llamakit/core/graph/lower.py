@@ -110,7 +110,8 @@ class Lowering:
     plan: Plan
     capacity: Capacity
     arena: npt.NDArray[np.uint8]
-    scratch_users: list[tuple[Record, str, int]] = field(default_factory=list)  # record, its pitch field, bytes of a unit
+    # record, its pitch field, bytes of a unit
+    scratch_users: list[tuple[Record, str, int]] = field(default_factory=list)
     n_scratch: int = 0
     shared: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
@@ -136,9 +137,9 @@ class Lowering:
                 residual = self.at(node.residual)
                 return [self.norm(node.x, node.weight, node.eps, self.at(node), residual, node)]
             case SelectRows():
-                batch = self.memory.batch
-                return [Step("elementwise.select_rows",
-                             SelectRowsRecord(x=self.at(node.x), out=self.at(node), pitch=pitch(node), batch=batch))]  # fmt: skip
+                return [Step("elementwise.select_rows", SelectRowsRecord(
+                    x=self.at(node.x), out=self.at(node), pitch=pitch(node), batch=self.memory.batch,
+                ))]  # fmt: skip
             case Add(a, b):
                 return [self.elementwise("add", node, a, b)]
             case Glu(gate, up):
@@ -167,7 +168,9 @@ class Lowering:
             self.shared[name] = aligned(n_bytes)
         return self.shared[name]
 
-    def with_scratch(self, name: str, record: Record, n_bytes: int, unit: str = "n_scratch", unit_bytes: int = 4) -> Step:
+    def with_scratch(
+        self, name: str, record: Record, n_bytes: int, unit: str = "n_scratch", unit_bytes: int = 4
+    ) -> Step:
         """A step that needs n_bytes of scratch for each thread; its address is filled in when all needs are known."""
         self.scratch_users.append((record, unit, unit_bytes))
         self.n_scratch = max(self.n_scratch, padded(n_bytes, 64))

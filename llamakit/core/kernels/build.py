@@ -1,4 +1,4 @@
-"""Compile kernels in child processes: they import Numba so that this one need not, and an LLVM abort kills only them."""
+"""Compile kernels in child processes: they import Numba so that this one need not; an LLVM abort kills only them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,6 @@ class Pool:
                 return
             self._idle.remove(compiler)
         compiler.close()
-
 
     def close(self) -> None:
         """End all that are idle."""

@@ -79,7 +79,8 @@ def dot(tile: Tile) -> Any:
     n_parts, n_scales = tile.n_columns // tile.part_columns, tile.n_columns // tile.scale_columns
     n_words, n_blocks32 = tile.part_columns // 4, tile.part_columns // 32
     n_sums, tile_bytes = 2 * n_blocks32, ROWS * tile.n_bytes
-    scales, part, start, has_min, by_halves = tile.scales, tile.part, starter(tile), tile.has_min, tile.scale_columns == 16
+    scales, part, start = tile.scales, tile.part, starter(tile)
+    has_min, by_halves = tile.has_min, tile.scale_columns == 16
     multiply = dot4_wide if tile.is_wide else dot4
 
     @inlined
@@ -145,5 +146,3 @@ def rows(tile: Tile) -> Kernel:
                 finish(op, row, unit, expert, results, 1)
 
     return gemv
-
-

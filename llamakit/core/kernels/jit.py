@@ -32,8 +32,7 @@ def to_ir(kernel: Kernel, symbol: str) -> str:
 
 def arguments(kernel: Kernel) -> tuple[types.Type, ...]:
     return tuple(
-        PointerType(p, **kernel.constants) if isinstance(p, RecordType) else value_type(p)
-        for p in kernel.parameters
+        PointerType(p, **kernel.constants) if isinstance(p, RecordType) else value_type(p) for p in kernel.parameters
     )
 
 

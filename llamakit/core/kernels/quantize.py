@@ -8,11 +8,24 @@ from typing import Any
 from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.norm import inverse_rms
 from llamakit.core.simd.op import helper
-from llamakit.core.simd.ops import is_null, max_lanes, narrow, round_to_11_bits, sum_lanes_i32, to_int, vabs, view, vmax, vround, widen
+from llamakit.core.simd.ops import (
+    is_null,
+    max_lanes,
+    narrow,
+    round_to_11_bits,
+    sum_lanes_i32,
+    to_int,
+    vabs,
+    view,
+    vmax,
+    vround,
+    widen,
+)
 from llamakit.core.simd.records import Array, Ptr, Record, RecordType, f32, f32x16, i8, i8x16, i32, i64
 
 BLOCK = 32  # columns that share a scale
-FULL = 127.4  # steps from 0 to the largest value: it rounds to 127 as all others round, and steps are finer than with 127
+# steps from 0 to the largest value: it rounds to 127 as all others round, and steps are finer than with 127
+FULL = 127.4
 
 
 @cache

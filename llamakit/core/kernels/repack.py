@@ -52,7 +52,9 @@ def repack(op, thread, n_threads):
                 unit = op.units + u
                 source = block + unit.offset
                 if op.is_f16 != 0:
-                    copy_halves_as_bf16(view(out, bf16) + 2 * side, 2 * pitch, source, row_bytes, unit.n_bytes // 4, n_rows)
+                    copy_halves_as_bf16(
+                        view(out, bf16) + 2 * side, 2 * pitch, source, row_bytes, unit.n_bytes // 4, n_rows
+                    )
                 elif unit.size == 4:
                     copy_words(view(out, i32) + side, pitch, source, row_bytes, unit.n_bytes // 4, n_rows)
                 elif unit.size == 2:

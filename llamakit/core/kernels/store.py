@@ -49,7 +49,8 @@ class KernelStore:
             is_writable = False
         if not is_writable:
             log.warning(
-                "%s cannot be written: kernels are compiled for this process only; set LLAMAKIT_CACHE to a folder you can write",
+                "%s cannot be written: kernels are compiled for this process only; "
+                "set LLAMAKIT_CACHE to a folder you can write",
                 self.folder,
             )
             self.folder = own_temporary_folder()
@@ -76,7 +77,9 @@ class KernelStore:
             compile_kernels(missing, self.folder, n_processes or min(len(missing), os.cpu_count() or 1), report)
             objects |= {name: self.read(name) for name in missing}
         if lost := [n for n in names if objects[n] is None]:
-            raise KernelError(f"{self.folder}: kernel {lost[0]} was compiled but cannot be read back; is the disk full?")
+            raise KernelError(
+                f"{self.folder}: kernel {lost[0]} was compiled but cannot be read back; is the disk full?"
+            )
         return link({name: code for name, code in objects.items() if code is not None})
 
     def passed(self) -> Path:
@@ -178,8 +181,8 @@ def is_current(name: str, old: str) -> bool:
     module, _, variants = split_name(name)
     if not (PACKAGE / "core" / "kernels" / f"{module}.py").exists():
         return False
-    full = name.replace("[", "[:", 1) if any((PACKAGE / "core" / "quants" / f"{v}.py").exists() for v in variants) else name
-    return key(full) == old
+    has_type = any((PACKAGE / "core" / "quants" / f"{v}.py").exists() for v in variants)
+    return key(name.replace("[", "[:", 1) if has_type else name) == old
 
 
 def roots(name: str) -> list[Path]:

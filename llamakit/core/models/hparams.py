@@ -44,7 +44,9 @@ class HParams:
             raise ModelError(f"{meta.path}: keys and values of different lengths do not go with {meta.arch}")
         n_rot = meta.int("rope.dimension_count", head_dim, min=2, max=head_dim)
         if n_rot % 2:
-            raise ModelError(f"{meta.path}: {meta.full_key('rope.dimension_count')} is {n_rot}, but dimensions turn in pairs")
+            raise ModelError(
+                f"{meta.path}: {meta.full_key('rope.dimension_count')} is {n_rot}, but dimensions turn in pairs"
+            )
         n_expert = meta.int("expert_count", 0, min=0, max=4096)
         n_ff = meta.int("feed_forward_length", min=1, max=1 << 22)
         return cls(

@@ -27,5 +27,7 @@ def find(meta: Metadata) -> type[Decoder]:
         raise ModelError(f"{meta.path}: unknown architecture {meta.arch!r}; known are {', '.join(names())}")
     module = import_module(f"{__package__}.{stem}")
     return next(
-        c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Decoder) and c.__module__ == module.__name__
+        c
+        for c in vars(module).values()
+        if isinstance(c, type) and issubclass(c, Decoder) and c.__module__ == module.__name__
     )

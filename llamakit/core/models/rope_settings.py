@@ -17,14 +17,17 @@ def read_rotation(
     factors: tuple[float, ...] | None = None,
     is_scaled: bool = True,
 ) -> Rotation:
-    """The rotation of all layers, or of those with another base; `is_scaled` says whether the context's scaling applies.
+    """The rotation of all layers, or of those with another base.
 
-    `factors` divide the frequencies, one for each pair. Raises ModelError for numbers out of range.
+    `is_scaled` says whether the context's scaling applies; `factors` divide the frequencies, one for each pair.
+    Raises ModelError for numbers out of range.
     """
     base = meta.float(base_key, default_base, above=0)
     kind = meta.str("rope.scaling.type", "linear") if is_scaled else "none"
     if kind not in ("none", "linear", "yarn", "longrope"):
-        raise ModelError(f"{meta.path}: {meta.full_key('rope.scaling.type')} is {kind!r}; known are none, linear, yarn, longrope")
+        raise ModelError(
+            f"{meta.path}: {meta.full_key('rope.scaling.type')} is {kind!r}; known are none, linear, yarn, longrope"
+        )
     factor = meta.float("rope.scaling.factor", 0.0, min=0) or meta.float("rope.scale_linear", 0.0, min=0) or 1.0
     scale = 1.0 if kind == "none" else 1.0 / factor
     yarn = None

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Linear, Node, Weight
 from llamakit.errors import ModelError

@@ -11,7 +11,7 @@ import llvmlite.binding as llvm
 
 # What a CPU that is named, not detected, has: NUMBA_CPU_NAME=haswell runs the AVX2 kernels on any newer machine.
 AVX2 = "+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.2,+popcnt,+avx,+movbe,+lzcnt"
-NAMED = {"haswell": AVX2, "broadwell": AVX2, "skylake": AVX2, "znver1": AVX2, "znver2": AVX2, "znver3": AVX2, "x86-64-v3": AVX2}
+NAMED = dict.fromkeys(("haswell", "broadwell", "skylake", "znver1", "znver2", "znver3", "x86-64-v3"), AVX2)
 
 
 GENERIC = "LLAMAKIT_GENERIC_SIMD"  # how a process tells its compiler processes
@@ -38,7 +38,7 @@ class Target:
 
     @property
     def has_vnni(self) -> bool:
-        return not self.is_generic and (self.has("avx512vnni") and self.has("avx512vl") or self.has("avxvnni"))
+        return not self.is_generic and ((self.has("avx512vnni") and self.has("avx512vl")) or self.has("avxvnni"))
 
     @property
     def has_bf16(self) -> bool:
