@@ -147,8 +147,9 @@ class Llama(TokenApi):
     __call__ = create_completion
 
     def close(self) -> None:
-        """Give back memory and threads."""
+        """Give back memory and threads; text can still be turned into tokens and back."""
         self._close()
+        self._context = None
 
     def __enter__(self) -> Llama:
         return self

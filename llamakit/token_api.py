@@ -228,7 +228,7 @@ class TokenApi:
 
     def _open_context(self) -> Context:
         if self._context is None:
-            raise UsageError("only the vocabulary was loaded: this can compute nothing")
+            raise UsageError("nothing to compute with: the model is closed, or was opened with vocab_only=True")
         return self._context
 
 

@@ -119,7 +119,7 @@ def test_a_vocabulary_alone_needs_no_weights(tmp_path):
     with Llama(path, vocab_only=True, verbose=False) as llm:
         assert llm.detokenize(llm.tokenize(b"the cat")) == b"the cat"
         assert (llm.n_vocab(), llm.n_embd()) == (len(TEXTS), 64)
-        with pytest.raises(UsageError, match="only the vocabulary"):
+        with pytest.raises(UsageError, match="vocab_only"):
             llm.eval([1])
     with pytest.raises(LlamakitError):
         Llama(path, verbose=False)
@@ -152,6 +152,16 @@ def test_rope_options_are_overrides_too(path):
     scaled = logits(rope_freq_scale=0.25)
     np.testing.assert_array_equal(scaled, logits(kv_overrides={"llama.rope.scaling.factor": 4.0}))
     assert np.abs(base - own).max() > 1e-4 and np.abs(scaled - own).max() > 1e-4
+
+
+def test_a_closed_model_computes_no_more(path):
+    llm = Llama(path, verbose=False)
+    llm.eval(PROMPT)
+    llm.close()
+    llm.close()
+    with pytest.raises(UsageError, match="the model is closed"):
+        llm.eval([1])
+    assert llm.detokenize(PROMPT)
 
 
 def test_a_model_nobody_uses_any_more_gives_back_its_threads(path):
