@@ -164,7 +164,7 @@ def multiplied(x: np.ndarray, type: str) -> np.ndarray:
     if type in FLOATS:
         return x if type == "f32" else to_bf16(x)
     blocks = x.reshape(len(x), -1, 32)
-    mantissa, exponent = np.frexp((np.abs(blocks).max(-1, keepdims=True) / np.float32(127.4)).astype(np.float64))
+    mantissa, exponent = np.frexp((np.abs(blocks).max(-1, keepdims=True) / np.float32(FULL)).astype(np.float64))
     scale = np.ldexp(np.rint(mantissa * 2048) / 2048, exponent).astype(np.float32)  # 11 bits, as f16 has
     inverse = np.divide(np.float32(1), scale, out=np.zeros_like(scale), where=scale > 0)
     return (np.rint(blocks * inverse) * scale.astype(np.float64)).reshape(x.shape)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from llamakit.core.engine.context import Chunk, Outputs
+from llamakit.errors import ModelError
 
 from ...running import logits_of, open_context, open_decoder, reference
 from ...tiny import Tiny, write_tiny
@@ -54,6 +55,13 @@ MODELS = {
     "experts, one used": Tiny(n_expert=17, n_expert_used=1, type="f16"),
     "experts, odd groups of floats": Tiny(n_embd=48, n_ff=80, n_expert=4, n_expert_used=2, type="f16"),
     "experts, odd groups of blocks": Tiny(n_embd=96, n_ff=160, n_expert=4, n_expert_used=3, type="q4_1"),
+    "experts, scaled": Tiny(
+        n_expert=3, n_expert_used=2,
+        vectors={
+            "blk.0.ffn_gate_exps.scale": [0.5, 2.0, -1.0], "blk.0.ffn_up_exps.scale": [3.0, 0.1, 1.0],
+            "blk.1.ffn_down_exps.scale": [-2.0, 1.0, 0.25],
+        },
+    ),
     "experts, k types": Tiny(**KQ, n_expert=4, n_expert_used=2, type="q4_k", types={"ffn_down_exps": "q6_k"}),
 }  # fmt: skip
 
@@ -85,6 +93,13 @@ def test_the_program_is_the_formula_whatever_the_chunks_and_threads(tmp_path, na
             np.testing.assert_array_equal(logits_of(context, tokens, size), whole)
     with open_context(path, n_threads=1) as context:
         np.testing.assert_array_equal(logits_of(context, tokens, len(tokens)), whole)
+
+
+@pytest.mark.parametrize("changes", [{"n_ff": 40}, {"types": {"ffn_gate_exps": "f16"}}])
+def test_experts_that_have_no_kernel_are_named(tmp_path, changes):
+    path = write_tiny(tmp_path / "tiny.gguf", Tiny(n_expert=2, n_expert_used=1, **changes))
+    with pytest.raises(ModelError, match=r"blk\.0\.ffn_gate_exps\.weight and blk\.0\.ffn_up_exps\.weight"):
+        open_context(path)
 
 
 @pytest.mark.parametrize("cells, limit", [("f16", 1e-5), ("bf16", 1e-3), ("q8_0", 1e-3)])
