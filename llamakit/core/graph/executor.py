@@ -56,6 +56,8 @@ class Executor:
         """Walk the program once, on all threads or on the first n_threads."""
         n = min(n_threads or self.n_threads, self.n_threads)
         control = self._control
+        if control["is_stopping"]:
+            raise UsageError("the context is closed: its threads have ended")
         control["ops"] = program.table.ctypes.data
         control["n_ops"], control["stride"] = program.table.shape
         control["n_threads"] = n
