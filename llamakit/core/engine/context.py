@@ -143,11 +143,12 @@ class Context:
     # computing
     def prefill(self, tokens: Sequence[int], seq: int = 0) -> Floats:
         """Add tokens to a sequence; the logits of the last.   -> float32 (n_vocab,)"""
-        return self.decode([Chunk(tokens, seq)])[0]
+        logits: Floats = self.decode([Chunk(tokens, seq)])[0]
+        return logits
 
     def step(self, token: int, seq: int = 0) -> Floats:
         """Add one token to a sequence; its logits.   -> float32 (n_vocab,)"""
-        return self.decode([Chunk((token,), seq)])[0]
+        return self.prefill((token,), seq)
 
     def decode(self, chunks: Sequence[Chunk]) -> Floats:
         """Add tokens to sequences; the logits of those wanted, in the order given.   -> float32 (n_outputs, n_vocab)

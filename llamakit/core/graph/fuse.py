@@ -41,19 +41,17 @@ def projection(node: Node, head_dim: int) -> tuple[Node, Weight | None, float, R
     """What is under a rotation and a norm by head, and these two."""
     rotation, norm, eps = None, None, 0.0
     if isinstance(node, Rope):
-        node, rotation = node.x, node.rotation
+        rotation, node = node.rotation, node.x
     if isinstance(node, RmsNorm) and node.weight.width == head_dim:
-        node, norm, eps = node.x, node.weight, node.eps
+        norm, eps, node = node.weight, node.eps, node.x
     return node, norm, eps, rotation
 
 
 def glu_of_one_matrix(node: Node) -> Node | None:
     """gate and up of the same x and type: one matrix, 16 rows of each in turn, the activation behind it."""
     match node:
-        case Glu(Linear(x, gate), Linear(x2, up), activation) if (
-            x is x2 and gate.type == up.type and gate.n_rows % ROWS == 0
-        ):
-            return replace(stacked(x, node.gate, node.up, is_interleaved=True), activation=activation)  # type: ignore[arg-type]
+        case Glu(Linear(x, a) as gate, Linear(y, b) as up) if x is y and a.type == b.type and a.n_rows % ROWS == 0:
+            return replace(stacked(x, gate, up, is_interleaved=True), activation=node.activation)
     return None
 
 

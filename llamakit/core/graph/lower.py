@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -319,15 +318,15 @@ class Lowering:
         """Norm, rotation and store of keys and values, then the attention itself."""
         m, cache = self.memory, self.memory.cache
         k_type, v_type, dim = cache.type_k, cache.type_v, node.head_dim
-        vector: Callable[[Weight | None], Any] = lambda w: m.weights.vector(w) if w else None  # noqa: E731
-        shape = {
+        q_norm, k_norm = (m.weights.vector(w) if w else None for w in (node.q_norm, node.k_norm))
+        shape: dict[str, Any] = {
             "batch": m.batch, "keys": cache.keys[node.layer], "values": cache.values[node.layer], "n_head": node.n_head,
             "n_head_kv": node.n_head_kv, "head_dim": dim, "head_dim_v": dim,
             "key_bytes": k_type.key_bytes(dim), "value_bytes": v_type.value_bytes(dim),
         }  # fmt: skip
         rotation = node.rotation
         store = RopeStore(
-            qkv=self.at(node.qkv), q_norm=vector(node.q_norm), k_norm=vector(node.k_norm),
+            qkv=self.at(node.qkv), q_norm=q_norm, k_norm=k_norm,
             angles=m.angles(rotation) if rotation else None, pitch=pitch(node.qkv), k_offset=node.n_head * dim,
             v_offset=(node.n_head + node.n_head_kv) * dim, n_rot=rotation.n_rot if rotation else 0,
             is_neox=int(rotation.is_neox) if rotation else 0, eps=node.eps, **shape,

@@ -7,11 +7,19 @@ Nodes are plain dataclasses: a model file builds them, `reference.py` evaluates 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.rotation import Rotation
 from llamakit.errors import ModelError
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**options: bool) -> Any:
+        """Tells type checkers that a decorator makes dataclasses; nothing at run time."""
+        return lambda decorator: decorator
 
 
 class Node:
@@ -42,11 +50,12 @@ class Node:
 N = TypeVar("N", bound=type[Node])
 
 
+@dataclass_transform(frozen_default=True, eq_default=False)
 def node(cls: N) -> N:
     """Immutable, compared by identity: two equal formulas are two values."""
-    made = dataclass(frozen=True, eq=False)(cls)
-    made.FIELDS = tuple(field.name for field in fields(made))
-    return made
+    made: Any = dataclass(frozen=True, eq=False)(cls)
+    cls.FIELDS = tuple(field.name for field in fields(made))
+    return cls
 
 
 class LikeX(Node):

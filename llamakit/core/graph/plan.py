@@ -56,8 +56,8 @@ def plan_buffers(root: Node, capacity: Capacity) -> Plan:
     homes = {id(node): owner(node, plan.copies) for node in order}
     last_use: dict[int, int] = {}
     for node in order:
-        home = id(homes[id(node)])
-        last_use[home] = max(last_use.get(home, 0), last_read.get(id(node), end))
+        place = id(homes[id(node)])
+        last_use[place] = max(last_use.get(place, 0), last_read.get(id(node), end))
     live: list[tuple[int, int, int]] = []  # (offset, end, last use)
     for step, node in enumerate(order):
         home = homes[id(node)]

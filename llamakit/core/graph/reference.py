@@ -6,7 +6,7 @@ Also the place to look at any activation: `Reference(graph, weights).values(toke
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from llamakit.core.graph import fused, ops
 from llamakit.core.graph.rotation import Rotation
 
 Floats = npt.NDArray[np.float32]
+Formula = TypeVar("Formula", bound=Callable[..., Any])
 FORMULAS: dict[type[ops.Node], Callable[..., Any]] = {}
 
 
@@ -42,9 +43,14 @@ class Reference:
         return results
 
 
-def formula(op: type[ops.Node]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def formula(op: type[ops.Node]) -> Callable[[Formula], Formula]:
     """A function (run, node, *values of its inputs) -> value of the node."""
-    return lambda function: FORMULAS.setdefault(op, function)
+
+    def declare(function: Formula) -> Formula:
+        FORMULAS[op] = function
+        return function
+
+    return declare
 
 
 @formula(ops.Tokens)
@@ -66,7 +72,8 @@ def normed(x: Floats, weight: Floats, eps: float) -> Floats:
     """Over each `weight.size` numbers of a row."""
     heads = x.reshape(len(x), -1, weight.size)
     mean_square = np.mean(heads * heads, axis=-1, keepdims=True)
-    return (heads / np.sqrt(mean_square + np.float32(eps)) * weight).reshape(len(x), -1)
+    length: Floats = np.sqrt(mean_square + np.float32(eps))
+    return (heads / length * weight).reshape(len(x), -1)
 
 
 @formula(ops.RmsNorm)
@@ -161,7 +168,8 @@ def add(run: Reference, op: ops.Add, a: Floats, b: Floats) -> Floats:
 
 @formula(ops.Softcap)
 def softcap(run: Reference, op: ops.Softcap, x: Floats) -> Floats:
-    return np.tanh(x / np.float32(op.cap)) * np.float32(op.cap)
+    share: Floats = np.tanh(x / np.float32(op.cap))
+    return share * np.float32(op.cap)
 
 
 @formula(ops.SelectRows)

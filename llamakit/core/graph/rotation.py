@@ -59,11 +59,12 @@ class Rotation:
 
     def ramp(self, i: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """1 for pairs that turn often within the original context, 0 for those that turn less than once."""
-        assert self.yarn is not None
+        yarn = self.yarn
+        assert yarn is not None
 
         def dimension(n_turns: float) -> float:
-            return self.n_rot * math.log(self.yarn.n_ctx_orig / (n_turns * 2 * math.pi)) / (2 * math.log(self.base))  # type: ignore[union-attr]
+            return self.n_rot * math.log(yarn.n_ctx_orig / (n_turns * 2 * math.pi)) / (2 * math.log(self.base))
 
-        low = max(0, math.floor(dimension(self.yarn.beta_fast)))
-        high = min(self.n_rot - 1, math.ceil(dimension(self.yarn.beta_slow)))
+        low = max(0, math.floor(dimension(yarn.beta_fast)))
+        high = min(self.n_rot - 1, math.ceil(dimension(yarn.beta_slow)))
         return 1 - np.clip((i - low) / max(0.001, high - low), 0, 1)

@@ -43,12 +43,14 @@ def feed_forward_specs(hp: HParams) -> Iterator[Spec]:
 
 def feed_forward(x: Node, w: Tensors, activation: str = "silu") -> Node:
     """down(activation(gate x) * up x)"""
-    return w.ffn_down.scaled_last(Glu(w.ffn_gate.scaled_last(x), w.ffn_up.scaled_last(x), activation))
+    out: Node = w.ffn_down.scaled_last(Glu(w.ffn_gate.scaled_last(x), w.ffn_up.scaled_last(x), activation))
+    return out
 
 
 def unscaled_feed_forward(x: Node, w: Tensors, activation: str = "silu") -> Node:
     """As feed_forward, for architectures that have no scales here: llama.cpp passes over those that a file holds."""
-    return w.ffn_down.unscaled(Glu(w.ffn_gate.unscaled(x), w.ffn_up.unscaled(x), activation))
+    out: Node = w.ffn_down.unscaled(Glu(w.ffn_gate.unscaled(x), w.ffn_up.unscaled(x), activation))
+    return out
 
 
 def mixture_specs(hp: HParams) -> Iterator[Spec]:

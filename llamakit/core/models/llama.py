@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from llamakit.core.graph.ops import Node
 from llamakit.core.models.base import Decoder
@@ -19,7 +20,7 @@ from llamakit.core.models.tensors import Spec, Tensors, vector
 
 class Llama(Decoder):
     arch = "llama"
-    hf_names = ("LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM")
+    hf_names: ClassVar[tuple[str, ...]] = ("LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM")
 
     def layer_specs(self, i: int) -> Iterator[Spec]:
         yield from vector("attn_norm", self.hp.n_embd)
