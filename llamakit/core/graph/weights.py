@@ -64,7 +64,9 @@ def find_tile(type: GGMLType, name: str) -> Tile | None:
     try:
         tile: Tile = importlib.import_module(f"llamakit.core.quants.{type.name.lower()}").TILE
     except (ImportError, AttributeError):
-        raise ModelError(f"{name} has type {type.name}, which has no kernels yet; quantize the model to another type") from None
+        raise ModelError(
+            f"{name} has type {type.name}, which has no kernels yet; quantize the model to another type"
+        ) from None
     return tile
 
 
@@ -108,17 +110,17 @@ class Weights:
             columns = []
             for part, value, factor in zip(parts, values, times, strict=True):
                 n_expert, n_rows = (part.shape[0] if len(part.shape) == 3 else 1), part.n_rows
-                numbers = np.full((n_expert, 1), default, np.float32) if value is None else self.numbers(value, n_expert)
-                if factor is not None:
-                    numbers = numbers * self.numbers(factor, n_expert)
                 rows = np.zeros((n_expert, padded(n_rows)), np.float32)
-                rows[:, :n_rows] = numbers
+                rows[:, :n_rows] = self.numbers(value, n_expert, default) * self.numbers(factor, n_expert, 1.0)
                 columns.append(rows.reshape(n_expert, -1, ROWS))
             together = np.stack(columns, axis=2) if is_interleaved else np.concatenate(columns, axis=1)
             self._vectors[key] = fill_up(together.reshape(-1))
         return self._vectors[key]
 
-    def numbers(self, weight: Weight, n_expert: int) -> Floats:
+    def numbers(self, weight: Weight | None, n_expert: int, default: float) -> Floats:
+        """Some for each expert, or the default.   -> (n_expert, n or 1)"""
+        if weight is None:
+            return np.full((n_expert, 1), default, np.float32)
         return self.floats(weight.name).reshape(n_expert, -1)
 
     def pack(self, parts: tuple[Weight, ...], is_interleaved: bool = False) -> Packed:
