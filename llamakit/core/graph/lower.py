@@ -11,7 +11,7 @@ import numpy.typing as npt
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.mixture import lower_experts
-from llamakit.core.graph.ops import Add, Embed, Experts, Glu, Node, RmsNorm, SelectRows, Softcap, Weight
+from llamakit.core.graph.ops import Add, Embed, Experts, Glu, Node, RmsNorm, SelectRows, Softcap, SquaredRelu, Weight
 from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
 from llamakit.core.graph.program import Step
 from llamakit.core.graph.rotation import Rotation
@@ -143,6 +143,8 @@ class Lowering:
                 return [self.elementwise("add", node, a, b)]
             case Glu(gate, up):
                 return [self.elementwise("glu", node, gate, up, activation=ACTIVATIONS[node.activation])]
+            case SquaredRelu(x):
+                return [self.elementwise("squared_relu", node, x)]
             case Softcap(x, cap):
                 return [self.elementwise("softcap", node, x, scale=cap)]
             case Experts():

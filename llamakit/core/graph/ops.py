@@ -209,6 +209,13 @@ class Add(Node):
 
 
 @node
+class SquaredRelu(LikeX):
+    """max(x, 0)^2"""
+
+    x: Node
+
+
+@node
 class Softcap(LikeX):
     """cap * tanh(x / cap)"""
 

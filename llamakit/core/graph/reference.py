@@ -166,6 +166,11 @@ def add(run: Reference, op: ops.Add, a: Floats, b: Floats) -> Floats:
     return a + b
 
 
+@formula(ops.SquaredRelu)
+def squared_relu(run: Reference, op: ops.SquaredRelu, x: Floats) -> Floats:
+    return np.maximum(x, np.float32(0)) ** 2
+
+
 @formula(ops.Softcap)
 def softcap(run: Reference, op: ops.Softcap, x: Floats) -> Floats:
     share: Floats = np.tanh(x / np.float32(op.cap))

@@ -6,7 +6,7 @@ from llamakit.core.kernels.activation import tanh
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.epilogue import activate
 from llamakit.core.kernels.kernel import kernel, share
-from llamakit.core.simd.ops import view
+from llamakit.core.simd.ops import less, select, view
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
 
 
@@ -66,6 +66,16 @@ def glu(op, thread, n_threads):
     first, last = share(op.n_rows[0] * (op.pitch // 16), thread, n_threads)
     for i in range(first, last):
         out[i] = activate(op.activation, a[i]) * b[i]
+
+
+@kernel(Elementwise)
+def squared_relu(op, thread, n_threads):
+    """out = max(a, 0)^2"""
+    a, out, zero = view(op.a, f32x16), view(op.out, f32x16), f32x16(0)
+    first, last = share(op.n_rows[0] * (op.pitch // 16), thread, n_threads)
+    for i in range(first, last):
+        positive = select(less(a[i], zero), zero, a[i])  # a NaN stays one
+        out[i] = positive * positive
 
 
 @kernel(Elementwise)

@@ -19,6 +19,7 @@ from llamakit.core.graph.ops import (
     Rope,
     SelectRows,
     Softcap,
+    SquaredRelu,
     Tokens,
     Weight,
 )
@@ -94,7 +95,7 @@ def random_graph(seed: int) -> tuple[Node, RandomWeights]:
     nodes: list[Node] = [w.embed(int(rng.choice(WIDTHS)))]
     for i in range(int(rng.integers(3, 14))):
         x = nodes[-1] if rng.random() < 0.6 else nodes[int(rng.integers(len(nodes)))]
-        match rng.choice(["norm", "linear", "scaled", "add", "glu", "attention", "experts", "softcap"]):
+        match rng.choice(["norm", "linear", "scaled", "add", "glu", "attention", "experts", "softcap", "relu"]):
             case "norm":
                 new: Node = w.norm(x)
             case "linear":
@@ -109,6 +110,8 @@ def random_graph(seed: int) -> tuple[Node, RandomWeights]:
                 new = w.experts(x)
             case "softcap":
                 new = Softcap(w.linear(x, x.width), 2.0)
+            case "relu":
+                new = SquaredRelu(x)
             case "add":
                 others = [n for n in nodes if n.width == x.width and not feeds(n, x) and not feeds(x, n)]
                 if not others:

@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 
 from llamakit.core.graph.fuse import fuse
-from llamakit.core.graph.ops import Add, Experts, Glu, Linear, Node, RmsNorm, Rope, Softcap, Tokens, Weight, in_order
+from llamakit.core.graph.ops import (
+    Add,
+    Experts,
+    Glu,
+    Linear,
+    Node,
+    RmsNorm,
+    Rope,
+    Softcap,
+    SquaredRelu,
+    Tokens,
+    Weight,
+    in_order,
+)
 from llamakit.core.graph.reference import FORMULAS, Reference
 from llamakit.core.graph.rotation import Rotation, Yarn
 from llamakit.errors import ModelError
@@ -90,6 +103,10 @@ def test_activations_do_not_overflow():
     for activation in ("silu", "gelu"):
         got = evaluate(Glu(X, X, activation), {}, [[-1e4, 1e4]], [[1.0, 1.0]])
         np.testing.assert_allclose(got, [[0, 1e4]], atol=1e-6)
+
+
+def test_squared_relu():
+    np.testing.assert_array_equal(evaluate(SquaredRelu(X), {}, [[-2.0, 0.0, 3.0]]), [[0, 0, 9]])
 
 
 def test_softcap_and_add():

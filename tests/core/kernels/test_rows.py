@@ -70,6 +70,7 @@ FORMULAS = {
     "copy": lambda a, b: a,
     "glu silu": lambda a, b: silu(a) * b,
     "glu gelu": lambda a, b: gelu(a) * b,
+    "squared_relu": lambda a, b: np.maximum(a, 0) ** 2,
     "softcap": lambda a, b: 3 * np.tanh(a / 3),
 }
 
@@ -103,7 +104,12 @@ def test_activations_reach_their_limits_without_overflow(run_kernel, kind):
 
 @pytest.mark.parametrize(
     "kind",
-    ["glu silu", "glu gelu", pytest.param("softcap", marks=pytest.mark.xfail(reason="exp of NaN is that of 88"))],
+    [
+        "glu silu",
+        "glu gelu",
+        "squared_relu",
+        pytest.param("softcap", marks=pytest.mark.xfail(reason="exp of NaN is that of 88")),
+    ],
 )
 def test_activations_hand_on_what_is_no_number(run_kernel, kind):
     a = np.zeros((1, 16), np.float32)
