@@ -1,12 +1,15 @@
 """Tiny models with known logits: a spec says metadata and tensors, a hash of name and index gives the tensors' values.
 
-The logits are llama.cpp's, in float32 with a float32 cache. Five specs, with every sixth row of their logits, lie in
-`tests/data`; `../shared/golden/archs` has those and more in full.
+The logits are llama.cpp's, in float32 with a float32 cache. A spec for each architecture, with every sixth row of its
+logits, lies in `tests/data`; `../shared/golden/archs` has those and more in full. `python -m tests.golden NAME ...`
+copies from there (`arcee-dense`).
 """
 
 from __future__ import annotations
 
 import json
+import math
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +67,34 @@ def shared(architectures: tuple[str, ...]) -> dict[str, Golden]:
     return found
 
 
+def keep(name: str) -> None:
+    """Copy an excerpt of a shared model into `tests/data`: keys that say something, every sixth row of logits."""
+    specs = json.loads((DATA / "archs.json").read_text())
+    spec, arrays = json.loads((SHARED / f"{name}.json").read_text()), np.load(SHARED / f"{name}.npz")
+    rows = np.arange(5, len(arrays["tokens"]), 6, dtype=np.int32)
+    specs[name] = {
+        "salt": spec["salt"],
+        "kv": [entry for entry in spec["kv"] if says_something(entry[2])],
+        "tensors": spec["tensors"],
+    }
+    shown = ",\n".join(f" {json.dumps(each)}: {shown_spec(specs[each])}" for each in sorted(specs))
+    (DATA / "archs.json").write_text(f"{{\n{shown}\n}}\n")
+    kept = dict(np.load(DATA / "archs.npz"))
+    kept |= {f"{name}.tokens": arrays["tokens"], f"{name}.rows": rows, f"{name}.logits": arrays["logits"][rows]}
+    np.savez_compressed(DATA / "archs.npz", **kept)
+
+
+def says_something(value: Any) -> bool:
+    """Neither zero nor a number that stands for none, nor a list of those."""
+    return any(map(says_something, value)) if isinstance(value, list) else value not in (0, -1, 2**32 - 1, -math.inf)
+
+
+def shown_spec(spec: dict[str, Any]) -> str:
+    """JSON with a key or a tensor in each line."""
+    parts = (f'\n  "{part}": [\n   ' + ",\n   ".join(map(json.dumps, spec[part])) + "]" for part in ("kv", "tensors"))
+    return f'{{\n  "salt": {json.dumps(spec["salt"])},{",".join(parts)}}}'
+
+
 def write_golden(golden: Golden, path: Path, type: str | None = None) -> Path:
     """The model's GGUF file; `type` is that of its matrices, in place of the spec's."""
     with GGUFWriter(path) as writer:
@@ -104,3 +135,8 @@ def values(name: str, shape: list[int], salt: str) -> np.ndarray:
     else:
         x = u * np.float32(1.7 / np.sqrt(shape[0]))
     return x.astype(np.float32).reshape(shape[::-1])
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:]:
+        keep(wanted)
