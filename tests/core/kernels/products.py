@@ -22,7 +22,7 @@ from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.quants import dequantize, find_type, parse_type, quantize
 from llamakit.core.simd.records import Record
 
-QUANTIZED = ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k")
+QUANTIZED = ("q2_0", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k")
 FLOATS = ("f32", "f16", "bf16")
 TYPES = (*QUANTIZED, *FLOATS)
 KINDS = ("one by one", "together")  # GEMV, GEMM
@@ -181,4 +181,5 @@ def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
 
 def columns_for(type: str) -> int:
     """Two or three blocks; for floats more than a panel of GEMM, and no whole vector."""
-    return 600 if type in FLOATS else 2 * 256 if type.endswith("_k") else 3 * 32
+    n = find_type(parse_type(type)).n_values
+    return 600 if type in FLOATS else 2 * n if n == 256 else 3 * n
