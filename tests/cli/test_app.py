@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from llamakit import __version__
+from llamakit.__main__ import main
 from llamakit.cli import app
 from llamakit.cli.app import COMMANDS, Command, Group, dispatch, run
 from llamakit.errors import GGUFError
@@ -115,3 +116,16 @@ def test_fault_94_text_is_utf8_whatever_the_locale(locale: str) -> None:
         [sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment, cwd=Path(__file__).parents[2]
     )
     assert process.stdout.decode("utf-8") == "hé 你\n"
+
+
+@pytest.mark.parametrize("given, used", [(None, "1"), ("3", "3")])
+def test_numpy_starts_no_threads_of_its_own_unless_asked(
+    given: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", given or "")
+    if given is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    monkeypatch.setattr(app, "run", lambda args: 0)
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == used
