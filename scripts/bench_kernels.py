@@ -28,7 +28,7 @@ from typing import cast
 import numpy as np
 from float_peaks import compile_peak, float_instructions, n_accumulators
 
-from llamakit.core.engine.limits import DOTS_A_ROUND, OPS_A_DOT
+from llamakit.core.engine.limits import OPS_A_DOT
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.executor import Executor
@@ -43,7 +43,7 @@ from llamakit.core.graph.rotation import Rotation
 from llamakit.core.graph.weights import Weights, find_tile
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.kv_cells import CELL_TYPES
-from llamakit.core.kernels.limits import Limit
+from llamakit.core.kernels.limits import Limit, n_chains
 from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.kv.cache import KVCache, LayerShape
 from llamakit.core.quants import available, parse_type, quantize
@@ -72,15 +72,15 @@ class Machine:
     def __init__(self, args: argparse.Namespace) -> None:
         self.store, self.kernels = KernelStore(), Kernels()
         self.libraries: list[object] = []  # they own the kernels' code
-        self.add(self.store.load([*Executor.KERNELS, *Weights.KERNELS, "limits.read", "limits.dots"]))
+        self.add(self.store.load([*Executor.KERNELS, *Weights.KERNELS, "limits.read", f"limits.dots[{n_chains()}]"]))
         self.executor = Executor(self.kernels, max(args.threads))
         source, out = aligned(args.megabytes << 20), aligned(64 * max(args.threads)).view(np.float32)
         source.view(np.float32)[:] = 1
         self.limit = Limit(source=source, n_bytes=source.nbytes, n_rounds=args.limit_rounds, out=out)
-        n_dots = args.limit_rounds * DOTS_A_ROUND * OPS_A_DOT  # of each thread
+        n_dots = args.limit_rounds * n_chains() * OPS_A_DOT  # of each thread
         self.limits = [
             Case("limits.read", [Step("limits.read", self.limit)], source.nbytes, "read"),
-            Case("limits.dots", [Step("limits.dots", self.limit)], n_dots, "int8"),
+            Case("limits.dots", [Step(f"limits.dots[{n_chains()}]", self.limit)], n_dots, "int8"),
         ]
         for name, instruction in float_instructions().items():
             self.add(compile_peak(name, instruction))

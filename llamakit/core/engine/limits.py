@@ -10,11 +10,11 @@ import numpy as np
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.program import Step, link
-from llamakit.core.kernels.limits import Limit
+from llamakit.core.kernels.limits import Limit, n_chains
 from llamakit.core.kernels.store import KernelStore
 
 READ_BYTES = 256 << 20  # well beyond the caches
-ROUNDS, DOTS_A_ROUND, OPS_A_DOT = 1_000_000, 12, 128
+ROUNDS, OPS_A_DOT = 1_000_000, 128
 
 
 def best_time(name: str, record: Limit, n_threads: int, n_tries: int) -> float:
@@ -44,8 +44,8 @@ def read_bandwidth(n_threads: int) -> float:
 @cache
 def int8_peak(n_threads: int) -> float:
     """Integer operations (a product or a sum) a second in dots of bytes, on n_threads; measured once in a process."""
-    source, out = aligned(128), aligned(64 * n_threads).view(np.float32)
+    source, out = aligned(1024), aligned(64 * n_threads).view(np.float32)
     source[:] = 1
-    record = Limit(source=source, n_bytes=128, n_rounds=ROUNDS, out=out)
-    seconds = best_time("limits.dots", record, n_threads, n_tries=3)
-    return ROUNDS * DOTS_A_ROUND * OPS_A_DOT * n_threads / seconds
+    record = Limit(source=source, n_bytes=1024, n_rounds=ROUNDS, out=out)
+    seconds = best_time(f"limits.dots[{n_chains()}]", record, n_threads, n_tries=3)
+    return ROUNDS * n_chains() * OPS_A_DOT * n_threads / seconds

@@ -238,12 +238,13 @@ class Lowering:
         scales = tuple(node.scales[i] for i in segment)
         biases = tuple(node.biases[i] for i in segment)
         none: tuple[Weight | None, ...] = (None,) * len(parts)
+        times = scales if node.is_bias_scaled else none
         per_row, is_interleaved = self.memory.weights.per_row, node.weight.is_interleaved
         return {
             "out": out,
             "out_pitch": pitch(node),
-            "scale": per_row(parts, scales, 1.0, none, is_interleaved),
-            "bias": per_row(parts, biases, 0.0, scales if node.is_bias_scaled else none, is_interleaved),
+            "scale": per_row(parts, scales, 1.0, none, is_interleaved, packed.n_groups),
+            "bias": per_row(parts, biases, 0.0, times, is_interleaved, packed.n_groups),
             "n_groups": packed.n_groups,
             "mode": GATED if node.activation else ADD if node.residual is not None else STORE,
             "activation": ACTIVATIONS[node.activation or "silu"],

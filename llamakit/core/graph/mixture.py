@@ -13,6 +13,7 @@ from llamakit.core.graph.program import Step
 from llamakit.core.graph.weights import Packed, padded
 from llamakit.core.kernels.epilogue import GATED, GELU, SILU, STORE
 from llamakit.core.kernels.moe import Combine, Route
+from llamakit.core.kernels.tile import ROWS
 from llamakit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
     m, n_rows = lowering.memory, lowering.rows_of(node) * node.n_used
     shares, chosen = aligned(4 * n_rows).view("f4"), aligned(4 * n_rows).view("i4")
     n_chosen = np.zeros(1, np.int64)
-    hidden_pitch, out_pitch = padded(node.gate.n_rows), pitch(node)
+    gate_up, down = m.weights.pack((node.gate, node.up), is_interleaved=True), m.weights.pack((node.down,))
+    hidden_pitch, out_pitch = padded(node.gate.n_rows), down.n_groups * ROWS
     hidden, y = aligned(4 * hidden_pitch * n_rows).view("f4"), aligned(4 * out_pitch * n_rows).view("f4")
     route = Route(
         logits=lowering.at(node.router), shares=shares, chosen=chosen, n_rows=lowering.row_count(node),
@@ -41,16 +43,17 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
             "n_scratch": 0,
         }  # fmt: skip
 
-    def scale(parts: tuple[Weight, ...], values: tuple[Weight | None, ...]) -> Any:
-        return m.weights.per_row(parts, values, 1.0, (None,) * len(parts), is_interleaved=len(parts) > 1)
+    def scale(packed: Packed, parts: tuple[Weight, ...], values: tuple[Weight | None, ...]) -> Any:
+        is_interleaved = len(parts) > 1
+        return m.weights.per_row(parts, values, 1.0, (None,) * len(parts), is_interleaved, packed.n_groups)
 
-    gate_up, down = m.weights.pack((node.gate, node.up), is_interleaved=True), m.weights.pack((node.down,))
-    up_scale = scale((node.gate, node.up), (node.gate_scale, node.up_scale))
-    down_scale = scale((node.down,), (node.down_scale,))
+    up_scale = scale(gate_up, (node.gate, node.up), (node.gate_scale, node.up_scale))
+    down_scale = scale(down, (node.down,), (node.down_scale,))
     x, n = lowering.at(node.x), node.x.width
     combine = Combine(
-        y=y, shares=shares, out=lowering.at(node), n_rows=lowering.row_count(node), pitch=out_pitch, n_used=node.n_used
-    )
+        y=y, y_pitch=out_pitch, shares=shares, out=lowering.at(node), n_rows=lowering.row_count(node), pitch=pitch(node),
+        n_used=node.n_used,
+    )  # fmt: skip
     return [
         Step("moe.route", route),
         lowering.gemv(gate_up, x, pitch(node.x), n, None, 0.0, product(gate_up, hidden, hidden_pitch, GATED, up_scale),

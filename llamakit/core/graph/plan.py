@@ -37,7 +37,7 @@ class Plan:
     order: list[Node]
     offsets: dict[int, int] = field(default_factory=dict)  # id of a node -> bytes
     is_output: dict[int, bool] = field(default_factory=dict)  # id of a node -> has rows of outputs, not of tokens
-    copies: set[int] = field(default_factory=set)  # nodes whose residual is read later: they add to a copy
+    copies: set[int] = field(default_factory=set)  # nodes that must not take over an input's buffer
     n_bytes: int = 0
 
 
@@ -47,13 +47,15 @@ def plan_buffers(root: Node, capacity: Capacity) -> Plan:
     plan = Plan(order)
     end = len(order)
     last_read = {id(i): step for step, node in enumerate(order) for i in node.inputs()}
+    homes: dict[int, Node] = {}  # id of a node -> the node whose buffer holds it
     for step, node in enumerate(order):
         plan.is_output[id(node)] = isinstance(node, SelectRows) or any(plan.is_output.get(id(i)) for i in node.inputs())
-        if isinstance(node, (Matmul, AddNorm)) and node.residual is not None and last_read[id(node.residual)] > step:
-            plan.copies.add(id(node))
         if isinstance(node, SelectRows):  # outputs may be taken in several slices
             last_read[id(node.x)] = end
-    homes = {id(node): owner(node, plan.copies) for node in order}
+        before = overwritten(node)
+        if before is not None and is_needed(before, node, step, last_read, homes):
+            plan.copies.add(id(node))
+        homes[id(node)] = homes.get(id(before), node) if id(node) not in plan.copies else node
     last_use: dict[int, int] = {}
     for node in order:
         place = id(homes[id(node)])
@@ -74,16 +76,18 @@ def plan_buffers(root: Node, capacity: Capacity) -> Plan:
     return plan
 
 
-def owner(node: Node, copies: set[int]) -> Node:
-    """The node whose buffer holds this one: a residual is added to in place, logits are capped in place."""
-    while True:
-        match node:
-            case Matmul(residual=Node() as inner) | AddNorm(residual=inner) if id(node) not in copies:
-                node = inner
-            case Softcap(inner):
-                node = inner
-            case _:
-                return node
+def overwritten(node: Node) -> Node | None:
+    """The input whose buffer a node may take over: a residual is added to in place, logits are capped in place."""
+    match node:
+        case Matmul(residual=Node() as before) | AddNorm(residual=before) | Softcap(before):
+            return before
+    return None
+
+
+def is_needed(before: Node, node: Node, step: int, last_read: dict[int, int], homes: dict[int, Node]) -> bool:
+    """Whether a value is still read when or after the node that would overwrite it has begun to write."""
+    is_also_x = isinstance(node, Matmul) and homes[id(node.x)] is homes[id(before)]
+    return is_also_x or last_read[id(before)] > step
 
 
 def first_gap(live: list[tuple[int, int, int]], size: int) -> int:

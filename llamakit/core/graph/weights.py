@@ -98,10 +98,11 @@ class Weights:
         default: float,
         times: tuple[Weight | None, ...],
         is_interleaved: bool,
+        n_groups: int,
     ) -> Floats | None:
         """One number for each weight row, in the order that `pack` gives the rows; None if no part has any.
 
-        A value of one number stands for all rows of its part. `times` multiplies.
+        A value of one number stands for all rows of its part. `times` multiplies. Each expert has n_groups groups of 16.
         """
         if all(v is None for v in values):
             return None
@@ -114,7 +115,9 @@ class Weights:
                 rows[:, :n_rows] = self.numbers(value, n_expert, default) * self.numbers(factor, n_expert, 1.0)
                 columns.append(rows.reshape(n_expert, -1, ROWS))
             together = np.stack(columns, axis=2) if is_interleaved else np.concatenate(columns, axis=1)
-            self._vectors[key] = fill_up(together.reshape(-1))
+            missing = n_groups - together.size // (ROWS * len(together))
+            together = together.reshape(len(together), -1)
+            self._vectors[key] = fill_up(np.pad(together, ((0, 0), (0, missing * ROWS))).reshape(-1))
         return self._vectors[key]
 
     def numbers(self, weight: Weight | None, n_expert: int, default: float) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.simd.op import helper
-from llamakit.core.simd.ops import as_float, as_int, fma, less, select, vmin
+from llamakit.core.simd.ops import as_float, as_int, fma, less, select
 from llamakit.core.simd.records import f32x16
 
 ROUND = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
@@ -12,7 +12,7 @@ ROUND = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the lo
 @helper
 def exp(x):
     """e^x to 2 ulp: 2^n * p(r) with x = n ln 2 + r; exactly 0 below -87, e^88 above 88."""
-    x = vmin(x, f32x16(88.0))
+    x = select(less(f32x16(88.0), x), f32x16(88.0), x)  # NaN stays NaN
     shifted = fma(x, f32x16(1.44269504), f32x16(ROUND))
     n = shifted - f32x16(ROUND)
     r = fma(n, f32x16(2.12194440e-4), fma(n, f32x16(-0.693359375), x))

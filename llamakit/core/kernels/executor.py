@@ -58,9 +58,9 @@ def wait_while(cell, value):
 
 
 @helper
-def barrier(control):
+def barrier(control, n_threads):
     generation = atomic_load(control.generation)
-    if atomic_add(control.arrived, 1) == control.n_threads - 1:
+    if atomic_add(control.arrived, 1) == n_threads - 1:
         atomic_store(control.arrived, 0)
         atomic_store(control.generation, generation + 1)
     else:
@@ -68,12 +68,12 @@ def barrier(control):
 
 
 @helper
-def walk_program(control, thread):
+def walk_program(control, thread, n_threads):
     for i in range(control.n_ops):
         op = control.ops + i * control.stride
-        call_kernel(op, thread, control.n_threads)
-        if control.n_threads > 1:
-            barrier(control)
+        call_kernel(op, thread, n_threads)
+        if n_threads > 1:
+            barrier(control, n_threads)
 
 
 def publish(control):
@@ -83,7 +83,7 @@ def publish(control):
 
 def walk(control):
     """The calling thread's part of a run."""
-    walk_program(control, 0)
+    walk_program(control, 0, control.n_threads)
 
 
 def work(control, worker, thread):
@@ -107,7 +107,7 @@ def work(control, worker, thread):
         if control.is_stopping != 0:
             return
         if thread < request & MOST_THREADS:
-            walk_program(control, thread)
+            walk_program(control, thread, request & MOST_THREADS)
 
 
 publish = Kernel(publish, (Control,))

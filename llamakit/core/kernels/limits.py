@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from llamakit.core.kernels.kernel import kernel, share
+from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.simd.ops import as_bytes, as_float, dot4, registers, view
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i8, i32x16, i64
+from llamakit.core.simd.target import host_target
 
 
 class Limit(Record):
     source: Ptr[i8]
-    n_bytes: i64  # a multiple of 1024
+    n_bytes: i64  # a multiple of 1024, at least that
     n_rounds: i64
     out: Ptr[f32]  # 16 floats for each thread: what is computed must be used
 
@@ -26,17 +27,27 @@ def read(op, thread, n_threads):
     view(op.out, f32x16)[thread] = as_float((a ^ b) ^ (c ^ d))
 
 
-@kernel(Limit)
-def dots(op, thread, n_threads):
-    """n_rounds x 12 independent dots of 64 bytes: 128 operations each."""
-    total = registers(i32x16, 12)
-    u, s = as_bytes(view(op.source, i32x16)[0]), as_bytes(view(op.source, i32x16)[1])
-    for k in range(12):
-        total[k] = i32x16(0)
-    for _ in range(op.n_rounds):
-        for k in range(12):
-            total[k] = dot4(total[k], u, s)
-    result = i32x16(0)
-    for k in range(12):
-        result = result ^ total[k]
-    view(op.out, f32x16)[thread] = as_float(result)
+def n_chains() -> int:
+    """Independent sums that fit the registers and hide the instruction's latency."""
+    return 12 if host_target().has_avx512 else 6
+
+
+def dots(n: int) -> Kernel:
+    """n_rounds x n independent dots of 64 bytes: 128 operations each."""
+
+    @kernel(Limit)
+    def dots(op, thread, n_threads):
+        total = registers(i32x16, n)
+        words = view(op.source, i32x16)
+        for k in range(n):
+            total[k] = i32x16(0)
+        for i in range(op.n_rounds):
+            s = as_bytes(words[i % 8])  # other operands each time: nothing may be computed once for all
+            for k in range(n):
+                total[k] = dot4(total[k], as_bytes(words[k]), s)
+        result = i32x16(0)
+        for k in range(n):
+            result = result ^ total[k]
+        view(op.out, f32x16)[thread] = as_float(result)
+
+    return dots

@@ -62,7 +62,8 @@ def route(op, thread, n_threads):
 class Combine(Record):
     """out[t] = sum over k of shares[t][k] * y[t][k]"""
 
-    y: Ptr[f32]  # (n_tokens * n_used, pitch)
+    y: Ptr[f32]  # (n_tokens * n_used, y_pitch)
+    y_pitch: i64  # at least pitch
     shares: Ptr[f32]
     out: Ptr[f32]  # (n_tokens, pitch)
     n_rows: Ptr[i64]
@@ -72,13 +73,13 @@ class Combine(Record):
 
 @kernel(Combine)
 def combine(op, thread, n_threads):
-    n_vectors = op.pitch // 16
+    n_vectors, y_vectors = op.pitch // 16, op.y_pitch // 16
     first, last = share(op.n_rows[0], thread, n_threads)
     for token in range(first, last):
         shares, out = op.shares + token * op.n_used, view(op.out + token * op.pitch, f32x16)
-        y = view(op.y + token * op.n_used * op.pitch, f32x16)
+        y = view(op.y + token * op.n_used * op.y_pitch, f32x16)
         for i in range(n_vectors):
             total = f32x16(0)
             for k in range(op.n_used):
-                total = total + y[k * n_vectors + i] * shares[k]
+                total = total + y[k * y_vectors + i] * shares[k]
             out[i] = total

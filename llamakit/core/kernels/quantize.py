@@ -9,15 +9,16 @@ from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.norm import inverse_rms
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import (
+    as_int,
     is_null,
-    max_lanes,
+    max_lanes_as_float,
     narrow,
     round_to_11_bits,
     sum_lanes_i32,
     to_int,
     vabs,
     view,
-    vmax,
+    vmax_i32,
     vround,
     widen,
 )
@@ -64,7 +65,7 @@ def quantizer(n: int) -> Any:
             low, high = x[2 * b] * scale, x[2 * b + 1] * scale
             if is_normed:
                 low, high = low * norm[2 * b], high * norm[2 * b + 1]
-            peak = max_lanes(vmax(vabs(low), vabs(high)))
+            peak = max_lanes_as_float(vmax_i32(as_int(vabs(low)), as_int(vabs(high))))  # NaN, if there is one
             d = round_to_11_bits(peak / f32(FULL))  # 11 bits, as ggml's f16: products with f16 scales are exact
             inverse = f32(0) if peak == 0 else f32(1) / d
             low_q, high_q = narrow(to_int(vround(low * inverse))), narrow(to_int(vround(high * inverse)))

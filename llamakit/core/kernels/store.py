@@ -56,7 +56,7 @@ class KernelStore:
             self.folder = own_temporary_folder()
 
     def path(self, name: str) -> Path:
-        return self.folder / f"{name.replace(':', '')}-{key(name)}.o"
+        return self.folder / f"{name.replace(':', '=')}-{key(name)}.o"
 
     def load(
         self, names: list[str], n_processes: int | None = None, report: Callable[[str], None] = lambda name: None
@@ -178,11 +178,8 @@ def key(name: str) -> str:
 
 
 def is_current(name: str, old: str) -> bool:
-    module, _, variants = split_name(name)
-    if not (PACKAGE / "core" / "kernels" / f"{module}.py").exists():
-        return False
-    has_type = any((PACKAGE / "core" / "quants" / f"{v}.py").exists() for v in variants)
-    return key(name.replace("[", "[:", 1) if has_type else name) == old
+    name = name.replace("=", ":")
+    return all(path.exists() for path in roots(name)) and key(name) == old
 
 
 def roots(name: str) -> list[Path]:
@@ -190,17 +187,23 @@ def roots(name: str) -> list[Path]:
     core = PACKAGE / "core"
     module, _, variants = split_name(name)
     types = [core / "quants" / f"{v[1:]}.py" for v in variants if v.startswith(":")]
-    return [core / "kernels" / f"{module}.py", core / "kernels" / "jit.py", *types]
+    steps = [core / "kernels" / "jit.py", core / "kernels" / "compile.py"]
+    return [core / "kernels" / f"{module}.py", *steps, *types]
 
 
-IMPORT = re.compile(r"^from (llamakit[.\w]*) import", re.MULTILINE)
+IMPORT = re.compile(r"^from (llamakit[.\w]*) import \(?([\w\s,]+)", re.MULTILINE)
 
 
 @cache
 def imports(path: Path) -> frozenset[Path]:
     """The files of this package that one file imports; a test holds this against what Python really loads."""
-    paths = (PACKAGE.parent.joinpath(*name.split(".")) for name in IMPORT.findall(path.read_text(encoding="utf-8")))
-    return frozenset(p.with_suffix(".py") if not p.is_dir() else p / "__init__.py" for p in paths)
+    found = set()
+    for module, names in IMPORT.findall(path.read_text(encoding="utf-8")):
+        place = PACKAGE.parent.joinpath(*module.split("."))
+        found.add(place / "__init__.py" if place.is_dir() else place.with_suffix(".py"))
+        parts = (place / f"{name.split(' as ')[0].strip()}.py" for name in names.split(","))
+        found.update(part for part in parts if part.exists())
+    return frozenset(found)
 
 
 def source_files(*paths: Path) -> set[Path]:

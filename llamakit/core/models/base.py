@@ -16,6 +16,7 @@ from llamakit.core.models.hparams import HParams
 from llamakit.core.models.rope_settings import original_context, read_rotation
 from llamakit.core.models.tensors import Spec, Tensors, matrix, symbols, vector
 from llamakit.core.quants import dequantize
+from llamakit.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,10 @@ class Decoder:
         for name in ("rope_freqs.weight", f"rope_factors_{which}.weight"):
             if name in self.reader:
                 tensor = self.reader.tensor(name)
-                return tuple(float(f) for f in dequantize(tensor.data, tensor.type).reshape(-1).astype(np.float64))
+                factors = dequantize(tensor.data, tensor.type).reshape(-1).astype(np.float64)
+                if not np.all(np.isfinite(factors) & (factors > 0)):
+                    raise ModelError(f"{self.meta.path}: {name} has frequency factors that are no positive numbers")
+                return tuple(float(f) for f in factors)
         return None
 
     def cache_layers(self) -> list[CacheLayer]:

@@ -61,6 +61,6 @@ class HParams:
             eps=meta.float("attention.layer_norm_rms_epsilon", above=0, max=1),
             scale=meta.float("attention.scale", 0.0, min=0) or head_dim**-0.5,
             n_expert=n_expert,
-            n_expert_used=meta.int("expert_used_count", 0, min=1 if n_expert else 0, max=n_expert) if n_expert else 0,
+            n_expert_used=meta.int("expert_used_count", min=1, max=n_expert) if n_expert else 0,
             n_ff_expert=meta.int("expert_feed_forward_length", 0, min=0, max=1 << 22) or n_ff,
         )

@@ -26,7 +26,7 @@ def dequantize(data: npt.NDArray[np.generic], type: GGMLType | str | int) -> Flo
     here or for a last axis that is not whole blocks.
     """
     quant = find_type(parse_type(type))
-    packed = np.ascontiguousarray(data).view(np.uint8)
+    packed = np.ascontiguousarray(data, data.dtype.newbyteorder("<")).view(np.uint8)
     if packed.shape[-1] % quant.n_bytes:
         raise UsageError(
             f"{quant.type.name} has {quant.n_bytes} bytes a block; {packed.shape[-1]} are not whole blocks"

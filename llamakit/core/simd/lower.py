@@ -50,7 +50,7 @@ def store(builder, kind, address, value):
 
 
 def round_to_bf16(builder, kind, value):
-    """The upper 16 bits, rounded to nearest even (finite values)."""
+    """The upper 16 bits, rounded to nearest even; NaN stays NaN."""
     lanes = kind.lanes if isinstance(kind, Vector) else 0
     wide = ir.VectorType(I32, lanes) if lanes else I32
 
@@ -60,6 +60,7 @@ def round_to_bf16(builder, kind, value):
     bits = builder.bitcast(value, wide)
     odd = builder.and_(builder.lshr(bits, number(16)), number(1))
     rounded = builder.add(bits, builder.add(odd, number(0x7FFF)))
+    rounded = builder.select(builder.fcmp_unordered("uno", value, value), number(0x7FC00000), rounded)
     return builder.trunc(builder.lshr(rounded, number(16)), memory_type(kind))
 
 

@@ -44,11 +44,11 @@ def sqrt(b, x):
 
 @op(f32, returns=f32)
 def round_to_11_bits(b, x):
-    """x with the significand of a half float, halves to even, and the exponent of a float."""
+    """x with the significand of a half float, halves to even, and the exponent of a float; NaN stays NaN."""
     bits = b.bitcast(x, b.i32)
     odd = b.and_(b.lshr(bits, b.i32(13)), b.i32(1))
     rounded = b.and_(b.add(bits, b.add(odd, b.i32(0xFFF))), b.i32(-0x2000))
-    return b.bitcast(rounded, b.f32)
+    return b.select(b.fcmp_unordered("uno", x, x), x, b.bitcast(rounded, b.f32))
 
 
 # across lanes
@@ -95,6 +95,17 @@ even_lanes, odd_lanes, interleave_low, interleave_high = (
         [8 + i // 2 + 16 * (i % 2) for i in range(16)],
     )
 )
+
+
+@op(i32x16, i32x16, returns=i32x16)
+def vmax_i32(b, x, y):
+    return b.call("llvm.smax.v16i32", x.type, x, y)
+
+
+@op(i32x16, returns=f32)
+def max_lanes_as_float(b, x):
+    """The largest of the bit patterns, as a float: of floats that are not negative the largest, NaN above all."""
+    return b.bitcast(b.call("llvm.vector.reduce.smax.v16i32", b.i32, x), b.f32)
 
 
 # conversions
