@@ -18,14 +18,17 @@ class UsageError(LlamakitError):
 
 
 class GGUFError(LlamakitError):
-    """A file that is not the GGUF it claims to be; names the file and the byte where it stops making sense."""
+    """A file that is not the GGUF it claims to be; names the file and the byte where it stops making sense.
+
+    The message is one line of text: control characters and bytes that are no UTF-8, as names may hold, are escaped.
+    """
 
     exit_code = 2
 
     def __init__(self, path: str | Path, offset: int | None, message: str) -> None:
         self.path, self.offset = Path(path), offset
         where = f" at byte {offset}" if offset is not None else ""
-        super().__init__(f"{path}{where}: {message}")
+        super().__init__(printable(f"{path}{where}: {message}"))
 
 
 class ModelError(LlamakitError):
@@ -42,3 +45,8 @@ class VocabError(LlamakitError):
 
 class KernelError(LlamakitError):
     """Compiled kernels cannot be made, stored or loaded."""
+
+
+def printable(text: str) -> str:
+    r"""The text on one line, with \n, \x1b, \udcff and the like for what a screen should not be given."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

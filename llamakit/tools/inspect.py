@@ -6,6 +6,7 @@ from typing import Any
 
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.values import Value
+from llamakit.errors import printable
 
 LONGEST_TEXT = 60  # characters of a string shown on one line
 FIRST_ITEMS = 6  # items of an array
@@ -77,7 +78,7 @@ def brief(value: Value) -> str:
         return "[" + ", ".join(brief(item) for item in value[:FIRST_ITEMS]) + more + "]"
     if isinstance(value, str):
         text = value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 3] + "..."
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+        return printable(text)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
