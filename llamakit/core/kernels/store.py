@@ -12,7 +12,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -139,6 +138,8 @@ def link(objects: dict[str, bytes]) -> Kernels:
 @cache
 def own_temporary_folder() -> Path:
     """A folder that goes with this process."""
+    import tempfile
+
     folder = Path(tempfile.mkdtemp(prefix="llamakit-kernels-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -191,7 +192,7 @@ def roots(name: str) -> list[Path]:
     return [core / "kernels" / f"{module}.py", *steps, *types]
 
 
-IMPORT = re.compile(r"^from (llamakit[.\w]*) import \(?([\w\s,]+)", re.MULTILINE)
+IMPORT = re.compile(r"^from (llamakit[.\w]*) import (\([^)]*\)|.*)", re.MULTILINE)
 
 
 @cache
@@ -201,7 +202,7 @@ def imports(path: Path) -> frozenset[Path]:
     for module, names in IMPORT.findall(path.read_text(encoding="utf-8")):
         place = PACKAGE.parent.joinpath(*module.split("."))
         found.add(place / "__init__.py" if place.is_dir() else place.with_suffix(".py"))
-        parts = (place / f"{name.split(' as ')[0].strip()}.py" for name in names.split(","))
+        parts = (place / f"{name.split(' as ')[0].strip()}.py" for name in names.strip("()").split(","))
         found.update(part for part in parts if part.exists())
     return frozenset(found)
 

@@ -42,10 +42,11 @@ class Scalar:
         if isinstance(value, (bool, str)) or not np.isscalar(value):
             raise TypeError(f"needs a number, got {value!r}")
         if self.dtype.kind in "iu":
-            limits = np.iinfo(self.dtype)
-            if int(value) != value or not limits.min <= int(value) <= limits.max:  # type: ignore[arg-type]
+            number, n_values = int(value), 1 << 8 * self.size  # type: ignore[arg-type]
+            low = -n_values // 2 if self.dtype.kind == "i" else 0
+            if number != value or not low <= number < low + n_values:
                 raise ValueError(f"{value!r} is no {self.name}")
-            return int(value)  # type: ignore[arg-type]
+            return number
         return float(value)  # type: ignore[arg-type]
 
 

@@ -58,15 +58,7 @@ def loaded():
     return {name: {Path(f) for f in paths if not f.endswith("__init__.py")} for name, paths in files.items()}
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        pytest.param(m, marks=pytest.mark.xfail(reason="`from package import module` is read as the package alone"))
-        if m == "jit"
-        else m
-        for m in MODULES
-    ],
-)
+@pytest.mark.parametrize("module", MODULES)
 def test_the_key_covers_every_file_that_a_kernel_module_loads(loaded, module):
     """Else an edit would go unnoticed."""
     covered = store.source_files(store.PACKAGE / f"core/kernels/{module}.py")
@@ -214,7 +206,6 @@ def test_pruning_keeps_what_today_would_make(folder):
     assert kept.missing(NAMES) == []
 
 
-@pytest.mark.xfail(reason="q8_0 is a type of weights and of cells: the colon goes to the wrong place", strict=True)
 def test_pruning_knows_kernels_of_quantized_types(folder):
     kept = KernelStore(folder)
     names = ["gemm.rows[:q4_k,2,6]", "attention.attend[f16,q8_0,6,4]", "float_gemv.rows[bf16]"]
