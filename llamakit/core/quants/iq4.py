@@ -9,6 +9,7 @@ from llamakit.core.quants.base import Bytes, Floats
 from llamakit.core.quants.scales import FLAT, divide, peak, stretch, total
 
 CODEBOOK = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8)
+LOW, HIGH = (int(word) for word in (CODEBOOK ^ np.int8(-128)).view(np.int64))  # value + 128, for `look_up`
 
 # All borders between neighbours are multiples of 1/2, so a table over floor(2 x) has the nearest; a tie goes up.
 _BORDERS = (CODEBOOK[:-1].astype(np.float32) + CODEBOOK[1:]) / 2

@@ -163,6 +163,12 @@ bytes_to_float0, bytes_to_float1, bytes_to_float2, bytes_to_float3 = (
 )  # unsigned bytes 16 part .. 16 part + 15 of a vector as floats
 
 
+@op(i32x16, i64, i64, returns=i32x16)
+def look_up(b, indices, low, high):
+    """Each byte, 0 to 15, becomes its entry in a table of sixteen bytes: eight in `low`, eight in `high`."""
+    return b.look_up(indices, low, high)
+
+
 # comparison: masks are i32 lanes of all ones or zeros
 @op(f32x16, f32x16, returns=i32x16)
 def less(b, x, y):

@@ -22,7 +22,7 @@ from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.quants import dequantize, find_type, parse_type, quantize
 from llamakit.core.simd.records import Record
 
-QUANTIZED = ("q2_0", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k")
+QUANTIZED = ("q2_0", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl")
 FLOATS = ("f32", "f16", "bf16")
 TYPES = (*QUANTIZED, *FLOATS)
 KINDS = ("one by one", "together")  # GEMV, GEMM

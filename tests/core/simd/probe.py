@@ -39,6 +39,7 @@ from llamakit.core.simd.ops import (
     is_null,
     lane_numbers,
     less,
+    look_up,
     max_lanes,
     n_vector_registers,
     narrow,
@@ -147,7 +148,7 @@ def floats(op, thread, n_threads):
 
 INTS = (
     "to_int", "widen narrow", "as_words as_bytes", "as_int", "less", "dot4", "dot4_wide", "repeat4", "repeat_i32", "&",
-    "|", "^", "<<", ">>", "+", "* number", "sum_lanes_i32",
+    "|", "^", "<<", ">>", "+", "* number", "look_up", "sum_lanes_i32",
 )  # fmt: skip
 
 
@@ -164,7 +165,8 @@ def ints(op, thread, n_threads):
     out[9], out[10], out[11] = i & j, i | j, i ^ j
     out[12], out[13] = i << 3, i >> 5
     out[14], out[15] = i + j, i * 7
-    numbers = view(op.out + 16 * 64, i32)
+    out[16] = look_up(view(op.any, i32x16)[0] & 0x0F0F0F0F, 0x7060504030201080, 0x00FEDCBA98765432)
+    numbers = view(op.out + 17 * 64, i32)
     numbers[0] = sum_lanes_i32(view(op.j, i32x16)[0])
 
 

@@ -113,12 +113,14 @@ def wanted_ints(wide_bias: int) -> list[np.ndarray]:
     singles = np.zeros(16, np.int32)
     with np.errstate(over="ignore"):
         singles[0] = j.sum(dtype=np.int32)
+    table = np.array([0x7060504030201080, 0x00FEDCBA98765432]).view(np.uint8)
     unbiased = wide - (0 if wide_bias else 128)
     return [
         x.astype(np.int32), i.astype(np.int8).astype(np.int32), i, x.view(np.int32), -(x < y).astype(np.int32),
         i + (low * signed).sum(1), i + (unbiased * signed).sum(1),
         np.full(16, np.frombuffer(g["signed"].tobytes(), np.int32, 1, 5)[0]), np.full(16, i[2]),
-        i & j, i | j, i ^ j, i << 3, (i.view(np.uint32) >> 5).view(np.int32), i + j, i * 7, singles,
+        i & j, i | j, i ^ j, i << 3, (i.view(np.uint32) >> 5).view(np.int32),
+        i + j, i * 7, table[g["any"] & 15].view(np.int32), singles,
     ]  # fmt: skip
 
 
