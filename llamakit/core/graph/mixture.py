@@ -51,8 +51,8 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
     down_scale = scale(down, (node.down,), (node.down_scale,))
     x, n = lowering.at(node.x), node.x.width
     combine = Combine(
-        y=y, y_pitch=out_pitch, shares=shares, out=lowering.at(node), n_rows=lowering.row_count(node), pitch=pitch(node),
-        n_used=node.n_used,
+        y=y, y_pitch=out_pitch, shares=shares, out=lowering.at(node), n_rows=lowering.row_count(node),
+        pitch=pitch(node), n_used=node.n_used,
     )  # fmt: skip
     return [
         Step("moe.route", route),

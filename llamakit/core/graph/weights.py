@@ -102,7 +102,7 @@ class Weights:
     ) -> Floats | None:
         """One number for each weight row, in the order that `pack` gives the rows; None if no part has any.
 
-        A value of one number stands for all rows of its part. `times` multiplies. Each expert has n_groups groups of 16.
+        A value of one number stands for all rows of its part. `times` multiplies. An expert has n_groups groups of 16.
         """
         if all(v is None for v in values):
             return None
