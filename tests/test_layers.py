@@ -24,11 +24,8 @@ LAYERS = [
     ["core.simd", "core.gguf"],
     ["errors"],
 ]
-API = {p.stem for p in PACKAGE.glob("*.py")} - {
-    "__init__",
-    "__main__",
-    "errors",
-}  # llamakit.Llama and what it is made of
+NO_API = {"__init__", "__main__", "errors"}
+API = {path.stem for path in PACKAGE.glob("*.py")} - NO_API  # llamakit.Llama and what it is made of
 RANK = {folder: rank for rank, folders in enumerate(LAYERS) for folder in folders}
 HEAVY = {
     "numba",
