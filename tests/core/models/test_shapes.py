@@ -76,12 +76,7 @@ def limit(tiny: Tiny) -> float:
     return 1e-9 if types <= {"f32"} else 1e-4 if types <= {"f32", "f16", "bf16"} else 5e-3
 
 
-BROKEN = {
-    "experts, odd groups of floats": pytest.mark.xfail(reason="experts write beyond their rows", run=False),
-}
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=BROKEN.get(name, ())) for name in MODELS])
+@pytest.mark.parametrize("name", MODELS)
 def test_the_program_is_the_formula_whatever_the_chunks_and_threads(tmp_path, name):
     tiny = MODELS[name]
     path, tokens = write_tiny(tmp_path / "tiny.gguf", tiny), TOKENS % tiny.n_vocab

@@ -41,6 +41,7 @@ from llamakit.core.simd.ops import (
     less,
     look_up,
     max_lanes,
+    max_lanes_as_float,
     n_vector_registers,
     narrow,
     odd_lanes,
@@ -59,6 +60,7 @@ from llamakit.core.simd.ops import (
     vabs,
     view,
     vmax,
+    vmax_i32,
     vmin,
     vround,
     widen,
@@ -108,7 +110,8 @@ FLOATS = (
     "fma", "vmax", "vmin", "vabs", "vround", "lane_numbers", "even_lanes", "odd_lanes", "interleave_low",
     "interleave_high", "to_float", "as_float", "bytes_to_float0", "bytes_to_float1", "bytes_to_float2",
     "bytes_to_float3", "select", "repeat_f32", "load f16", "load bf16", "registers", "+", "-", "*", "/", "splat",
-    "number *", "+=", "*=", "dot2", "sqrt max_lanes sum_lanes round_to_11_bits f32 half brain",
+    "number *", "+=", "*=", "dot2", 
+    "sqrt max_lanes sum_lanes round_to_11_bits f32 half brain vmax_i32 max_lanes_as_float",
 )  # fmt: skip
 
 
@@ -144,6 +147,8 @@ def floats(op, thread, n_threads):
     numbers[0], numbers[1], numbers[2] = sqrt(op.y[0]), max_lanes(first), sum_lanes(first)
     numbers[3], numbers[4] = round_to_11_bits(op.x[2]), f32(op.number)
     numbers[5], numbers[6] = op.halves[5], op.brains[6]
+    second = view(op.y, f32x16)[0]
+    numbers[7] = max_lanes_as_float(vmax_i32(as_int(vabs(first)), as_int(vabs(second))))
 
 
 INTS = (

@@ -90,9 +90,9 @@ def wanted_floats() -> list[np.ndarray]:
     turns = np.arange(16) // 2 + 16 * (np.arange(16) % 2)
     tile = [x * np.float32(k) for k in range(4)]
     singles = np.zeros(16, np.float32)
-    singles[:7] = (
+    singles[:8] = (
         np.sqrt(y[0]), x.max(), tree_sum(x), round_to_half_precision(x[2]), 3, g["halves"][5],
-        brain_floats(g["brains"])[6],
+        brain_floats(g["brains"])[6], np.abs(both).max(),
     )  # fmt: skip
     return [
         (x.astype(np.float64) * y + z).astype(np.float32), np.maximum(x, y), np.minimum(x, y), np.abs(x), np.rint(x),
