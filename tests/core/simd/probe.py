@@ -110,7 +110,7 @@ FLOATS = (
     "fma", "vmax", "vmin", "vabs", "vround", "lane_numbers", "even_lanes", "odd_lanes", "interleave_low",
     "interleave_high", "to_float", "as_float", "bytes_to_float0", "bytes_to_float1", "bytes_to_float2",
     "bytes_to_float3", "select", "repeat_f32", "load f16", "load bf16", "registers", "+", "-", "*", "/", "splat",
-    "number *", "+=", "*=", "dot2", 
+    "number *", "+=", "*=", "dot2",
     "sqrt max_lanes sum_lanes round_to_11_bits f32 half brain vmax_i32 max_lanes_as_float",
 )  # fmt: skip
 
