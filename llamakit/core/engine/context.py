@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,7 @@ from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.lower import Memory
 from llamakit.core.graph.program import Step, link
 from llamakit.core.graph.weights import Weights
+from llamakit.core.kernels.attention import MAX_ROWS
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.store import KernelStore
 from llamakit.core.kv import cache as kv
@@ -101,6 +103,7 @@ class Context:
         store = KernelStore()
         base = store.load([*Executor.KERNELS, *Weights.KERNELS], report=counting(report, "compile"))
         self._executor = Executor(base, max(self.n_threads, self.n_threads_batch))
+        self._closing = weakref.finalize(self, self._executor.close)
         n_tensors, n_packed = len(model.reader.tensors), 0
 
         def run_kernel(name: str, record: Record) -> None:
@@ -116,10 +119,11 @@ class Context:
         self._programs.prepare(self._programs.usual(), counting(report, "compile"))
 
     def n_buffer_bytes(self) -> int:
-        """A bound of what activations, quantized rows and logits take."""
-        hp = self.model.hparams
+        """A bound of what activations, logits, angles of rotation and scores of attention take."""
+        hp, n_threads = self.model.hparams, max(self.n_threads, self.n_threads_batch)
         widest = max(hp.n_ff * max(1, hp.n_expert_used), hp.n_embd, hp.n_head * hp.head_dim)
-        return 4 * (self.n_ubatch + 8) * (2 * widest + 4 * hp.n_embd) + 4 * OUTPUTS * self.n_vocab
+        activations = (self.n_ubatch + 8) * (2 * widest + 4 * hp.n_embd)
+        return 4 * (activations + OUTPUTS * self.n_vocab + self.n_ctx * (2 * hp.n_rot + MAX_ROWS * n_threads))
 
     # sequences
     def n_past(self, seq: int = 0) -> int:
@@ -210,8 +214,8 @@ class Context:
         self._batch.data["n_outputs"] = len(rows)
 
     def close(self) -> None:
-        """End the threads."""
-        self._executor.close()
+        """End the threads; also done when the context is no longer referred to."""
+        self._closing()
 
     def __enter__(self) -> Context:
         return self
