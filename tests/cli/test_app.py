@@ -13,7 +13,7 @@ from llamakit import __version__
 from llamakit.__main__ import main
 from llamakit.cli import app
 from llamakit.cli.app import COMMANDS, Command, Group, dispatch, run
-from llamakit.errors import GGUFError
+from llamakit.errors import GGUFError, KernelError
 
 
 def fail(error: BaseException, monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
@@ -57,8 +57,10 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 def test_a_users_error_is_one_line_with_its_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert fail(GGUFError("a.gguf", 4, "bad\nmagic"), monkeypatch) == 2
+    assert fail(GGUFError("a.gguf", 4, "bad magic"), monkeypatch) == 2
     assert capsys.readouterr().err == "error: a.gguf at byte 4: bad magic\n"
+    assert fail(KernelError("does not compile:\nwhat the compiler says"), monkeypatch) == 1
+    assert capsys.readouterr().err == "error: does not compile: what the compiler says\n"
 
 
 def test_verbose_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
