@@ -62,10 +62,10 @@ def test_reading_instead_of_mapping_gives_the_same_bits(tmp_path):
 # memory
 def test_fault_16_a_context_beyond_all_memory_is_refused_before_anything_is_allocated(tmp_path):
     path = write_tiny(tmp_path / "tiny.gguf", Tiny(n_ctx=2**40))
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(ModelError, match=r"KV cache for 1099511627776 positions .* use a smaller context \(-c\)"):
         Context(load_model(path), n_ctx=0)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
     with Context(load_model(path), n_ctx=100) as context:
         assert context.prefill([1]).shape == (67,)

@@ -166,9 +166,9 @@ def test_fault_23_more_keys_than_any_model_has_are_refused(pieces, refused):
 
 def test_fault_23_as_many_keys_as_allowed_are_read_in_linear_time(pieces, opened):
     fields = tuple(pieces.field(b"%d" % i, U8, b"\1") for i in range(MAX_KEYS))
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(opened(pieces.file(fields)).metadata) == MAX_KEYS
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_fault_23_more_tensors_than_any_model_has_are_refused(pieces, refused):

@@ -162,11 +162,11 @@ def test_fault_41_a_sparse_file_of_the_largest_size_is_bounded(pieces, tmp_path)
             break
         except OSError:
             continue
-    started = time.perf_counter()
+    started = time.process_time()
     with GGUFReader(path) as reader:
         touch_all(reader)
         assert "bytes follow the last tensor" in reader.warnings[0]
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
@@ -176,10 +176,10 @@ def test_fault_41_a_header_that_fills_a_sparse_file_is_refused(element_type, n, 
     head = pieces.file((pieces.field(b"key", ARRAY, pieces.array(element_type, n, b"")),), n_fields=2)
     path = _written(tmp_path / "model.gguf", head)
     os.truncate(path, 1 << 43)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(GGUFError):
         GGUFReader(path)
-    assert time.perf_counter() - started < 1.5
+    assert time.process_time() - started < 1.5
 
 
 KILLED = """

@@ -93,10 +93,10 @@ def test_fault_42_a_split_of_65535_shards_is_refused_at_once(tmp_path):
     path = split_model(tmp_path)[0]
     many = tmp_path / "m-00001-of-65535.gguf"
     shutil.copy(path, many)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(GGUFError, match="more"):
         GGUFReader(many)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_fault_42_a_shard_under_another_name_is_refused(pieces, tmp_path):

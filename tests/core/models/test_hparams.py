@@ -94,10 +94,10 @@ def test_fault_14_a_count_beyond_reason(key, value):
 
 def test_fault_14_513_layers_are_believed_only_with_their_tensors(tmp_path):
     path = write_tiny(tmp_path / "tiny.gguf", Tiny(metadata={"llama.block_count": 513}))
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ModelError, match=r"blk\.2\.attn_norm\.weight is missing.*and \d+ more"):
         Model(path)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 # fault 15
@@ -129,9 +129,9 @@ def test_fault_15_numbers_that_do_not_fit_together(changes, words):
 def test_fault_16_a_context_beyond_any_memory_is_planned_not_allocated(tmp_path):
     path = write_tiny(tmp_path / "tiny.gguf", Tiny(metadata={"llama.context_length": 1 << 40}))
     model = Model(path)
-    started = time.perf_counter()
+    started = time.process_time()
     refused(lambda: Context(model), "of memory", "-c", str(1 << 40))
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 # fault 17
