@@ -9,13 +9,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from llamakit.errors import LlamakitError
 from llamakit.tools.download import DownloadError, host, open_url
 
-PUBLIC_INDEX = "https://pypi.org/simple"
 LARGEST_PAGE = 64 << 20  # bytes
 JSON_OR_HTML = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 
@@ -33,7 +33,16 @@ class NeedsPip(LlamakitError):
 def configured_index() -> Index:
     """The index pip uses here, without asking pip to download anything."""
     settings = pip_settings()
-    return Index(settings.get("index-url", PUBLIC_INDEX).rstrip("/"), settings.get("cert"))
+    return Index((settings.get("index-url") or pips_default()).rstrip("/"), settings.get("cert"))
+
+
+def pips_default() -> str:
+    """The index that pip uses when nothing is configured. Raises LlamakitError where there is no pip to ask."""
+    try:
+        index: str = import_module("pip._internal.models.index").PyPI.simple_url
+    except (ImportError, AttributeError):
+        raise LlamakitError("no package index is configured, and pip is not installed; set PIP_INDEX_URL") from None
+    return index
 
 
 def pip_settings() -> dict[str, str]:

@@ -71,6 +71,24 @@ def test_fault_16_a_context_beyond_all_memory_is_refused_before_anything_is_allo
         assert context.prefill([1]).shape == (67,)
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ cycler.__init__.__globals__.os.system('exit 1') }}",
+        "{% for i in range(10 ** 9) %}{% for j in range(10 ** 9) %}x{% endfor %}{% endfor %}",
+        "{{ 'x' * 10 ** 9 }}",
+        "{% if %}",
+        "x" * (50 << 20),
+    ],
+    ids=["escape", "endless", "huge", "syntax", "50 MB"],
+)
+def test_fault_22_a_hostile_chat_template_is_text_until_it_is_rendered(tmp_path, template):
+    """A model is completed without its template, so nothing of it may run or cost anything."""
+    path = write_tiny(tmp_path / "tiny.gguf", Tiny(metadata={"tokenizer.chat_template": template}))
+    with open_context(path) as context:
+        assert np.isfinite(context.prefill([1, 2, 3])).all()
+
+
 def test_a_plan_that_fits_passes_and_one_byte_more_does_not(monkeypatch):
     monkeypatch.setattr("llamakit.core.engine.memory_plan.free_memory", lambda: 60)
     MemoryPlan(weights=10, kv_cache=20, buffers=30).check(Path("m.gguf"), 5)
