@@ -6,6 +6,7 @@ import ctypes
 import threading
 
 import numpy as np
+import numpy.typing as npt
 
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.program import Program
@@ -67,7 +68,7 @@ class Executor:
         self._walk(self._address)
 
     def _wake_sleepers(self, n_threads: int) -> None:
-        asleep: np.ndarray = self._workers["asleep"]
+        asleep: npt.NDArray[np.int64] = self._workers["asleep"]
         for i in range(1, n_threads):
             if asleep[i, 0]:
                 self._wake[i].release()

@@ -26,7 +26,7 @@ class Reference:
         self.root, self.weights = root, weights
         self.position = 0
         self.cache: dict[int, tuple[Floats, Floats]] = {}
-        self.tokens = np.zeros(0, np.int64)
+        self.tokens: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
     def run(self, tokens: npt.ArrayLike) -> Floats:
         """The logits of every token.   (n_tokens,) -> (n_tokens, n_vocab)"""

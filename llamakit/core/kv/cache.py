@@ -82,6 +82,8 @@ class KVCache:
         k_shapes = [(s.n_head_kv, n, self.type_k.key_bytes(s.head_dim)) for s in layers]
         v_shapes = [(s.n_head_kv, n, self.type_v.value_bytes(s.head_dim_v)) for s in layers]
         total = n_bytes(layers, n_ctx, type_k, type_v, n_seq_max)
+        self.keys: list[Bytes]
+        self.values: list[Bytes]
         try:
             self.keys = [aligned(math.prod(shape)).reshape(shape) for shape in k_shapes]
             self.values = [aligned(math.prod(shape)).reshape(shape) for shape in v_shapes]

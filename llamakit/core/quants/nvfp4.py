@@ -43,7 +43,8 @@ def dequantize(blocks: Blocks) -> Floats:
 def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
     """The largest magnitude of every 16 is put at 6, the largest 4-bit float.   (n_rows, n) -> (n_rows * n / 64,)"""
     x = rows.reshape(-1, 16)
-    d = nearest_ue4m3(np.abs(x).max(axis=1) / np.float32(6))
+    largest: Floats = np.abs(x).max(axis=1)
+    d = nearest_ue4m3(largest / np.float32(6))
     blocks = np.empty(len(x) // 4, LAYOUT)
     blocks["d"] = d.reshape(-1, 4)
     blocks["qs"] = pack(nearest_values(x, UE4M3[d] / np.float32(2)).reshape(-1, 64), n_bits=4, run=8)

@@ -25,7 +25,8 @@ def dequantize(blocks: Blocks) -> Floats:
 def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
     """d = max |x| / 127, q = x / d to nearest, halves away from zero.   (n_rows, n) -> (n_rows * n / 32,)"""
     x = rows.reshape(-1, 32)
-    d = np.abs(x).max(axis=1) / np.float32(127)
+    largest: Floats = np.abs(x).max(axis=1)
+    d = largest / np.float32(127)
     blocks = np.empty(len(x), LAYOUT)
     blocks["d"] = d
     blocks["qs"] = round_half_away(x * divide(1, d)[:, None])

@@ -53,8 +53,9 @@ def stretch(n_max: int, delta: float, step: int, start: float = 0) -> np.float32
 
 def round_half_away(x: Floats) -> Floats:
     """The nearest integer, halves away from zero, as C's roundf."""
-    whole = np.trunc(x)
-    return whole + np.copysign(np.abs(x - whole) >= 0.5, x)
+    whole: Floats = np.trunc(x)
+    step: Floats = np.copysign(np.abs(x - whole) >= 0.5, x)
+    return whole + step
 
 
 def peak(x: Floats) -> Floats:
@@ -115,14 +116,14 @@ def make_qp(x: Floats, weights: Floats, n_max: int) -> tuple[Floats, Floats]:
     Returns scale (n_groups,) and q (n, n_groups) in 0..n_max; both zero in flat groups. A negative x, the scale of a
     sub-block with hardly a column of any importance, becomes 0; in ggml it wraps around a byte.
     """
-    top = x.max(axis=0, initial=0)
+    top: Floats = x.max(axis=0, initial=0)
     flat = top < FLAT
     inverse = np.float32(n_max) / top
-    diff = x - 1 / inverse * np.rint(inverse * x)
+    diff = x - np.float32(1) / inverse * np.rint(inverse * x)
     best_error = total(weights * diff * diff)
     for step in (*range(-4, 0), *range(1, 5)):
         trial = stretch(n_max, 0.1, step) / top
-        diff = x - 1 / trial * nearest(trial * x, 0, n_max)
+        diff = x - np.float32(1) / trial * nearest(trial * x, 0, n_max)
         error = total(weights * diff * diff)
         better = error < best_error
         best_error = np.where(better, error, best_error)

@@ -68,9 +68,9 @@ def round_to_largest(values: Floats, n_max: int) -> tuple[Floats, Floats]:
 
     (n_sub, n_blocks) -> (n_blocks,), (n_sub, n_blocks)
     """
-    largest = values.max(axis=0, initial=0) + np.float32(0)  # never a negative zero
+    largest: Floats = values.max(axis=0, initial=0) + np.float32(0)  # never a negative zero
     integers = nearest(np.where(largest > 0, n_max / largest, np.float32(0)) * values, 0, n_max)
-    return largest / n_max, integers
+    return largest / np.float32(n_max), integers
 
 
 def fit_steps(x: Floats, levels: Floats, d: Halfs, scales: Signed, n_max: int) -> Bytes:
@@ -84,8 +84,9 @@ def fit_steps(x: Floats, levels: Floats, d: Halfs, scales: Signed, n_max: int) -
 
 def importance(x: Floats, imatrix: Floats, factor: int) -> Floats:
     """importance * sqrt(factor * mean square of the superblock + x^2).   x: (size of a sub-block, n_blocks * n_sub)"""
-    mean_square = total(columns(x.T * x.T, QK_K)) / QK_K
-    return repeat_rows(imatrix, *x.shape) * np.sqrt(np.repeat(factor * mean_square, QK_K // len(x)) + x * x)
+    mean_square = total(columns(x.T * x.T, QK_K)) / np.float32(QK_K)
+    size: Floats = np.sqrt(np.repeat(factor * mean_square, QK_K // len(x)) + x * x)
+    return repeat_rows(imatrix, *x.shape) * size
 
 
 def values_of(levels: Floats | Bytes) -> Bytes:
