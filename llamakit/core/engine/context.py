@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -22,7 +22,7 @@ from llamakit.core.graph.program import Step, link
 from llamakit.core.graph.weights import Weights
 from llamakit.core.kernels.attention import MAX_ROWS
 from llamakit.core.kernels.batch import Batch
-from llamakit.core.kernels.store import KernelStore
+from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.kv import cache as kv
 from llamakit.core.kv.cache import KVCache, LayerShape
 from llamakit.core.simd.records import Record
@@ -42,11 +42,11 @@ class Outputs(Enum):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Tokens to add to one sequence."""
+    """Tokens to add to one sequence. `outputs` may also be the range of those that give logits."""
 
     tokens: Sequence[int]
     seq: int = 0
-    outputs: Outputs = Outputs.LAST
+    outputs: Outputs | range = Outputs.LAST
 
 
 class Context:
@@ -142,7 +142,7 @@ class Context:
         if moved.distance and len(moved.sources):
             steps = shift_steps(self._programs.graph, self._programs.memory, self.cache, moved)
             kernels = self._programs.store.load(sorted({step.kernel for step in steps}))
-            self._executor.run(link(steps, kernels))
+            self.run_kernels(steps, kernels)
 
     # computing
     def prefill(self, tokens: Sequence[int], seq: int = 0) -> Floats:
@@ -159,6 +159,19 @@ class Context:
 
         Raises UsageError for an id that is no token, ModelError when the cache is full: then nothing was added.
         """
+        n_outputs = sum(len(wanted_rows(c.outputs, len(c.tokens))) for c in chunks)
+        logits, n_done = np.empty((n_outputs, self.n_vocab), np.float32), 0
+        for rows in self.slices(chunks):
+            logits[n_done : n_done + len(rows)] = rows
+            n_done += len(rows)
+        return logits
+
+    def slices(self, chunks: Sequence[Chunk]) -> Iterator[Floats]:
+        """`decode` for whoever needs no copy: yields the rows of logits as they are computed, some at a time.
+
+        Each slice is a view of float32 (n, n_vocab), its rows a multiple of 16 floats apart, that the next one
+        overwrites. The tokens are all in the cache only when the iterator has ended.
+        """
         tokens = [np.asarray(c.tokens, np.int64) for c in chunks]
         for chunk, ids in zip(chunks, tokens, strict=True):
             if ids.size == 0:
@@ -168,12 +181,13 @@ class Context:
                 raise UsageError(f"token {wrong} is not in the vocabulary of {self.n_vocab} tokens")
         self._check_room(chunks)
         wanted = [wanted_rows(c.outputs, len(ids)) for c, ids in zip(chunks, tokens, strict=True)]
-        logits = np.empty((sum(map(len, wanted)), self.n_vocab), np.float32)
-        n_done = 0
         parts = [(c.seq, ids, rows) for c, ids, rows in zip(chunks, tokens, wanted, strict=True)]
         for batch in ubatches(parts, self.n_ubatch):
-            n_done += self._run(batch, logits[n_done:])
-        return logits
+            yield from self._run(batch)
+
+    def run_kernels(self, steps: list[Step], kernels: Kernels) -> None:
+        """Run kernels that are no part of the model on its threads, e.g. over the rows of a slice."""
+        self._executor.run(link(steps, kernels), self.n_threads_batch)
 
     def _check_room(self, chunks: Sequence[Chunk]) -> None:
         """Before anything is computed: are the sequences there, once each, and do the positions suffice?"""
@@ -182,8 +196,8 @@ class Context:
             raise UsageError(f"sequences {seqs}: each of 0 to {self.cache.n_seq_max - 1} may appear once")
         self.cache.sequences.check_room([(c.seq, len(c.tokens)) for c in chunks])
 
-    def _run(self, batch: list[Part], logits: Floats) -> int:
-        """Compute one ubatch; fills and counts its rows of logits."""
+    def _run(self, batch: list[Part]) -> Iterator[Floats]:
+        """Compute one ubatch; yields its rows of logits."""
         first, outputs = 0, []
         for part in batch:
             n = len(part.tokens)
@@ -199,15 +213,15 @@ class Context:
         if n_outputs <= program.capacity.n_outputs:
             self._pick(outputs)
             self._executor.run(program.whole if n_outputs else program.body, n_threads)
-            logits[:n_outputs] = program.logits[:n_outputs, : self.n_vocab]
-            return n_outputs
+            if n_outputs:
+                yield program.logits[:n_outputs, : self.n_vocab]
+            return
         self._executor.run(program.body, n_threads)
         for start in range(0, n_outputs, program.capacity.n_outputs):
             rows = outputs[start : start + program.capacity.n_outputs]
             self._pick(rows)
             self._executor.run(program.head, n_threads)
-            logits[start : start + len(rows)] = program.logits[: len(rows), : self.n_vocab]
-        return n_outputs
+            yield program.logits[: len(rows), : self.n_vocab]
 
     def _pick(self, rows: list[int]) -> None:
         self._outputs[: len(rows)] = rows
@@ -233,7 +247,11 @@ class Part:
     outputs: list[int]
 
 
-def wanted_rows(outputs: Outputs, n: int) -> range:
+def wanted_rows(outputs: Outputs | range, n: int) -> range:
+    if isinstance(outputs, range):
+        if outputs.step != 1 or not 0 <= outputs.start <= outputs.stop <= n:
+            raise UsageError(f"outputs {outputs} are no tokens side by side in a chunk of {n}")
+        return outputs
     return {Outputs.NONE: range(0), Outputs.LAST: range(n - 1, n), Outputs.ALL: range(n)}[outputs]
 
 

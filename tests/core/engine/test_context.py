@@ -7,6 +7,7 @@ import pytest
 
 from llamakit.core.engine.context import Chunk, Context, Outputs
 from llamakit.core.engine.load import Model
+from llamakit.core.engine.programs import OUTPUTS
 from llamakit.core.kernels.kv_cells import CELL_TYPES
 from llamakit.errors import ModelError, UsageError
 
@@ -80,6 +81,28 @@ def test_outputs_of_several_sequences_come_in_the_order_given(path, whole):
     with open_context(path, n_seq_max=3, n_ubatch=70) as context:
         chunks = [Chunk(TOKENS[:90], 2, Outputs.ALL), Chunk(TOKENS[:5], 0, Outputs.NONE), Chunk(TOKENS[:30], 1)]
         np.testing.assert_array_equal(context.decode(chunks), [*whole[:90], whole[29]])
+
+
+@pytest.mark.parametrize("first, end", [(0, 200), (70, 199), (100, 100), (199, 200)])
+def test_outputs_may_be_a_range(path, whole, first, end):
+    with open_context(path, n_ubatch=130) as context:
+        logits = context.decode([Chunk(TOKENS[:200], outputs=range(first, end))])
+        np.testing.assert_array_equal(logits, whole[first:end])
+        assert context.n_past() == 200
+
+
+@pytest.mark.parametrize("wanted", [range(0, 11), range(-1, 3), range(0, 10, 2), range(5, 2)])
+def test_a_range_of_outputs_lies_within_the_chunk(path, wanted):
+    with open_context(path) as context, pytest.raises(UsageError, match="outputs"):
+        context.decode([Chunk(TOKENS[:10], outputs=wanted)])
+
+
+def test_slices_are_the_rows_of_decode_in_order(path, whole):
+    with open_context(path, n_seq_max=2, n_ubatch=130) as context:
+        chunks = [Chunk(TOKENS[:150], 1, Outputs.ALL), Chunk(TOKENS[:20], 0, range(3, 9))]
+        slices = [(len(rows), rows.copy()) for rows in context.slices(chunks)]
+        assert max(n for n, _ in slices) <= OUTPUTS < 130
+        np.testing.assert_array_equal(np.concatenate([rows for _, rows in slices]), [*whole[:150], *whole[3:9]])
 
 
 def test_logits_are_the_callers_to_keep(path, whole):
