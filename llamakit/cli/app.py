@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "run": Command("llamakit.cli.run", "run", "Complete a prompt with a model."),
     "bench": Command("llamakit.cli.bench", "bench", "Measure prompt processing and text generation."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
+    "gguf-split": Command("llamakit.cli.gguf_split", "gguf_split", "Split a model into shards, or merge shards."),
     "gguf": Group(
         "Look into GGUF files.",
         {"dump": Command("llamakit.cli.gguf_dump", "dump", "Show a file's metadata and tensors.")},
@@ -101,8 +102,9 @@ def run_command(path: str, command: Command, args: list[str]) -> int:
 
 def show_commands(path: str, group: Group) -> None:
     print(f"Usage: {path} COMMAND [OPTIONS]\n\n  {group.help}\n\nCommands:")
+    width = max(map(len, group.commands), default=0)
     for name, entry in group.commands.items():
-        print(f"  {name:<8} {entry.help}")
+        print(f"  {name:<{width}} {entry.help}")
     print(
         f"\n`{path} COMMAND --help` lists a command's options" + (", --version the version." if group is TOP else ".")
     )

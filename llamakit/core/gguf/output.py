@@ -40,9 +40,27 @@ class OutputFile:
 
     def commit(self, size: int) -> None:
         """Make the file `size` bytes long, bring it to the disk, and give it its final name."""
+        self.finish(size)
+        self.publish()
+
+    def finish(self, size: int) -> None:
+        """The first half of `commit`: the whole file is on the disk, still under its partial name."""
         try:
             os.ftruncate(self._fd, size)
             os.fsync(self._fd)
+        except OSError as error:
+            raise self._error(error) from None
+
+    def withdraw(self) -> None:
+        """Remove the file that has the final name now, if there is one."""
+        try:
+            self._final.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._error(error) from None
+
+    def publish(self) -> None:
+        """The second half of `commit`: give the finished file its final name."""
+        try:
             os.replace(self._partial, self._final)
             os.close(self._fd)
             self._fd = -1

@@ -14,6 +14,7 @@ from llamakit.core.gguf.file import GGUFFile
 from llamakit.errors import GGUFError
 
 SPLIT_NO, SPLIT_COUNT, SPLIT_TENSORS = "split.no", "split.count", "split.tensors.count"
+SPLIT_KEYS = (SPLIT_NO, SPLIT_TENSORS, SPLIT_COUNT)  # in the order llama.cpp writes them
 MAX_SHARDS = 65_535  # split.count is a u16
 
 _PATTERN = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
@@ -81,9 +82,14 @@ def open_shards(path: str | os.PathLike[str], *, strict: bool = False, use_mmap:
     return files
 
 
+def is_shard(file: GGUFFile) -> bool:
+    """Whether a file belongs to a split; one that llama.cpp merged says that it is of 0 shards."""
+    return bool(_count(file))
+
+
 def _count(file: GGUFFile) -> int | None:
     """split.count, or None where the file says nothing of a split."""
-    return _whole_number(file, SPLIT_COUNT) if SPLIT_COUNT in file.metadata else None
+    return (_whole_number(file, SPLIT_COUNT) or None) if SPLIT_COUNT in file.metadata else None
 
 
 def _whole_number(file: GGUFFile, key: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,6 +59,13 @@ class Tensor:
                 raise GGUFError(self.source.path, self.offset, f"tensor {self.name!r}: {error}") from None
             raw.flags.writeable = False
         return raw.reshape(shape)
+
+    def pieces(self, n_bytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """`raw` in pieces of `n_bytes`, each with its offset in the tensor and out of memory again after use."""
+        for start in range(0, self.n_bytes, n_bytes):
+            n = min(n_bytes, self.n_bytes - start)
+            yield start, self.source.view(self.offset + start, n)
+            self.source.release(self.offset + start, n)
 
     def release(self) -> None:
         """Drop the tensor's pages from memory; they are read again if touched again."""

@@ -33,6 +33,7 @@ from llamakit.core.gguf.values import ByteOrder, Encoding, Values, encode, infer
 from llamakit.errors import GGUFError
 
 VERSION = 3
+_PIECE = 1 << 24  # bytes of a tensor copied at once
 _TYPES: dict[str, GGMLType] = {dtype: type_ for type_, dtype in PLAIN_DTYPES.items()}
 
 
@@ -158,11 +159,19 @@ class GGUFWriter:
         if not self._offsets:
             self._write_header()
         planned = self._tensors[name]
-        self._output.write(self._offsets[name], self._stored(name, planned, data))
+        if isinstance(data, Tensor) and data.byte_order == self.byte_order:
+            self._copy(name, planned, data)
+        else:
+            self._output.write(self._offsets[name], self._stored(name, planned, data))
         planned.is_written, planned.data = True, None
 
     def close(self) -> None:
         """Write what is left, bring it to the disk and give the file its name."""
+        self.finish()
+        self.publish()
+
+    def finish(self) -> None:
+        """The first half of `close`: the whole file is on the disk, and only its name is still missing."""
         try:
             if not self._size:
                 self._write_header()
@@ -172,7 +181,19 @@ class GGUFWriter:
             missing = [name for name, planned in self._tensors.items() if not planned.is_written]
             if missing:
                 raise self._error(f"{len(missing)} declared tensors have no data, the first is {missing[0]!r}")
-            self._output.commit(self._size)
+            self._output.finish(self._size)
+        except BaseException:
+            self.discard()
+            raise
+
+    def withdraw(self) -> None:
+        """Remove the file that has the final name now, if there is one: the finished one is to take its place."""
+        self._output.withdraw()
+
+    def publish(self) -> None:
+        """The second half of `close`: give the finished file its name."""
+        try:
+            self._output.publish()
         except BaseException:
             self.discard()
             raise
@@ -248,13 +269,20 @@ class GGUFWriter:
         self._size = start + data_offset
         self._output.write(0, bytes(header))
 
+    def _copy(self, name: str, planned: _Planned, tensor: Tensor) -> None:
+        """Copy a tensor's bytes, piece by piece: neither the file read nor the one written fills the memory."""
+        self._check_form(name, planned, tensor)
+        for start, piece in tensor.pieces(_PIECE):
+            self._output.write(self._offsets[name] + start, piece.data)
+
+    def _check_form(self, name: str, planned: _Planned, tensor: Tensor) -> None:
+        if (tensor.shape, tensor.type) != (planned.shape, planned.type):
+            raise self._error(f"tensor {name!r}: declared as {planned.type.name} {planned.shape}, given another")
+
     def _stored(self, name: str, planned: _Planned, data: NDArray[np.generic] | Tensor) -> memoryview:
         """The bytes of a tensor as they go to the file."""
         if isinstance(data, Tensor):
-            if (data.shape, data.type) != (planned.shape, planned.type):
-                raise self._error(f"tensor {name!r}: declared as {planned.type.name} {planned.shape}, given another")
-            if data.byte_order == self.byte_order:
-                return data.raw.data
+            self._check_form(name, planned, data)
             data = data.data
         wanted, shape = array_form(planned.shape, planned.type)
         if data.dtype.str[1:] != wanted or data.shape not in (shape, (data.size,)) or data.nbytes != planned.n_bytes:
