@@ -1,0 +1,37 @@
+"""IQ2_S: eight values a point of a grid of 1024, and a sign each; every 16 have a scale of 4 bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llamakit.core.gguf.types import GGMLType
+from llamakit.core.quants.base import Blocks, Floats, QuantType, column
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.grids import find_grid, scaled, signs_of
+from llamakit.errors import UsageError
+
+LAYOUT = np.dtype(
+    [
+        ("d", "<f2"),
+        ("qs", "u1", (32,)),  # bits 0-7 of the indices into the grid
+        ("signs", "u1", (32,)),
+        ("qh", "u1", (8,)),  # bits 8-9 of the indices, four a byte
+        ("scales", "u1", (8,)),  # low nibble the first 16 values of 32, high nibble the rest
+    ]
+)
+
+
+def dequantize(blocks: Blocks) -> Floats:
+    """x = d * (scale + 1/2) / 4 * sign * grid   (n_blocks,) -> (n_blocks, 256)"""
+    index = blocks["qs"] | unpack(blocks["qh"], n_bits=2, run=1).astype(np.uint16) << 8
+    values = find_grid("iq2_s").values[index].reshape(-1, 256)
+    scales = unpack(blocks["scales"], n_bits=4, run=1) + np.float32(0.5)
+    return scaled(column(blocks["d"]) * scales * np.float32(0.25), values * signs_of(blocks["signs"]))
+
+
+def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
+    """(n_rows, n) -> (n_rows * n / 256,)"""
+    raise UsageError("IQ2_S can be read only, so far")
+
+
+IQ2_S = QuantType(GGMLType.IQ2_S, LAYOUT, dequantize, quantize)

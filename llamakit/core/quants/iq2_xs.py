@@ -1,0 +1,35 @@
+"""IQ2_XS: eight values a point of a grid of 512; every 16 have a scale of 4 bits, and signs with even minuses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llamakit.core.gguf.types import GGMLType
+from llamakit.core.quants.base import Blocks, Floats, QuantType, column
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.grids import EVEN_SIGNS, find_grid, scaled, signs_of
+from llamakit.errors import UsageError
+
+LAYOUT = np.dtype(
+    [
+        ("d", "<f2"),
+        ("qs", "<u2", (32,)),  # eight values: bits 0-8 the index into the grid, bits 9-15 the signs
+        ("scales", "u1", (8,)),  # low nibble the first 16 values of 32, high nibble the rest
+    ]
+)
+
+
+def dequantize(blocks: Blocks) -> Floats:
+    """x = d * (scale + 1/2) / 4 * sign * grid   (n_blocks,) -> (n_blocks, 256)"""
+    qs = blocks["qs"]
+    values = find_grid("iq2_xs").values[qs & 511].reshape(-1, 256)
+    scales = unpack(blocks["scales"], n_bits=4, run=1) + np.float32(0.5)
+    return scaled(column(blocks["d"]) * scales * np.float32(0.25), values * signs_of(EVEN_SIGNS[qs >> 9]))
+
+
+def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
+    """(n_rows, n) -> (n_rows * n / 256,)"""
+    raise UsageError("IQ2_XS can be read only, so far")
+
+
+IQ2_XS = QuantType(GGMLType.IQ2_XS, LAYOUT, dequantize, quantize, needs_imatrix=True)
