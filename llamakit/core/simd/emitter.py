@@ -35,7 +35,7 @@ class BFloatPairs(ir.Type):
 class Emitter:
     """What an operation's `emit` writes IR with: llvmlite's builder, and the few words it lacks."""
 
-    i8, i32, i64, f32 = I8, I32, I64, F32
+    i1, i8, i32, i64, f32 = ir.IntType(1), I8, I32, I64, F32
 
     def __init__(self, context, builder, sig):
         self.context, self.builder, self.signature, self.target = context, builder, sig, host_target()
@@ -122,6 +122,25 @@ class Emitter:
                 is_here = self.builder.icmp_unsigned("==", places, ir.Constant(places.type, [i] * 64))
                 found = self.builder.select(is_here, self.lanes(table, [i] * 64), found)
         return self.builder.bitcast(found, indices.type)
+
+    def pick(self, table, indices):
+        """One instruction for sixteen lanes; for eight, two and a choice by bit 3; else sixteen selects."""
+        if self.target.has_avx512 and self.target.has_avx2:
+            return self.call("llvm.x86.avx512.permvar.sf.512", table.type, table, indices)
+        if self.target.has_avx2:
+            halves = [self.lanes(table, range(i, i + 8)) for i in (0, 8)]
+            picked = []
+            for i in (0, 8):
+                places = self.lanes(indices, range(i, i + 8))
+                low, high = (self.call("llvm.x86.avx2.permps", half.type, half, places) for half in halves)
+                is_low = self.builder.icmp_signed("<", places, ir.Constant(places.type, [8] * 8))
+                picked.append(self.builder.select(is_low, low, high))
+            return self.join(*picked)
+        picked = ir.Constant(table.type, None)
+        for i in range(16):
+            is_here = self.builder.icmp_unsigned("==", indices, ir.Constant(indices.type, [i] * 16))
+            picked = self.builder.select(is_here, self.lanes(table, [i] * 16), picked)
+        return picked
 
     def halves(self, dot, total, u, s):
         low = dot(self.lanes(total, range(8)), self.lanes(u, range(32)), self.lanes(s, range(32)))

@@ -37,6 +37,25 @@ def vround(b, x):
     return b.call("llvm.rint.v16f32", x.type, x)
 
 
+@op(f32x16, returns=f32x16)
+def round_half_away(b, x):
+    """To the nearest integer, halves away from zero, as C's roundf."""
+    return b.call("llvm.round.v16f32", x.type, x)
+
+
+@op(f32x16, returns=f32x16)
+def vsqrt(b, x):
+    return b.call("llvm.sqrt.v16f32", x.type, x)
+
+
+@op(f32x16, f32, f32, returns=f32x16)
+def clamp(b, x, low, high):
+    """x within low..high; low where x is NaN."""
+    low, high = b.splat(low, 16), b.splat(high, 16)
+    x = b.select(b.fcmp_ordered(">", x, low), x, low)
+    return b.select(b.fcmp_ordered("<", x, high), x, high)
+
+
 @op(f32, returns=f32)
 def sqrt(b, x):
     return b.call("llvm.sqrt.f32", x.type, x)
@@ -95,6 +114,23 @@ even_lanes, odd_lanes, interleave_low, interleave_high = (
         [8 + i // 2 + 16 * (i % 2) for i in range(16)],
     )
 )
+
+
+@op(i32x16, returns=i64)
+def any_lane(b, mask):
+    """1 if the mask is set anywhere, else 0."""
+    return b.zext(b.call("llvm.vector.reduce.or.v16i1", b.i1, b.icmp_signed("<", mask, b.zero(mask.type))), b.i64)
+
+
+@op(f32x16, i32x16, returns=f32x16)
+def pick(b, table, indices):
+    """Lane i becomes table[indices[i]], indices 0 to 15."""
+    return b.pick(table, indices)
+
+
+@op(i32x16, i32x16, returns=i32x16)
+def vmin_i32(b, x, y):
+    return b.call("llvm.smin.v16i32", x.type, x, y)
 
 
 @op(i32x16, i32x16, returns=i32x16)
@@ -175,10 +211,18 @@ def less(b, x, y):
     return b.sext(b.fcmp_ordered("<", x, y), b.type(i32x16))
 
 
-@op(i32x16, f32x16, f32x16, returns=f32x16)
-def select(b, mask, x, y):
+@op(i32x16, i32x16, returns=i32x16)
+def less_i32(b, x, y):
+    return b.sext(b.icmp_signed("<", x, y), b.type(i32x16))
+
+
+def _select(b, mask, x, y):
     """x where the mask is set, else y."""
     return b.select(b.icmp_signed("<", mask, b.zero(mask.type)), x, y)
+
+
+select = op(i32x16, f32x16, f32x16, returns=f32x16)(_select)
+select_i32 = op(i32x16, i32x16, i32x16, returns=i32x16)(_select)
 
 
 # the dot product of bytes
@@ -230,6 +274,16 @@ def repeat_i32(b, p):
 @op(Ptr[f32], returns=f32x16)
 def repeat_f32(b, p):
     return b.splat(b.load(b.bitcast(p, b.f32.as_pointer()), align=1), 16)
+
+
+@op(Ptr[i32], i32x16, returns=i32x16)
+def gather_i32(b, p, indices):
+    """Lane i becomes p[indices[i]]."""
+    words, result = b.bitcast(p, b.i32.as_pointer()), b.zero(indices.type)
+    for lane in range(16):
+        place = b.gep(words, [b.sext(b.extract(indices, lane), b.i64)])
+        result = b.insert_element(result, b.load(place, align=1), b.i32(lane))
+    return result
 
 
 @op(ANY, ANY, returns=lambda pointer, kind: Ptr[kind.kind])

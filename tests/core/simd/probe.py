@@ -16,6 +16,7 @@ from llamakit.core.kernels.jit import to_ir
 from llamakit.core.kernels.kernel import Kernel, kernel
 from llamakit.core.kernels.store import link
 from llamakit.core.simd.ops import (
+    any_lane,
     as_bytes,
     as_float,
     as_int,
@@ -28,17 +29,20 @@ from llamakit.core.simd.ops import (
     bytes_to_float1,
     bytes_to_float2,
     bytes_to_float3,
+    clamp,
     dot2,
     dot4,
     dot4_wide,
     even_lanes,
     fma,
+    gather_i32,
     has_wide_bias,
     interleave_high,
     interleave_low,
     is_null,
     lane_numbers,
     less,
+    less_i32,
     look_up,
     max_lanes,
     max_lanes_as_float,
@@ -46,12 +50,15 @@ from llamakit.core.simd.ops import (
     narrow,
     odd_lanes,
     pause,
+    pick,
     registers,
     repeat4,
     repeat_f32,
     repeat_i32,
+    round_half_away,
     round_to_11_bits,
     select,
+    select_i32,
     sqrt,
     sum_lanes,
     sum_lanes_i32,
@@ -62,7 +69,9 @@ from llamakit.core.simd.ops import (
     vmax,
     vmax_i32,
     vmin,
+    vmin_i32,
     vround,
+    vsqrt,
     widen,
     yield_thread,
 )
@@ -110,7 +119,7 @@ FLOATS = (
     "fma", "vmax", "vmin", "vabs", "vround", "lane_numbers", "even_lanes", "odd_lanes", "interleave_low",
     "interleave_high", "to_float", "as_float", "bytes_to_float0", "bytes_to_float1", "bytes_to_float2",
     "bytes_to_float3", "select", "repeat_f32", "load f16", "load bf16", "registers", "+", "-", "*", "/", "splat",
-    "number *", "+=", "*=", "dot2",
+    "number *", "+=", "*=", "dot2", "round_half_away", "vsqrt", "clamp", "clamp NaN", "pick",
     "sqrt max_lanes sum_lanes round_to_11_bits f32 half brain vmax_i32 max_lanes_as_float",
 )  # fmt: skip
 
@@ -141,9 +150,12 @@ def floats(op, thread, n_threads):
     x *= z
     out[28] = x
     out[29] = dot2(z, view(op.brains, i32x16)[0], view(op.brains, i32x16)[1])
-    single = op.out + 30 * 64
-    numbers = view(single, f32)
     first = view(op.x, f32x16)[0]
+    out[30], out[31], out[32] = round_half_away(first), vsqrt(vabs(first)), clamp(first, -1.0, 2.0)
+    out[33] = clamp((first - first) / (first - first), -1.0, 2.0)
+    out[34] = pick(y, view(op.low, i32x16)[0] & 15)
+    single = op.out + 35 * 64
+    numbers = view(single, f32)
     numbers[0], numbers[1], numbers[2] = sqrt(op.y[0]), max_lanes(first), sum_lanes(first)
     numbers[3], numbers[4] = round_to_11_bits(op.x[2]), f32(op.number)
     numbers[5], numbers[6] = op.halves[5], op.brains[6]
@@ -153,7 +165,8 @@ def floats(op, thread, n_threads):
 
 INTS = (
     "to_int", "widen narrow", "as_words as_bytes", "as_int", "less", "dot4", "dot4_wide", "repeat4", "repeat_i32", "&",
-    "|", "^", "<<", ">>", "+", "* number", "look_up", "sum_lanes_i32",
+    "|", "^", "<<", ">>", "+", "* number", "look_up", "vmin_i32", "less_i32", "select_i32", "gather_i32",
+    "sum_lanes_i32 any_lane any_lane",
 )  # fmt: skip
 
 
@@ -171,8 +184,11 @@ def ints(op, thread, n_threads):
     out[12], out[13] = i << 3, i >> 5
     out[14], out[15] = i + j, i * 7
     out[16] = look_up(view(op.any, i32x16)[0] & 0x0F0F0F0F, 0x7060504030201080, 0x00FEDCBA98765432)
-    numbers = view(op.out + 17 * 64, i32)
+    out[17], out[18], out[19] = vmin_i32(i, j), less_i32(i, j), select_i32(less_i32(i, j), i, j * 3)
+    out[20] = gather_i32(op.j, view(op.low, i32x16)[0] & 15)
+    numbers = view(op.out + 21 * 64, i32)
     numbers[0] = sum_lanes_i32(view(op.j, i32x16)[0])
+    numbers[1], numbers[2] = i32(any_lane(less_i32(i, i))), i32(any_lane(less_i32(i, j)))
 
 
 STORES = ("f16", "bf16", "i8x16", "f16 number", "bf16 number", "i16 number")
