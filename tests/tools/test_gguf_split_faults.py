@@ -1,0 +1,213 @@
+"""gguf-split against shards that do not belong together (fault 42) and real kills (fault 43)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llamakit.core.gguf.reader import GGUFReader
+from llamakit.core.gguf.types import ValueType
+from llamakit.core.gguf.writer import GGUFWriter
+from llamakit.errors import GGUFError
+from llamakit.tools.gguf_split import merge, open_for_merge, plan, split
+
+
+def write_model(path: Path, value: float = 1, prefix: str = "t", n_tensors: int = 6) -> Path:
+    with GGUFWriter(path) as writer:
+        writer.add("general.architecture", "llama")
+        for i in range(n_tensors):
+            writer.add_tensor(f"{prefix}{i}", np.full(64, value + i, np.float32))
+    return path
+
+
+def write_shards(model: Path, prefix: Path, max_tensors: int = 2) -> list[Path]:
+    with GGUFReader(model) as reader:
+        for _ in split(reader, plan(reader, max_tensors=max_tensors), str(prefix)):
+            pass
+    return sorted(prefix.parent.glob(f"{prefix.name}-*.gguf"))
+
+
+def merged(first: Path, output: Path) -> bytes:
+    with open_for_merge(str(first)) as reader:
+        for _ in merge(reader, str(output)):
+            pass
+    return output.read_bytes()
+
+
+def missing(paths: list[Path], other: list[Path]) -> None:
+    paths[1].unlink()
+
+
+def swapped(paths: list[Path], other: list[Path]) -> None:
+    paths[1].rename("aside")
+    paths[2].rename(paths[1])
+    Path("aside").rename(paths[2])
+
+
+def rewrite(path: Path, source: Path, count: int) -> None:
+    """The shard with another split.count."""
+    raw = source.read_bytes()
+    key = b"split.count" + int(ValueType.UINT16).to_bytes(4, "little")
+    at = raw.index(key) + len(key)
+    path.write_bytes(raw[:at] + count.to_bytes(2, "little") + raw[at + 2 :])
+
+
+def other_count(paths: list[Path], other: list[Path]) -> None:
+    rewrite(paths[1], paths[1], 4)
+
+
+def most_shards(paths: list[Path], other: list[Path]) -> None:
+    rewrite(paths[0], paths[0], 65_535)
+
+
+def same_tensor_twice(paths: list[Path], other: list[Path]) -> None:
+    raw = paths[2].read_bytes()
+    paths[2].write_bytes(raw.replace(b"t4", b"t2"))
+
+
+def of_another_model(paths: list[Path], other: list[Path]) -> None:
+    shutil.copy(other[1], paths[1])
+
+
+def another_first_shard(paths: list[Path], other: list[Path]) -> None:
+    shutil.copy(other[0], paths[0])
+
+
+def truncated(paths: list[Path], other: list[Path]) -> None:
+    os.truncate(paths[2], paths[2].stat().st_size - 40)
+
+
+def cut_in_its_header(paths: list[Path], other: list[Path]) -> None:
+    os.truncate(paths[1], 50)
+
+
+def empty(paths: list[Path], other: list[Path]) -> None:
+    os.truncate(paths[0], 0)
+
+
+@pytest.mark.parametrize(
+    "damage, shard, words",
+    [
+        (missing, 0, "shards are missing beside it: m-00002-of-00003.gguf"),
+        (swapped, 1, "shard 3 by its split.no, but 2 by its name"),
+        (other_count, 1, "split.count is 4, but there are 3|'split.count' differs"),
+        (most_shards, 0, "split.count is 65535, but there are 3"),
+        (same_tensor_twice, 2, "tensor 't2' lies in m-00002-of-00003.gguf too"),
+        (of_another_model, 1, "'split.tensors.count' differs from that of m-00001-of-00003.gguf; .* another model"),
+        (another_first_shard, 0, "split.tensors.count is 5, but all shards together hold 6"),
+        (truncated, 2, "cut short"),
+        (cut_in_its_header, 1, "the file ends|do not fit"),
+        (empty, 0, "the file is empty"),
+    ],
+)
+def test_fault_42_merging_names_what_does_not_fit(damage, shard, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = write_shards(write_model(tmp_path / "m"), tmp_path / "m")
+    other = write_shards(write_model(tmp_path / "o", n_tensors=5), tmp_path / "o")
+    damage(paths, other)
+    with pytest.raises(GGUFError, match=words) as caught:
+        merged(paths[0], tmp_path / "merged.gguf")
+    assert caught.value.path == paths[shard]
+    assert not list(tmp_path.glob("merged*"))
+
+
+def test_fault_42_a_shard_of_65535_by_name_too_is_refused_at_once(tmp_path):
+    paths = write_shards(write_model(tmp_path / "m"), tmp_path / "m")
+    lone = tmp_path / "m-00001-of-65535.gguf"
+    rewrite(lone, paths[0], 65_535)
+    with pytest.raises(GGUFError, match=r"missing beside it: m-00002-of-65535\.gguf, .* more"):
+        merged(lone, tmp_path / "merged.gguf")
+
+
+KILL_AT_EACH_STEP = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from llamakit.core.gguf.reader import GGUFReader
+from llamakit.tools.gguf_split import merge, open_for_merge, plan, split
+
+def work(folder):
+    if sys.argv[2] == "split":
+        with GGUFReader("new") as reader:
+            list(split(reader, plan(reader, max_tensors=2), f"{folder}/m"))
+    else:
+        with open_for_merge("m-00001-of-00003.gguf") as reader:
+            list(merge(reader, f"{folder}/merged.gguf"))
+
+def kill_at(step):
+    '''Replace what changes the disk: at call `step` a SIGKILL comes before it is done.'''
+    left = [step]
+    def wrap(call):
+        def counted(*args, **more):
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            return call(*args, **more)
+        return counted
+    for name in ("pwrite", "ftruncate", "fsync", "replace", "unlink"):
+        setattr(os, name, wrap(getattr(os, name)))
+
+for step in range(1000):
+    child = os.fork()
+    if child == 0:
+        kill_at(step)
+        work(f"step-{step}")
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFEXITED(status):
+        print(step, os.WEXITSTATUS(status))
+        break
+"""
+
+
+def kill_at_each_step(work: str, folder: Path) -> int:
+    """Kill `work` before each of its steps, in folders of their own; returns how many steps there are."""
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", KILL_AT_EACH_STEP, root, work]
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    n_steps, code = map(int, process.stdout.split())
+    assert code == 0
+    return n_steps
+
+
+MOST_STEPS = 60
+
+
+def test_fault_43_a_split_killed_at_any_step_leaves_whole_shards_of_one_model_and_a_rerun_works(tmp_path):
+    old, new = write_model(tmp_path / "old", 100), write_model(tmp_path / "new", 1)
+    old_shards = {path.name: path.read_bytes() for path in write_shards(old, tmp_path / "m")}
+    for step in range(MOST_STEPS):
+        shutil.copytree(tmp_path, tmp_path / f"step-{step}", ignore=lambda folder, names: {*names} - {*old_shards})
+    n_steps = kill_at_each_step("split", tmp_path)
+    assert 20 < n_steps < MOST_STEPS
+    new_shards = {path.name: path.read_bytes() for path in (tmp_path / f"step-{n_steps}").iterdir()}
+    assert new_shards.keys() == old_shards.keys()
+    assert merged(tmp_path / f"step-{n_steps}" / "m-00001-of-00003.gguf", tmp_path / "merged.gguf") == new.read_bytes()
+    for step in range(n_steps):
+        folder = tmp_path / f"step-{step}"
+        left = {path.name: path.read_bytes() for path in folder.glob("*.gguf")}
+        assert left.items() <= old_shards.items() or left.items() <= new_shards.items(), step
+        write_shards(new, folder / "m")
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == new_shards, step
+
+
+def test_fault_43_a_merge_killed_at_any_step_leaves_no_half_file_and_a_rerun_works(tmp_path):
+    model = write_model(tmp_path / "new")
+    paths = write_shards(model, tmp_path / "m")
+    for step in range(MOST_STEPS):
+        (tmp_path / f"step-{step}").mkdir()
+    n_steps = kill_at_each_step("merge", tmp_path)
+    assert 8 < n_steps < MOST_STEPS
+    for step in range(n_steps):
+        output = tmp_path / f"step-{step}" / "merged.gguf"
+        if output.exists():
+            assert output.read_bytes() == model.read_bytes()
+            output.unlink()
+        assert merged(paths[0], output) == model.read_bytes()
+        assert os.listdir(output.parent) == ["merged.gguf"]
