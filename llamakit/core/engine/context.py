@@ -19,6 +19,7 @@ from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.lower import Memory
 from llamakit.core.graph.program import Step, link
+from llamakit.core.graph.tap import Observer, tap_inputs
 from llamakit.core.graph.weights import Weights
 from llamakit.core.kernels.attention import MAX_ROWS
 from llamakit.core.kernels.batch import Batch
@@ -57,7 +58,8 @@ class Context:
     share its positions. `report(stage, done, total)` hears of slow parts: "pack" and "compile".
 
     The logits of a token have the same bits whatever else is computed with it: other tokens, other sequences, other
-    numbers of threads. Raises ModelError when it does not fit in memory, UsageError for arguments out of range.
+    numbers of threads. An observer watches the inputs of the products it wants (see `input_squares.py`); without one
+    there is nothing to pay. Raises ModelError when it does not fit in memory, UsageError for arguments out of range.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Context:
         type_k: str = "f16",
         type_v: str = "f16",
         n_seq_max: int = 1,
+        observer: Observer | None = None,
         report: Report | None = None,
     ) -> None:
         self.model = model
@@ -114,8 +117,10 @@ class Context:
                 report("pack", min(n_packed, n_tensors), n_tensors)
 
         weights = Weights(model.reader, run_kernel)
-        memory = Memory(weights, self.cache, self._batch, self.n_ctx, self._executor.n_threads)
-        self._programs = Programs(fuse(decoder.logits(self.n_ctx)), memory, self.n_ubatch, store)
+        memory = Memory(weights, self.cache, self._batch, self.n_ctx, self._executor.n_threads, observer)
+        graph = decoder.logits(self.n_ctx)
+        graph = tap_inputs(graph, observer.wants) if observer else graph
+        self._programs = Programs(fuse(graph), memory, self.n_ubatch, store)
         self._programs.prepare(self._programs.usual(), counting(report, "compile"))
 
     def n_buffer_bytes(self) -> int:

@@ -3,7 +3,7 @@ replacement, or None."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -90,21 +90,25 @@ def norm_and_add(node: Node) -> Node | None:
 
 def rewrite(root: Node, *rules: Rule) -> Node:
     """Apply rules in turn everywhere, inputs first; a node that two others use stays one node."""
-    new: dict[int, Any] = {}
+    new: dict[int, Node] = {}
     for node in in_order(root):
-        changed = {}
-        for name in node.FIELDS:
-            value = getattr(node, name)
-            if isinstance(value, tuple):
-                moved: Any = tuple([new.get(id(v), v) for v in value])
-                if any(a is not b for a, b in zip(value, moved, strict=True)):
-                    changed[name] = moved
-            elif (moved := new.get(id(value), value)) is not value:
-                changed[name] = moved
-        candidate: Node = replace(node, **changed) if changed else node  # type: ignore[type-var]
+        candidate = with_inputs(node, new)
         for rule in rules:
             candidate = rule(candidate) or candidate
         if candidate is not node:
             new[id(node)] = candidate
-    result: Node = new.get(id(root), root)
-    return result
+    return new.get(id(root), root)
+
+
+def with_inputs(node: Node, new: Mapping[int, Node]) -> Node:
+    """The node itself, or a copy whose inputs are the new ones; `new` goes by the id of the old."""
+    changed: dict[str, Any] = {}
+    for name in node.FIELDS:
+        value = getattr(node, name)
+        if isinstance(value, tuple):
+            moved: Any = tuple([new.get(id(v), v) for v in value])
+            if any(a is not b for a, b in zip(value, moved, strict=True)):
+                changed[name] = moved
+        elif (moved := new.get(id(value), value)) is not value:
+            changed[name] = moved
+    return replace(node, **changed) if changed else node  # type: ignore[type-var]

@@ -15,6 +15,7 @@ from llamakit.core.graph.ops import Add, Embed, Experts, Glu, Node, RmsNorm, Sel
 from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
 from llamakit.core.graph.program import Step
 from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.tap import Observer, Rows, Tap
 from llamakit.core.graph.weights import Packed, Weights, padded
 from llamakit.core.kernels import attention, bf16, float_gemm, gemm
 from llamakit.core.kernels.batch import Batch
@@ -58,6 +59,7 @@ class Memory:
     batch: Batch
     n_ctx: int
     n_threads: int
+    observer: Observer | None = None
     tables: dict[Rotation, npt.NDArray[np.float32]] = field(default_factory=dict)
     scratch_memory: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
@@ -149,6 +151,8 @@ class Lowering:
                 return [self.elementwise("softcap", node, x, scale=cap)]
             case Experts():
                 return lower_experts(self, node)
+            case Tap():
+                return self.tap(node)
         raise ModelError(f"no kernel for {type(node).__name__}: run this model with the reference interpreter")
 
     # addresses and counts
@@ -316,6 +320,12 @@ class Lowering:
 
     def norm_of(self, node: Matmul) -> npt.NDArray[np.float32] | None:
         return self.memory.weights.vector(node.norm) if node.norm else None
+
+    def tap(self, node: Tap) -> list[Step]:
+        """The observer's steps, after a copy where the rows cannot be taken over."""
+        steps = [self.elementwise("copy", node, node.x)] if id(node) in self.plan.copies else []
+        rows = Rows(self.at(node), node.width, pitch(node), self.row_count(node), self.memory.batch)
+        return steps + (self.memory.observer.steps(node.names, rows) if self.memory.observer else [])
 
     def attention(self, node: RopeAttention) -> list[Step]:
         """Norm, rotation and store of keys and values, then the attention itself."""

@@ -10,6 +10,7 @@ from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.ops import Experts, Weight
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
+from llamakit.core.graph.tap import Rows
 from llamakit.core.graph.weights import Packed, padded
 from llamakit.core.kernels.epilogue import GATED, GELU, SILU, STORE
 from llamakit.core.kernels.moe import Combine, Route
@@ -50,14 +51,22 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
     up_scale = scale(gate_up, (node.gate, node.up), (node.gate_scale, node.up_scale))
     down_scale = scale(down, (node.down,), (node.down_scale,))
     x, n = lowering.at(node.x), node.x.width
+
+    def watch(weights: tuple[Weight, ...], address: int, width: int, pitch: int, share: int) -> list[Step]:
+        names = tuple(w.name for w in weights if m.observer and m.observer.wants(w.name))
+        rows = Rows(address, width, pitch, n_chosen, m.batch, chosen, share, node.gate.shape[0])
+        return m.observer.steps(names, rows) if m.observer and names else []
+
     combine = Combine(
         y=y, y_pitch=out_pitch, shares=shares, out=lowering.at(node), n_rows=lowering.row_count(node),
         pitch=pitch(node), n_used=node.n_used,
     )  # fmt: skip
     return [
         Step("moe.route", route),
+        *watch((node.gate, node.up), x, n, pitch(node.x), node.n_used),
         lowering.gemv(gate_up, x, pitch(node.x), n, None, 0.0, product(gate_up, hidden, hidden_pitch, GATED, up_scale),
                       chosen, node.n_used),
+        *watch((node.down,), int(hidden.ctypes.data), node.gate.n_rows, hidden_pitch, 1),
         lowering.gemv(down, int(hidden.ctypes.data), hidden_pitch, node.gate.n_rows, None, 0.0,
                       product(down, y, out_pitch, STORE, down_scale), chosen),
         Step("moe.combine", combine),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from llamakit.core.graph.fused import AddNorm, Matmul, Stack
 from llamakit.core.graph.memory import LINE
 from llamakit.core.graph.ops import Node, SelectRows, Softcap, Tokens, Weight, in_order
+from llamakit.core.graph.tap import Tap
 
 LANES = 16
 
@@ -77,9 +78,9 @@ def plan_buffers(root: Node, capacity: Capacity) -> Plan:
 
 
 def overwritten(node: Node) -> Node | None:
-    """The input whose buffer a node may take over: a residual is added to in place, logits are capped in place."""
+    """The input whose buffer a node may take over: residuals are added in place, logits capped, taps change nothing."""
     match node:
-        case Matmul(residual=Node() as before) | AddNorm(residual=before) | Softcap(before):
+        case Matmul(residual=Node() as before) | AddNorm(residual=before) | Softcap(before) | Tap(before):
             return before
     return None
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from llamakit.core.graph import fused, ops
 from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.tap import Tap
 
 Floats = npt.NDArray[np.float32]
 Formula = TypeVar("Formula", bound=Callable[..., Any])
@@ -179,6 +180,11 @@ def softcap(run: Reference, op: ops.Softcap, x: Floats) -> Floats:
 
 @formula(ops.SelectRows)
 def select_rows(run: Reference, op: ops.SelectRows, x: Floats) -> Floats:
+    return x
+
+
+@formula(Tap)
+def tap(run: Reference, op: Tap, x: Floats) -> Floats:
     return x
 
 
