@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 
 import numpy as np
@@ -45,7 +46,11 @@ class _Planned:
     type: GGMLType
     n_bytes: int
     data: NDArray[np.generic] | Tensor | None = None
-    is_written: bool = False
+    n_written: int = 0
+
+    @property
+    def is_written(self) -> bool:
+        return self.n_written >= self.n_bytes
 
 
 class GGUFWriter:
@@ -58,7 +63,8 @@ class GGUFWriter:
             writer.add_tensor("token_embd.weight", embeddings)
 
     `add_tensor` keeps its array until `close`. To hold one tensor at a time, `declare_tensor` all of them, then
-    `write_tensor` each, in any order. Tensors lie in the file in the order of their declaration.
+    `write_tensor` each, in any order, or `write_part` by part. Tensors lie in the file in the order of their
+    declaration.
 
     An alignment other than 32 is written as `general.alignment`, behind all other keys unless it was added by hand.
     Raises GGUFError, naming the file, for a key, value, name, shape or array that the format cannot hold.
@@ -74,6 +80,7 @@ class GGUFWriter:
         self._tensors: dict[str, _Planned] = {}
         self._offsets: dict[str, int] = {}  # of the data in the file, filled when the header is written
         self._size = 0  # of the file, known from then on
+        self._lock = Lock()  # held where parts of tensors are counted
         self.alignment = self._checked_alignment(alignment)
         self._output = OutputFile(path)
 
@@ -154,16 +161,25 @@ class GGUFWriter:
 
     def write_tensor(self, name: str, data: NDArray[np.generic] | Tensor) -> None:
         """Write the data of a declared tensor now; no key or tensor can be added any more."""
-        if name not in self._tensors:
-            raise self._error(f"tensor {name!r} was not declared")
-        if not self._offsets:
-            self._write_header()
-        planned = self._tensors[name]
+        planned = self._writable(name)
         if isinstance(data, Tensor) and data.byte_order == self.byte_order:
             self._copy(name, planned, data)
         else:
             self._output.write(self._offsets[name], self._stored(name, planned, data))
-        planned.is_written, planned.data = True, None
+        planned.n_written, planned.data = planned.n_bytes, None
+
+    def write_part(self, name: str, offset: int, data: memoryview) -> None:
+        """Write some bytes of a declared tensor as they go to the file, `offset` counted from its start.
+
+        Threads may do so at once. The tensor is whole when as many bytes were written as it has.
+        """
+        with self._lock:
+            planned = self._writable(name)
+        if offset + data.nbytes > planned.n_bytes:
+            raise self._error(f"tensor {name!r} has {planned.n_bytes} bytes, not {offset + data.nbytes}")
+        self._output.write(self._offsets[name] + offset, data)
+        with self._lock:
+            planned.n_written += data.nbytes
 
     def close(self) -> None:
         """Write what is left, bring it to the disk and give the file its name."""
@@ -212,6 +228,14 @@ class GGUFWriter:
             self.close()
         else:
             self.discard()
+
+    def _writable(self, name: str) -> _Planned:
+        """The tensor of that name, in a file whose header is written."""
+        if name not in self._tensors:
+            raise self._error(f"tensor {name!r} was not declared")
+        if not self._offsets:
+            self._write_header()
+        return self._tensors[name]
 
     def _add_entry(self, key: str, type_: ValueType, raw_value: bytes) -> None:
         self._check_open()

@@ -214,3 +214,20 @@ def test_a_file_may_be_rewritten_while_it_is_read(path):
         writer.add("new", 1)
         writer.copy_tensor(reader.tensor("w"))
     assert GGUFReader(path).tensor("w").data.tolist() == [*range(8)]
+
+
+def test_a_tensor_may_be_written_in_parts_in_any_order(path):
+    values = np.arange(64, dtype=np.float32)
+    with GGUFWriter(path) as writer:
+        writer.declare_tensor("t", (32, 2), GGMLType.F32)
+        writer.write_part("t", 100, values.view(np.uint8)[100:].data)
+        writer.write_part("t", 0, values.view(np.uint8)[:100].data)
+    np.testing.assert_array_equal(GGUFReader(path).tensor("t").data.reshape(-1), values)
+
+
+@pytest.mark.parametrize("n_bytes, message", [(127, "have no data"), (129, "has 128 bytes, not 129")])
+def test_parts_must_make_up_the_tensor(path, n_bytes, message):
+    with pytest.raises(GGUFError, match=message), GGUFWriter(path) as writer:
+        writer.declare_tensor("t", (32,), GGMLType.F32)
+        writer.write_part("t", 0, memoryview(bytes(n_bytes)))
+    assert not path.exists()
