@@ -7,6 +7,8 @@ import numpy as np
 from llamakit.core.quants.base import Bytes, Floats
 
 VALUES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.int8)
+BIAS = 16
+LOW, HIGH = (int(word) for word in (VALUES + np.int8(BIAS)).view(np.int64))  # for `look_up`
 _BORDERS = np.array([0.5, 1.5, 2.5, 3.5, 5, 7, 10], np.float32)
 
 

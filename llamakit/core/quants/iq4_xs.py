@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.iq4 import CODEBOOK, fit_codebook, nearest_codes
+from llamakit.core.quants.iq4 import CODEBOOK, HIGH, LOW, fit_codebook, nearest_codes
 from llamakit.core.quants.scales import columns, divide, nearest, peak
 from llamakit.core.quants.superblocks import importance, values_of
+from llamakit.core.quants.tile_parts import high_nibbles, low_nibbles
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import half_to_float, look_up, to_float, view
+from llamakit.core.simd.records import i32x16
 
 LAYOUT = np.dtype(
     [
@@ -48,3 +53,27 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
 
 
 IQ4_XS = QuantType(GGMLType.IQ4_XS, LAYOUT, dequantize, quantize)
+
+
+@inlined
+def tile_scales(tile, d, m):
+    """D = d * (scale - 32) for each 32 columns; M is not used."""
+    words = view(tile, i32x16)
+    first, low = words[0], words[1]  # the first has d in its lower half, scales_h in its upper one
+    step = half_to_float(first)
+    for k in range(8):
+        scale = ((low >> (4 * k)) & 15) | ((first >> (16 + 2 * k) << 4) & 0x30)
+        d[k] = step * to_float(scale - 32)
+
+
+@inlined
+def part(tile, h, q):
+    words = view(tile + 128, i32x16) + h * 8
+    for b in range(2):
+        for c in range(4):
+            q[8 * b + c] = look_up(low_nibbles(words[4 * b + c]), LOW, HIGH)
+            q[8 * b + c + 4] = look_up(high_nibbles(words[4 * b + c]), LOW, HIGH)
+
+
+UNITS = (Unit(0, 4, 4), Unit(4, 4, 4), Unit(8, 128, 4))
+TILE = Tile(256, 136, UNITS, 64, 32, has_min=False, bias=128, scales=tile_scales, part=part)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Bytes, Floats, QuantType
 from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.fp4 import VALUES, nearest_values
+from llamakit.core.quants.fp4 import BIAS, HIGH, LOW, VALUES, nearest_values
+from llamakit.core.quants.tile_parts import high_nibbles, low_nibbles
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import half_to_float, less_i32, look_up, select, view, widen
+from llamakit.core.simd.records import f32x16, i8x16, i32x16
 
 LAYOUT = np.dtype([("d", "u1", (4,)), ("qs", "u1", (32,))])  # 8 bytes hold 16 values: low nibbles first
 
@@ -52,3 +57,27 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
 
 
 NVFP4 = QuantType(GGMLType.NVFP4, LAYOUT, dequantize, quantize)
+
+
+@inlined
+def tile_scales(tile, d, m):
+    """D = half of the 8-bit float, which is a half float with a shorter significand and another bias."""
+    codes = view(tile, i8x16)
+    for s in range(4):
+        code = widen(codes[s])
+        is_number = less_i32(code, i32x16(0x7F))  # as signed bytes: with the top bit set, they are below as well
+        d[s] = select(is_number, half_to_float((code & 0x7F) << 7) * 128.0, f32x16(0))
+
+
+@inlined
+def part(tile, h, q):
+    words = view(tile + 64, i32x16)
+    for s in range(4):
+        for c in range(2):
+            word = words[2 * s + c]
+            q[4 * s + c] = look_up(low_nibbles(word), LOW, HIGH)
+            q[4 * s + c + 2] = look_up(high_nibbles(word), LOW, HIGH)
+
+
+UNITS = (Unit(0, 4, 1), Unit(4, 32, 4))
+TILE = Tile(64, 36, UNITS, 64, 16, has_min=False, bias=BIAS, scales=tile_scales, part=part)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import pack, unpack
 from llamakit.core.quants.scales import columns, total
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import spread, view
+from llamakit.core.simd.records import f16x16, i32x16
 
 LAYOUT = np.dtype([("d", "<f2"), ("qs", "u1", (16,))])  # bit i is value i
 
@@ -27,3 +31,22 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
 
 
 Q1_0 = QuantType(GGMLType.Q1_0, LAYOUT, dequantize, quantize)
+
+
+@inlined
+def tile_scales(tile, d, m):
+    step = view(tile, f16x16)[0]
+    for k in range(4):
+        d[k] = step
+
+
+@inlined
+def part(tile, h, q):
+    """2 where the bit is set, else 0."""
+    word = view(tile + 32, i32x16)[h]
+    for k in range(8):
+        q[k] = spread(word, 4 * k, 1, 1, 1)
+
+
+UNITS = (Unit(0, 2, 2), Unit(2, 16, 4))
+TILE = Tile(128, 18, UNITS, 32, 32, has_min=False, bias=1, scales=tile_scales, part=part)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Bytes, Floats, QuantType, column
 from llamakit.core.quants.ternary import fit_ternary
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import view
+from llamakit.core.simd.records import f16x16, i32x16
 
 LAYOUT = np.dtype(
     [
@@ -57,3 +61,40 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
 
 
 TQ1_0 = QuantType(GGMLType.TQ1_0, LAYOUT, dequantize, quantize)
+
+
+@inlined
+def tile_scales(tile, d, m):
+    step = view(tile, f16x16)[0]
+    for k in range(8):
+        d[k] = step
+
+
+@inlined
+def digits(word, q, first, stride, n):
+    """q[first + stride * k] = digit k of the four bytes of each word, k < n: what is carried into the next byte."""
+    even, odd = word & 0x00FF00FF, (word >> 8) & 0x00FF00FF
+    for k in range(n):
+        even, odd = even + even + even, odd + odd + odd
+        q[first + stride * k] = ((even >> 8) & 0x00030003) | (odd & 0x03000300)
+        even, odd = even & 0x00FF00FF, odd & 0x00FF00FF
+
+
+@inlined
+def part(tile, h, q):
+    words = view(tile + 32, i32x16)
+    if h == 0:
+        for u in range(8):
+            digits(words[u], q, u, 8, 4)
+    else:
+        for u in range(8):
+            word = words[u]
+            even, odd = ((word & 0x00FF00FF) * 81) & 0x00FF00FF, (((word >> 8) & 0x00FF00FF) * 81) & 0x00FF00FF
+            q[u] = (((even + even + even) >> 8) & 0x00030003) | ((odd + odd + odd) & 0x03000300)
+        for u in range(4):
+            digits(words[8 + u], q, 8 + u, 4, 5)
+        digits(words[12], q, 28, 1, 4)
+
+
+UNITS = (Unit(52, 2, 2), Unit(0, 52, 4))
+TILE = Tile(256, 54, UNITS, 128, 32, has_min=False, bias=1, scales=tile_scales, part=part)

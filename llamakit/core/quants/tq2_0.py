@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import pack, unpack
 from llamakit.core.quants.ternary import fit_ternary
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import view
+from llamakit.core.simd.records import f16x16, i32x16
 
 LAYOUT = np.dtype([("qs", "u1", (64,)), ("d", "<f2")])  # bits as in Q2_K
 
@@ -27,3 +31,22 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
 
 
 TQ2_0 = QuantType(GGMLType.TQ2_0, LAYOUT, dequantize, quantize)
+
+
+@inlined
+def tile_scales(tile, d, m):
+    step = view(tile, f16x16)[0]
+    for k in range(8):
+        d[k] = step
+
+
+@inlined
+def part(tile, h, q):
+    words = view(tile + 32, i32x16) + h * 8
+    for u in range(8):
+        for k in range(4):
+            q[8 * k + u] = (words[u] >> (2 * k)) & 0x03030303
+
+
+UNITS = (Unit(64, 2, 2), Unit(0, 64, 4))
+TILE = Tile(256, 66, UNITS, 128, 32, has_min=False, bias=1, scales=tile_scales, part=part)

@@ -7,7 +7,7 @@ from numba.core import cgutils
 
 from llamakit.core.simd.records import Vector
 from llamakit.core.simd.target import host_target
-from llamakit.core.simd.types import F32, I8, I16, I32, I64, memory_type, value_type
+from llamakit.core.simd.types import F16, F32, I8, I16, I32, I64, memory_type, value_type
 
 
 def splat(builder, value, lanes):
@@ -35,7 +35,7 @@ class BFloatPairs(ir.Type):
 class Emitter:
     """What an operation's `emit` writes IR with: llvmlite's builder, and the few words it lacks."""
 
-    i1, i8, i32, i64, f32 = ir.IntType(1), I8, I32, I64, F32
+    i1, i8, i16, i32, i64, f16, f32 = ir.IntType(1), I8, I16, I32, I64, F16, F32
 
     def __init__(self, context, builder, sig):
         self.context, self.builder, self.signature, self.target = context, builder, sig, host_target()
@@ -45,6 +45,9 @@ class Emitter:
 
     def type(self, kind):
         return value_type(kind).llvm if isinstance(kind, Vector) else memory_type(kind)
+
+    def vector(self, element, lanes):
+        return ir.VectorType(element, lanes)
 
     def call(self, name, result, *args):
         """An LLVM intrinsic or a C function, by name."""
@@ -122,6 +125,68 @@ class Emitter:
                 is_here = self.builder.icmp_unsigned("==", places, ir.Constant(places.type, [i] * 64))
                 found = self.builder.select(is_here, self.lanes(table, [i] * 64), found)
         return self.builder.bitcast(found, indices.type)
+
+    def look_up_large(self, table, low, high):
+        """With AVX-512 VBMI 128 entries an instruction, and a choice for each further bit; else byte by byte."""
+        kind = ir.VectorType(I8, 64)
+        low, high, entries = self.builder.bitcast(low, kind), self.builder.bitcast(high, kind), table.make()
+        if not (self.target.has_avx2 and self.target.has("avx512vbmi")):
+            return self.builder.bitcast(self.look_up_singly(entries, low, high), ir.VectorType(I32, 16))
+        found = []
+        for i in range(0, len(entries), 128):
+            halves = (ir.Constant(kind, list(entries[i + j : i + j + 64])) for j in (0, 64))
+            first, second = halves
+            found.append(self.call("llvm.x86.avx512.vpermi2var.qi.512", kind, first, low, second))
+        bit, bits = 7, low
+        while len(found) > 1:
+            is_set = self.builder.and_(bits, ir.Constant(kind, [1 << bit] * 64))
+            is_set = self.builder.icmp_unsigned("!=", is_set, ir.Constant(kind, None))
+            pairs = zip(found[::2], found[1::2], strict=True)
+            found = [self.builder.select(is_set, upper, lower) for lower, upper in pairs]
+            bit, bits = (0, high) if bit == 7 else (bit + 1, high)
+        return self.builder.bitcast(found[0], ir.VectorType(I32, 16))
+
+    def look_up_singly(self, entries, low, high):
+        kind = ir.ArrayType(I8, len(entries))
+        table = cgutils.global_constant(self.builder, "table", ir.Constant(kind, bytearray(entries)))
+        mask, found = len(entries) - 1, ir.Constant(low.type, ir.Undefined)
+        for lane in range(64):
+            place = self.builder.zext(self.extract(low, lane), I64)
+            if len(entries) > 256:
+                above = self.builder.shl(self.builder.zext(self.extract(high, lane), I64), I64(8))
+                place = self.builder.or_(place, above)
+            place = self.builder.and_(place, I64(mask))
+            entry = self.builder.load(self.builder.gep(table, [I64(0), place]))
+            found = self.builder.insert_element(found, entry, I32(lane))
+        return found
+
+    def spread(self, words, first, step, width, at):
+        """With AVX-512 VBMI one instruction takes eight bits from anywhere in 64; else halves, then quarters."""
+        b, kind = self.builder, words.type
+        ones = b.sub(b.shl(I64(1), width), I64(1))
+        if self.target.has_avx2 and self.target.has("avx512vbmi"):
+            bytes_kind, places = ir.VectorType(I8, 64), []
+            start, stride = (b.trunc(n, I8) for n in (b.sub(first, at), step))
+            numbers = ir.Constant(bytes_kind, [k % 4 for k in range(64)])
+            places = b.add(self.splat(start, 64), b.mul(numbers, self.splat(stride, 64)))
+            places = b.add(places, ir.Constant(bytes_kind, [32 * (k // 4 % 2) for k in range(64)]))
+            taken = self.call("llvm.x86.avx512.pmultishift.qb.512", bytes_kind, places, b.bitcast(words, bytes_kind))
+            return b.bitcast(b.and_(taken, self.splat(b.trunc(b.shl(ones, at), I8), 64)), kind)
+
+        def repeated(number):
+            return self.splat(b.trunc(number, I32), 16)
+
+        def halve(words, mask, distance, shift):
+            """The bits of `mask` stay; as many that follow them go to the same place `distance` bits further."""
+            far = b.and_(b.shl(words, repeated(shift)), repeated(b.shl(mask, I64(distance))))
+            return b.or_(b.and_(words, repeated(mask)), far)
+
+        words = b.lshr(words, repeated(first))
+        twice = b.shl(step, I64(1))
+        pair = b.sub(b.shl(I64(1), b.add(step, width)), I64(1))
+        words = halve(words, pair, 16, b.sub(I64(16), twice))
+        words = halve(words, b.or_(ones, b.shl(ones, I64(16))), 8, b.sub(I64(8), step))
+        return b.shl(words, repeated(at))
 
     def pick(self, table, indices):
         """One instruction for sixteen lanes; for eight, two and a choice by bit 3; else sixteen selects."""

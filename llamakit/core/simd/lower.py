@@ -19,7 +19,7 @@ from numba.extending import lower_builtin, register_model, typeof_impl
 
 from llamakit.core.simd import ops as _ops  # noqa: F401  (fills OPS)
 from llamakit.core.simd.emitter import Emitter, splat
-from llamakit.core.simd.op import ANY, OPS, Helper, Op
+from llamakit.core.simd.op import ANY, OPS, Helper, Op, Table
 from llamakit.core.simd.records import Array, RecordType, Scalar, Vector, bf16, f16
 from llamakit.core.simd.types import F32, I32, I64, PointerType, VectorType, memory_type, storage, value_type
 
@@ -236,6 +236,17 @@ def register_op(op):
 
 for each in OPS:
     register_op(each)
+
+
+class TableType(types.Type):
+    def __init__(self, table):
+        self.table = table
+        super().__init__(f"table({id(table)})")
+
+
+register_model(TableType)(models.OpaqueModel)
+lower_constant(TableType)(lambda context, builder, kind, value: context.get_dummy_value())
+typeof_impl.register(Table)(lambda value, context: TableType(value))
 
 
 @typeof_impl.register(Helper)

@@ -57,6 +57,16 @@ class Helper:
         raise TypeError(f"{self.function.__name__} runs in kernels only")
 
 
+class Table:
+    """Bytes that are part of a kernel's code: a kernel looks numbers up in them. They are made where it is compiled.
+
+    `n_bytes` is a power of two, at least 128.
+    """
+
+    def __init__(self, n_bytes: int, make: Callable[[], bytes]) -> None:
+        self.n_bytes, self.make = n_bytes, make
+
+
 def helper(function: Callable[..., Any]) -> Any:
     """A helper of kernels; LLVM inlines it where that pays."""
     return Helper(function)

@@ -205,6 +205,25 @@ def look_up(b, indices, low, high):
     return b.look_up(indices, low, high)
 
 
+@op(ANY, i32x16, i32x16, returns=i32x16)
+def look_up_large(b, table, low, high):
+    """Each byte of `low` becomes its entry in a `Table`; the same byte of `high` has the bits from the eighth on."""
+    return b.look_up_large(b.signature.args[0].table, low, high)
+
+
+@op(i32x16, i64, i64, i64, i64, returns=i32x16)
+def spread(b, words, first, step, width, at):
+    """`width` bits of each word from `first + step * k` on become bits `at` .. of its byte k, k < 4; all else is 0."""
+    return b.spread(words, first, step, width, at)
+
+
+@op(i32x16, returns=f32x16)
+def half_to_float(b, words):
+    """The low 16 bits of each word as a half float."""
+    halves = b.bitcast(b.trunc(words, b.vector(b.i16, 16)), b.vector(b.f16, 16))
+    return b.fpext(halves, b.type(f32x16))
+
+
 # comparison: masks are i32 lanes of all ones or zeros
 @op(f32x16, f32x16, returns=i32x16)
 def less(b, x, y):

@@ -22,7 +22,10 @@ from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.quants import dequantize, find_type, parse_type, quantize
 from llamakit.core.simd.records import Record
 
-QUANTIZED = ("q2_0", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl")
+QUANTIZED = (
+    "q1_0", "q2_0", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
+    "tq1_0", "tq2_0", "mxfp4", "nvfp4",
+)  # fmt: skip
 FLOATS = ("f32", "f16", "bf16")
 TYPES = (*QUANTIZED, *FLOATS)
 KINDS = ("one by one", "together")  # GEMV, GEMM
@@ -140,13 +143,33 @@ def rows_of_bytes(type: str, n_rows: int, n_columns: int, seed: int = 0) -> np.n
         return quantize(rng.standard_normal((n_rows, n_columns)).astype(np.float32), type)
     data = rng.integers(0, 256, (n_rows, quant.row_bytes(n_columns)), dtype=np.uint8)
     blocks = data.reshape(-1).view(quant.layout)
+    if type in SCALED_BY_BYTES:
+        name, low, high = SCALED_BY_BYTES[type]
+        blocks[name] = rng.integers(low, high, blocks[name].shape)
     for name in scale_fields(type):
-        blocks[name] = (rng.standard_normal(blocks.shape) * 0.01).astype(np.float16)
+        set_halves(blocks, name, (rng.standard_normal(blocks.shape) * 0.01).astype(np.float16))
     return data
 
 
+# a field of bytes in place of half floats: its name, and values that make weights about as large
+SCALED_BY_BYTES = {"mxfp4": ("e", 116, 123), "nvfp4": ("d", 0, 0x20)}
+
+
 def scale_fields(type: str) -> list[str]:
-    return [name for name in find_type(parse_type(type)).layout.names if name in ("d", "dmin", "m")]
+    """Half floats that scale whole blocks."""
+    if type == "iq1_m":
+        return ["scales"]
+    names = find_type(parse_type(type)).layout.names
+    return [] if type in SCALED_BY_BYTES else [name for name in names if name in ("d", "dmin", "m")]
+
+
+def set_halves(blocks: np.ndarray, name: str, values: np.ndarray) -> None:
+    """Half floats into a field of scales; those of IQ1_M lie in the highest nibbles of four words."""
+    if name != "scales":
+        blocks[name] = values
+        return
+    nibbles = values.astype(np.float16).view(np.uint16)[..., None] >> np.arange(0, 16, 4, dtype=np.uint16)
+    blocks[name] = blocks[name] & 0x0FFF | nibbles << 12
 
 
 def to_bf16(x: np.ndarray) -> np.ndarray:
