@@ -1,7 +1,8 @@
 """What a kernel is: a plain Python function `void(record *, thread, n_threads)` with the record it reads.
 
 Kernels are named `module.function`, with what they are specialized for in brackets: `gemv.rows[:q4_k]` is what
-`rows(TILE)` of `kernels/gemv.py` makes of the TILE in `core/quants/q4_k.py` (a colon marks a quantized type).
+`rows(TILE)` of `kernels/gemv.py` makes of the TILE in `core/quants/q4_k.py` (a colon marks a quantized type), and
+`:q4_k.PACKING` is what that file calls PACKING.
 Nothing here, nor in any kernel file, imports Numba: `jit.py` gives the functions meaning in a compiler process.
 """
 
@@ -51,10 +52,13 @@ def find(name: str) -> Kernel:
 
 
 def argument(text: str) -> Any:
-    """A number, a word, or the TILE of a quantized type's module."""
+    """A number, a word, or the TILE (or what is named) of a quantized type's module."""
     if text.lstrip("-").isdigit():
         return int(text)
-    return importlib.import_module(f"{QUANTS}.{text[1:]}").TILE if text.startswith(":") else text
+    if not text.startswith(":"):
+        return text
+    module, _, name = text[1:].partition(".")
+    return getattr(importlib.import_module(f"{QUANTS}.{module}"), name or "TILE")
 
 
 @helper

@@ -187,7 +187,7 @@ def roots(name: str) -> list[Path]:
     """The kernel's module, the files of its quantized types, and the compiler's own steps."""
     core = PACKAGE / "core"
     module, _, variants = split_name(name)
-    types = [core / "quants" / f"{v[1:]}.py" for v in variants if v.startswith(":")]
+    types = [core / "quants" / f"{v[1:].partition('.')[0]}.py" for v in variants if v.startswith(":")]
     steps = [core / "kernels" / "jit.py", core / "kernels" / "compile.py"]
     return [core / "kernels" / f"{module}.py", *steps, *types]
 

@@ -40,25 +40,24 @@ def dequantize(data: npt.NDArray[np.generic], type: GGMLType | str | int) -> Flo
     return floats.reshape(*packed.shape[:-1], packed.shape[-1] // quant.n_bytes * quant.n_values)
 
 
-def quantize(weights: npt.NDArray[np.floating], type: GGMLType | str | int, imatrix: Floats | None = None) -> Bytes:
+def quantize(
+    weights: npt.NDArray[np.floating], type: GGMLType | str | int, imatrix: Floats | None = None,
+    n_threads: int | None = None,
+) -> Bytes:
     """Packed rows of floats.
 
     weights: (..., n) of any float dtype, n whole blocks; imatrix: (n,) mean square of what each column is multiplied
-    with, or None. Returns (..., row_bytes) uint8. Each row depends on nothing but itself. Raises UsageError when the
-    sizes do not fit, or when the type needs an imatrix and has none.
+    with, or None; n_threads: None for all cores. Returns (..., row_bytes) uint8. Each row depends on nothing but
+    itself. Raises UsageError when the sizes do not fit, or when the type needs an imatrix and has none. Values that are
+    not finite neither raise nor warn, but their blocks mean nothing.
     """
+    from llamakit.core.quants.packing import pack
+
     quant = find_type(parse_type(type))
     n = weights.shape[-1]
-    row_bytes = quant.row_bytes(n)
-    if imatrix is None and quant.needs_imatrix:
-        raise UsageError(f"{quant.type.name} needs an importance matrix")
-    if imatrix is not None and imatrix.shape != (n,):
-        raise UsageError(f"the importance matrix has shape {imatrix.shape}, the rows have {n} columns")
-    rows = weights.reshape(-1, n)
-    packed = np.empty((len(rows), row_bytes), np.uint8)
-    step = max(1, SLAB // max(1, n))
-    with np.errstate(all="ignore"):
-        for start in range(0, len(rows), step):
-            slab = np.ascontiguousarray(rows[start : start + step], np.float32)
-            packed[start : start + step] = quant.quantize(slab, imatrix).view(np.uint8).reshape(len(slab), row_bytes)
-    return packed.reshape(*weights.shape[:-1], row_bytes)
+    dtype = np.float16 if weights.dtype == np.float16 else np.float32
+    rows = np.ascontiguousarray(weights, dtype).reshape(-1, n)
+    packed = np.empty((len(rows), quant.row_bytes(n)), np.uint8)
+    importance = None if imatrix is None else np.ascontiguousarray(imatrix, np.float32)
+    pack(rows, quant.type, importance, packed, n_threads)
+    return packed.reshape(*weights.shape[:-1], packed.shape[-1])

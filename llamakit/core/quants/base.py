@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.gguf.types import BLOCK_SIZES, GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.errors import UsageError
 
 Floats = npt.NDArray[np.float32]
@@ -30,15 +31,16 @@ PLAIN = ("F32", "F16", "BF16")
 class QuantType:
     """One tensor type: the bytes of its block and the two ways between bytes and floats.
 
-    `dequantize` takes blocks (n_blocks,) and gives floats (n_blocks, n_values).
-    `quantize` takes rows (n_rows, n) of whole blocks and the importance of their columns (n,) or None, and gives
-    blocks (n_rows * n / n_values,). A type that has no use for importance ignores it.
+    `dequantize` takes blocks (n_blocks,) and gives floats (n_blocks, n_values). `packing` quantizes; `weighted` does
+    it with an importance matrix: None for a type that has no use for one. In the type's file they are PACKING and
+    WEIGHTED. A type without `packing` needs an importance matrix.
     """
 
     type: GGMLType
     layout: np.dtype[np.void]
     dequantize: Callable[[Blocks], Floats]
-    quantize: Callable[[Floats, Floats | None], Blocks]
+    packing: Packing | Callable[[Floats, Floats | None], Blocks] | None
+    weighted: Packing | None = None
     needs_imatrix: bool = False
 
     @property

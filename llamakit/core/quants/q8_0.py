@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.scales import divide, round_half_away
+from llamakit.core.quants.pack_parts import four_bytes, store_half
+from llamakit.core.quants.search.groups import inverse, largest_magnitude
 from llamakit.core.quants.tile_parts import scale
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import view
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import registers, round_half_away, to_int, view
 from llamakit.core.simd.records import i32x16
 
 LAYOUT = np.dtype([("d", "<f2"), ("qs", "i1", (32,))])
@@ -22,18 +24,26 @@ def dequantize(blocks: Blocks) -> Floats:
     return x
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """d = max |x| / 127, q = x / d to nearest, halves away from zero.   (n_rows, n) -> (n_rows * n / 32,)"""
-    x = rows.reshape(-1, 32)
-    largest: Floats = np.abs(x).max(axis=1)
-    d = largest / np.float32(127)
-    blocks = np.empty(len(x), LAYOUT)
-    blocks["d"] = d
-    blocks["qs"] = round_half_away(x * divide(1, d)[:, None])
-    return blocks
+UNITS = (Unit(0, 2, 2), Unit(2, 32, 4))
 
 
-Q8_0 = QuantType(GGMLType.Q8_0, LAYOUT, dequantize, quantize)
+@helper
+def quantize(blocks, tile):
+    """d = max |x| / 127, q = x / d to nearest, halves away from zero"""
+    x = blocks.x
+    d = largest_magnitude(x, 32) / 127.0
+    scale = inverse(d)
+    q = registers(i32x16, 32)
+    for i in range(32):
+        q[i] = to_int(round_half_away(x[i] * scale)) & 0xFF
+    store_half(tile, 0, d)
+    words = view(tile + 32, i32x16)
+    for k in range(8):
+        words[k] = four_bytes(q, 4 * k)
+
+
+PACKING = Packing(32, 34, UNITS, quantize)
+Q8_0 = QuantType(GGMLType.Q8_0, LAYOUT, dequantize, PACKING)
 
 
 @inlined
@@ -43,4 +53,4 @@ def part(tile, h, q):
         q[c] = words[c] ^ -0x7F7F7F80  # 0x80 in each byte: q + 128
 
 
-TILE = Tile(32, 34, (Unit(0, 2, 2), Unit(2, 32, 4)), 32, 32, has_min=False, bias=128, scales=scale, part=part)
+TILE = Tile(32, 34, UNITS, 32, 32, has_min=False, bias=128, scales=scale, part=part)
