@@ -14,7 +14,6 @@ from llamakit.core.gguf.layout import array_form
 from llamakit.core.gguf.source import Source
 from llamakit.core.gguf.types import PLAIN_DTYPES, GGMLType
 from llamakit.core.gguf.values import ByteOrder
-from llamakit.errors import GGUFError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +44,15 @@ class Tensor:
 
         F32, F16, F64 and the integer types have their numpy dtype, in the file's byte order, and shape
         `shape[::-1]`. All other types, BF16 among them, are uint8 of [*shape[:0:-1], row_bytes], whole blocks in
-        little-endian order: from a big-endian file that is a copy. Raises GGUFError for blocks whose byte order
-        cannot be changed, or when the file has become shorter.
+        little-endian order: from a big-endian file that is a copy. Raises GGUFError when the file has become
+        shorter.
         """
         code, shape = array_form(self.shape, self.type)
         raw = self.raw
         if self.type in PLAIN_DTYPES:
             return raw.view(("<" if self.byte_order == "little" else ">") + code).reshape(shape)
         if self.byte_order == "big":
-            try:
-                raw = swapped(raw, self.type)
-            except ValueError as error:
-                raise GGUFError(self.source.path, self.offset, f"tensor {self.name!r}: {error}") from None
+            raw = swapped(raw, self.type)
             raw.flags.writeable = False
         return raw.reshape(shape)
 

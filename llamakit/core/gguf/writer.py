@@ -162,7 +162,7 @@ class GGUFWriter:
     def write_tensor(self, name: str, data: NDArray[np.generic] | Tensor) -> None:
         """Write the data of a declared tensor now; no key or tensor can be added any more."""
         planned = self._writable(name)
-        if isinstance(data, Tensor) and data.byte_order == self.byte_order:
+        if isinstance(data, Tensor):
             self._copy(name, planned, data)
         else:
             self._output.write(self._offsets[name], self._stored(name, planned, data))
@@ -295,19 +295,15 @@ class GGUFWriter:
 
     def _copy(self, name: str, planned: _Planned, tensor: Tensor) -> None:
         """Copy a tensor's bytes, piece by piece: neither the file read nor the one written fills the memory."""
-        self._check_form(name, planned, tensor)
-        for start, piece in tensor.pieces(_PIECE):
-            self._output.write(self._offsets[name] + start, piece.data)
-
-    def _check_form(self, name: str, planned: _Planned, tensor: Tensor) -> None:
         if (tensor.shape, tensor.type) != (planned.shape, planned.type):
             raise self._error(f"tensor {name!r}: declared as {planned.type.name} {planned.shape}, given another")
+        block_bytes = BLOCK_SIZES[tensor.type].n_bytes
+        for start, piece in tensor.pieces(_PIECE // block_bytes * block_bytes):
+            raw = piece if tensor.byte_order == self.byte_order else swapped(piece, tensor.type)
+            self._output.write(self._offsets[name] + start, raw.data)
 
-    def _stored(self, name: str, planned: _Planned, data: NDArray[np.generic] | Tensor) -> memoryview:
+    def _stored(self, name: str, planned: _Planned, data: NDArray[np.generic]) -> memoryview:
         """The bytes of a tensor as they go to the file."""
-        if isinstance(data, Tensor):
-            self._check_form(name, planned, data)
-            data = data.data
         wanted, shape = array_form(planned.shape, planned.type)
         if data.dtype.str[1:] != wanted or data.shape not in (shape, (data.size,)) or data.nbytes != planned.n_bytes:
             message = f"{planned.type.name} wants an array of {wanted} {shape}, not of {data.dtype} {data.shape}"
@@ -315,13 +311,7 @@ class GGUFWriter:
         if wanted != "u1":
             return np.ascontiguousarray(data, self._encoding.mark + wanted).reshape(-1).view(np.uint8).data
         raw = np.ascontiguousarray(data, np.uint8).reshape(-1)
-        return raw.data if self.byte_order == "little" else self._swapped(name, raw, planned.type).data
-
-    def _swapped(self, name: str, raw: NDArray[np.uint8], type_: GGMLType) -> NDArray[np.uint8]:
-        try:
-            return swapped(raw, type_)
-        except ValueError as error:
-            raise self._error(f"tensor {name!r}: {error}") from None
+        return raw.data if self.byte_order == "little" else swapped(raw, planned.type).data
 
     def _check_open(self) -> None:
         if self._size:

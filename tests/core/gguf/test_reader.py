@@ -131,15 +131,6 @@ def test_a_large_vocabulary_opens_and_decodes_fast(version, pieces, tmp_path):
     assert opened - started < 0.6 and decoded - opened < 0.6  # a quarter of it on a quiet machine
 
 
-def test_big_endian_blocks_of_codebook_types_say_that_they_cannot_be_turned(pieces, tmp_path):
-    path, make = tmp_path / "model.gguf", type(pieces)(">")
-    path.write_bytes(make.file((), (make.info(b"w", (256,), 16),), bytes(96)))
-    tensor = GGUFReader(path).tensor("w")
-    assert tensor.raw.shape == (66,)
-    with pytest.raises(GGUFError, match="'w': the byte order of IQ2_XXS"):
-        _ = tensor.data
-
-
 def test_one_file_of_a_split_can_be_opened_alone(tmp_path):
     path = tmp_path / "m-00002-of-00002.gguf"
     with GGUFWriter(path) as writer:
