@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.grid_tile import points_of_8, scales_by_16
 from llamakit.core.quants.grids import find_grid, scaled, signs_of
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import spread, view, widen
+from llamakit.core.simd.records import f16x16, i8x16, i32x16
 from llamakit.errors import UsageError
 
 LAYOUT = np.dtype(
@@ -35,3 +40,29 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
 
 
 IQ2_S = QuantType(GGMLType.IQ2_S, LAYOUT, dequantize, quantize)
+
+
+BIAS = 64
+GROUP = 16 * 9  # bytes of a tile for 32 columns: low bits of the indices, signs, high bits
+points = points_of_8("iq2_s", BIAS)
+
+
+@inlined
+def tile_scales(tile, d, m):
+    """D = d / 4 * (scale + 1/2) for each 16 columns; M is not used."""
+    scales_by_16(view(tile, f16x16)[0] * 0.25, view(tile + 32, i32x16), d)
+
+
+@inlined
+def part(tile, h, q):
+    group = tile + 160 + h * GROUP
+    words, high = view(group, i32x16), widen(view(group + 128, i8x16)[0])
+    points(words[0], spread(high, 0, 2, 2, 0), words[1], False, q)
+
+
+UNITS = (
+    Unit(0, 2, 2),
+    Unit(74, 8, 1),
+    *(unit for g in range(8) for unit in (Unit(2 + 4 * g, 4, 4), Unit(34 + 4 * g, 4, 4), Unit(66 + g, 1, 1))),
+)
+TILE = Tile(256, 82, UNITS, 32, 16, has_min=False, bias=BIAS, scales=tile_scales, part=part)

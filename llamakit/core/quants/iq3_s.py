@@ -5,9 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.grid_tile import points_of_4
 from llamakit.core.quants.grids import find_grid, scaled, signs_of
+from llamakit.core.simd.op import inlined
+from llamakit.core.simd.ops import (
+    bytes_to_float0,
+    bytes_to_float1,
+    bytes_to_float2,
+    bytes_to_float3,
+    spread,
+    view,
+    widen,
+)
+from llamakit.core.simd.records import f16x16, i8x16, i32x16
 from llamakit.errors import UsageError
 
 LAYOUT = np.dtype(
@@ -35,3 +48,35 @@ def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
 
 
 IQ3_S = QuantType(GGMLType.IQ3_S, LAYOUT, dequantize, quantize)
+
+
+BIAS = 16
+GROUP = 16 * 13  # bytes of a tile for 32 columns: low bits of the indices, signs, high bits
+points = points_of_4("iq3_s", BIAS)
+
+
+@inlined
+def tile_scales(tile, d, m):
+    """D = d * (2 scale + 1) for each 32 columns; M is not used."""
+    step, words = view(tile, f16x16)[0], view(tile + 32, i32x16)[0]
+    low, high = ((words << 1) & 0x1E1E1E1E) | 0x01010101, ((words >> 3) & 0x1E1E1E1E) | 0x01010101
+    d[0], d[1] = step * bytes_to_float0(low), step * bytes_to_float0(high)
+    d[2], d[3] = step * bytes_to_float1(low), step * bytes_to_float1(high)
+    d[4], d[5] = step * bytes_to_float2(low), step * bytes_to_float2(high)
+    d[6], d[7] = step * bytes_to_float3(low), step * bytes_to_float3(high)
+
+
+@inlined
+def part(tile, h, q):
+    group = tile + 96 + h * GROUP
+    words, high = view(group, i32x16), widen(view(group + 192, i8x16)[0])
+    for c in range(2):
+        points(words[c], spread(high, 4 * c, 1, 1, 0), words[2], 16 * c, q + 4 * c)
+
+
+UNITS = (
+    Unit(0, 2, 2),
+    Unit(106, 4, 1),
+    *(unit for g in range(8) for unit in (Unit(2 + 8 * g, 8, 4), Unit(74 + 4 * g, 4, 4), Unit(66 + g, 1, 1))),
+)
+TILE = Tile(256, 110, UNITS, 32, 32, has_min=False, bias=BIAS, scales=tile_scales, part=part)

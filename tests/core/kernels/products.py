@@ -24,7 +24,7 @@ from llamakit.core.simd.records import Record
 
 QUANTIZED = (
     "q1_0", "q2_0", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
-    "tq1_0", "tq2_0", "mxfp4", "nvfp4",
+    "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs", "iq1_s", "iq1_m", "tq1_0", "tq2_0", "mxfp4", "nvfp4",
 )  # fmt: skip
 FLOATS = ("f32", "f16", "bf16")
 TYPES = (*QUANTIZED, *FLOATS)
