@@ -36,10 +36,14 @@ COMMANDS: Mapping[str, Command | Group] = {
     "run": Command("llamakit.cli.run", "run", "Complete a prompt with a model."),
     "bench": Command("llamakit.cli.bench", "bench", "Measure prompt processing and text generation."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
+    "imatrix": Command("llamakit.cli.imatrix", "imatrix", "Measure which columns of the weights matter."),
     "gguf-split": Command("llamakit.cli.gguf_split", "gguf_split", "Split a model into shards, or merge shards."),
     "gguf": Group(
         "Look into GGUF files.",
-        {"dump": Command("llamakit.cli.gguf_dump", "dump", "Show a file's metadata and tensors.")},
+        {
+            "dump": Command("llamakit.cli.gguf_dump", "dump", "Show a file's metadata and tensors."),
+            "verify": Command("llamakit.cli.gguf_verify", "verify", "Look for damage in a file."),
+        },
     ),
 }
 TOP = Group("llama.cpp's toolbox in readable Python.", COMMANDS)
