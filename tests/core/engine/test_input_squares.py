@@ -17,8 +17,8 @@ MIXTURE = Tiny(n_expert=4, n_expert_used=2)
 TOKENS = np.random.default_rng(3).integers(0, DENSE.n_vocab, 100)
 
 
-def observe(path, wanted=lambda name: True, sizes=(len(TOKENS),), **options) -> tuple[InputSquares, np.ndarray]:
-    """All tokens in pieces of these sizes, and their logits."""
+def observe(path, wanted=lambda name: True, sizes=(100,), **options) -> tuple[InputSquares, np.ndarray]:
+    """The tokens in pieces of these sizes, and their logits."""
     squares, logits, first = InputSquares(wanted), [], 0
     with open_context(path, observer=squares, **{"n_ubatch": 128, **options}) as context:
         for size in sizes:
