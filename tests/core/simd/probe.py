@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from functools import partial
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -15,6 +16,7 @@ from llamakit.core.kernels.compile import only
 from llamakit.core.kernels.jit import to_ir
 from llamakit.core.kernels.kernel import Kernel, kernel
 from llamakit.core.kernels.store import link
+from llamakit.core.simd.op import Table
 from llamakit.core.simd.ops import (
     any_lane,
     as_bytes,
@@ -36,6 +38,7 @@ from llamakit.core.simd.ops import (
     even_lanes,
     fma,
     gather_i32,
+    half_to_float,
     has_wide_bias,
     interleave_high,
     interleave_low,
@@ -44,6 +47,7 @@ from llamakit.core.simd.ops import (
     less,
     less_i32,
     look_up,
+    look_up_large,
     max_lanes,
     max_lanes_as_float,
     n_vector_registers,
@@ -59,6 +63,7 @@ from llamakit.core.simd.ops import (
     round_to_11_bits,
     select,
     select_i32,
+    spread,
     sqrt,
     sum_lanes,
     sum_lanes_i32,
@@ -191,6 +196,28 @@ def ints(op, thread, n_threads):
     numbers[1], numbers[2] = i32(any_lane(less_i32(i, i))), i32(any_lane(less_i32(i, j)))
 
 
+SMALL, MIDDLE, LARGE, HUGE = TABLES = [
+    Table(n, partial(np.random.default_rng(n).bytes, n)) for n in (128, 256, 512, 2048)
+]
+SPREADS = (  # first, step, width, at
+    (8, 2, 2, 0), (0, 4, 3, 0), (0, 7, 7, 0), (28, 1, 1, 3), (0, 1, 1, 2), (19, 0, 1, 2), (16, 3, 3, 0),
+)  # fmt: skip
+
+
+@kernel(Probe)
+def pieces(op, thread, n_threads):
+    """Bytes by tables, then bits that become bytes, then half floats."""
+    any_word, low, out = view(op.any, i32x16)[0], view(op.low, i32x16)[0], view(op.out, i32x16)
+    out[0], out[1] = look_up_large(SMALL, low, any_word), look_up_large(MIDDLE, any_word, low)
+    out[2], out[3] = look_up_large(LARGE, any_word, low), look_up_large(HUGE, any_word, low & 0x07070707)
+    for k in range(len(SPREADS)):
+        first, step, width, at = SPREADS[k]
+        out[4 + k] = spread(any_word, first, step, width, at)
+    halves = view(op.out, f32x16) + 4 + len(SPREADS)
+    halves[0] = half_to_float(view(op.halves, i32x16)[0] & 0xFFFF)
+    halves[1] = half_to_float(any_word)
+
+
 STORES = ("f16", "bf16", "i8x16", "f16 number", "bf16 number", "i16 number")
 
 
@@ -253,6 +280,9 @@ def main(source: str, target: str) -> None:
 
     results["floats"] = run(floats, "floats", 64 * (len(FLOATS) + 1)).view(np.float32).reshape(-1, 16)
     results["ints"] = run(ints, "ints", 64 * (len(INTS) + 1)).view(np.int32).reshape(-1, 16)
+    results["pieces"] = run(pieces, "pieces", 64 * (4 + len(SPREADS) + 2)).reshape(-1, 64)
+    results["spreads"] = np.array(SPREADS)
+    results |= {f"table {k}": np.frombuffer(table.make(), np.uint8) for k, table in enumerate(TABLES)}
     results["stores"] = run(stores, "stores", 64 * len(STORES)).reshape(-1, 64)
     eleven = np.array([11])
     results["addresses"] = run(addresses, "addresses", 128, eleven.ctypes.data).view(np.int64)

@@ -141,6 +141,20 @@ def test_whole_numbers(results):
     assert len(table) == len(wanted) == len(results["ints"]) - 1
 
 
+def test_bytes_by_tables_and_bits_that_become_bytes(results):
+    g, got = inputs(), results["pieces"]
+    anything, low, words = g["any"], g["low"], g["any"].view(np.uint32).astype(np.int64)
+    for k, high in enumerate((0, 0, 1, 7)):  # bits from the eighth on
+        indices = (anything if k else low) + 256 * (low & high).astype(np.int64)
+        np.testing.assert_array_equal(got[k], results[f"table {k}"][indices], err_msg=f"table {k}")
+    for k, (first, step, width, at) in enumerate(results["spreads"]):
+        bits = words[:, None] >> (first + step * np.arange(4)) & (1 << width) - 1
+        np.testing.assert_array_equal(got[4 + k].reshape(16, 4), bits << at, err_msg=f"spread {k}")
+    halves = [g["halves"].view(np.uint16)[::2], anything.view(np.uint16)[::2]]
+    for row, bits in zip(got[-2:].view(np.float32), halves, strict=True):
+        np.testing.assert_array_equal(row[: len(bits)], bits.view(np.float16).astype(np.float32))
+
+
 def test_numbers_are_rounded_to_the_nearest_on_their_way_to_memory(results):
     g = inputs()
     with np.errstate(over="ignore"):
