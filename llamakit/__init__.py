@@ -9,17 +9,19 @@ if TYPE_CHECKING:
     from llamakit.core.gguf.reader import GGUFReader
     from llamakit.core.gguf.writer import GGUFWriter
     from llamakit.errors import GGUFError, LlamakitError
+    from llamakit.grammar import LlamaGrammar
     from llamakit.llama import Llama
 
 __version__ = "0.1.0"
 
-__all__ = ["GGUFError", "GGUFReader", "GGUFWriter", "Llama", "LlamakitError", "__version__"]
+__all__ = ["GGUFError", "GGUFReader", "GGUFWriter", "Llama", "LlamaGrammar", "LlamakitError", "__version__"]
 
 _HOMES = {
     "GGUFReader": "llamakit.core.gguf.reader",
     "GGUFWriter": "llamakit.core.gguf.writer",
     "GGUFError": "llamakit.errors",
     "Llama": "llamakit.llama",
+    "LlamaGrammar": "llamakit.grammar",
     "LlamakitError": "llamakit.errors",
 }
 

@@ -1,0 +1,75 @@
+"""A grammar, whatever it was written in: does a text match, which tokens may follow."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+from llamakit.core.grammar.automaton import Automaton
+from llamakit.core.grammar.compiler import compile_rules
+from llamakit.core.grammar.errors import GrammarError
+from llamakit.core.grammar.matcher import Masks, Matcher
+from llamakit.core.grammar.program import Program
+from llamakit.core.grammar.rules import Rules
+from llamakit.core.grammar.trie import Vocabulary, token_id, trie_of
+
+PART = 1 << 12  # bytes of a text read at once: in between, the automaton may forget what it no longer needs
+
+
+class Grammar:
+    """Immutable for its users; what it has computed is shared by all sequences, and bounded."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.program = compile_rules(rules)
+        self._lock = threading.Lock()
+        self._automaton: Automaton | None = None
+        self._masks: WeakKeyDictionary[Vocabulary, Masks] = WeakKeyDictionary()
+
+    def matches(self, text: str | bytes) -> bool:
+        """Whether the whole text is one of the grammar's.
+
+        Raises GrammarError for a grammar of tokens, as text does not say which tokens it is made of.
+        """
+        if len(self.program.tokens):
+            raise GrammarError("the grammar names tokens: text alone cannot be matched, ask a matcher")
+        automaton = self.automaton(self.program)
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        reader = automaton.reader()
+        for i in range(0, len(data), PART):
+            reader.states = [automaton.read(reader, data[i : i + PART])]
+        return automaton.is_accepting(reader)
+
+    def matcher(self, vocab: Vocabulary) -> Matcher:
+        """For one sequence of this vocabulary's tokens. Raises GrammarError if the grammar names a token it lacks."""
+        with self._lock:
+            masks = self._masks.get(vocab)
+        if masks is None:
+            masks = Masks(self.automaton(with_token_ids(self.program, vocab)), trie_of(vocab))
+            with self._lock:
+                masks = self._masks.setdefault(vocab, masks)
+        return Matcher(masks)
+
+    def automaton(self, program: Program) -> Automaton:
+        """The one of the program without a vocabulary, as far as none is needed."""
+        if program is not self.program:
+            return Automaton(program)
+        with self._lock:
+            if self._automaton is None:
+                self._automaton = Automaton(program)
+            return self._automaton
+
+
+def with_token_ids(program: Program, vocab: Vocabulary) -> Program:
+    """The program, where tokens that were named by their text have their ids."""
+    for token in program.tokens[:, 0].tolist():
+        if token >= vocab.n_tokens:
+            raise GrammarError(
+                f"the grammar names token {token}; the last one of this vocabulary is {vocab.n_tokens - 1}"
+            )
+    if not program.token_texts:
+        return program
+    tokens = program.tokens.copy()
+    for row, text in program.token_texts.items():
+        tokens[row, 0] = token_id(vocab, text)
+    return replace(program, tokens=tokens)
