@@ -196,9 +196,11 @@ def ints(op, thread, n_threads):
     numbers[1], numbers[2] = i32(any_lane(less_i32(i, i))), i32(any_lane(less_i32(i, j)))
 
 
-SMALL, MIDDLE, LARGE, HUGE = TABLES = [
-    Table(n, partial(np.random.default_rng(n).bytes, n)) for n in (128, 256, 512, 2048)
-]
+def random_bytes(n: int) -> bytes:
+    return np.random.default_rng(n).bytes(n)
+
+
+SMALL, MIDDLE, LARGE, HUGE = TABLES = [Table(n, partial(random_bytes, n)) for n in (128, 256, 512, 2048)]
 SPREADS = (  # first, step, width, at
     (8, 2, 2, 0), (0, 4, 3, 0), (0, 7, 7, 0), (28, 1, 1, 3), (0, 1, 1, 2), (19, 0, 1, 2), (16, 3, 3, 0),
 )  # fmt: skip
