@@ -35,6 +35,7 @@ class Group:
 COMMANDS: Mapping[str, Command | Group] = {
     "run": Command("llamakit.cli.run", "run", "Complete a prompt with a model."),
     "bench": Command("llamakit.cli.bench", "bench", "Measure prompt processing and text generation."),
+    "perplexity": Command("llamakit.cli.perplexity", "perplexity", "Measure a model on a text, or on tasks."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
     "imatrix": Command("llamakit.cli.imatrix", "imatrix", "Measure which columns of the weights matter."),
     "gguf-split": Command("llamakit.cli.gguf_split", "gguf_split", "Split a model into shards, or merge shards."),
@@ -42,6 +43,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         "Look into GGUF files.",
         {
             "dump": Command("llamakit.cli.gguf_dump", "dump", "Show a file's metadata and tensors."),
+            "hash": Command("llamakit.cli.gguf_hash", "hash_", "Hash the tensors, or check their hashes."),
             "verify": Command("llamakit.cli.gguf_verify", "verify", "Look for damage in a file."),
         },
     ),
