@@ -7,10 +7,14 @@ then go to their blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.repack import RepackUnit
@@ -59,14 +63,16 @@ class Packing:
     n_bytes: int
     units: tuple[Unit, ...]
     quantize: Helper
-    is_weighted: bool = False  # reads `importance` and `mean_square`
+    is_weighted: bool = False  # reads `importance`
+    has_row_size: bool = False  # reads `mean_square`
+    tables: Callable[[], npt.NDArray[np.uint8]] | None = None  # makes the bytes that it reads at `table`
 
 
 @cache
 def sixteen(n_values: int) -> type[Record]:
-    """Sixteen blocks: x[i] and importance[i] are value i of each, and the importance of its column.
+    """Sixteen blocks: x[i] is value i of each, importance[i] that of its column, mean_square[0] that of its row.
 
-    mean_square[0] is that of each block's whole row; `table` is what the type's `tables` returns.
+    `table` is what `Packing.tables` returns.
     """
     values = Array[f32x16, n_values]
     fields = {"x": values, "importance": values, "mean_square": Array[f32x16, 1], "table": Ptr[i8]}
@@ -150,7 +156,8 @@ def scatter(tile, units, n_units, out, n_bytes, n_blocks):
 
 def blocks(packing: Packing) -> Kernel:
     """Blocks of one type."""
-    n_values, n_bytes, quantize, is_weighted = packing.n_values, packing.n_bytes, packing.quantize, packing.is_weighted
+    n_values, n_bytes, quantize = packing.n_values, packing.n_bytes, packing.quantize
+    is_weighted, has_row_size = packing.is_weighted, packing.has_row_size
     sixteen_type = sixteen(n_values)
     n_vectors, n_tile = -(-sixteen_type.size // 64), -(-n_bytes * ROWS // 64)
 
@@ -166,13 +173,44 @@ def blocks(packing: Packing) -> Kernel:
             for lane in range(ROWS):  # lanes without a block repeat the last
                 starts[lane] = (block + min(lane, n_blocks - 1)) * n_values
             read_as(op.kind, op.source, starts, n_values, given.x)
-            if is_weighted:
-                row_values = op.row_blocks * n_values
+            row_values = op.row_blocks * n_values
+            if has_row_size:
                 for lane in range(ROWS):
                     view(given.mean_square, f32)[lane] = op.mean_squares[starts[lane] // row_values]
+            if is_weighted:
+                for lane in range(ROWS):
                     starts[lane] = starts[lane] % row_values
                 read_f32(view(op.importance, i8), starts, n_values, given.importance)
             quantize(given, tile)
             scatter(tile, op.units, op.n_units, op.out + block * n_bytes, n_bytes, n_blocks)
 
     return pack
+
+
+class RowSizes(Record):
+    """Mean squares of rows."""
+
+    source: Ptr[i8]
+    kind: i64
+    out: Ptr[f32]
+    n_rows: i64
+    n: i64  # a multiple of 16
+
+
+@kernel(RowSizes)
+def row_sizes(op, thread, n_threads):
+    """out[row] = mean(x[row]^2), added up from the first column to the last; sixteen rows side by side"""
+    starts, x = registers(i64, 16), registers(f32x16, 16)
+    first, last = share((op.n_rows + ROWS - 1) // ROWS, thread, n_threads)
+    for group in range(first, last):
+        n_rows = min(ROWS, op.n_rows - group * ROWS)
+        total = f32x16(0.0)
+        for column in range(0, op.n, 16):
+            for lane in range(ROWS):
+                starts[lane] = (group * ROWS + min(lane, n_rows - 1)) * op.n + column
+            read_as(op.kind, op.source, starts, 16, x)
+            for i in range(16):
+                total = total + x[i] * x[i]
+        x[0] = total / f32(op.n)
+        for lane in range(n_rows):
+            op.out[group * ROWS + lane] = view(x, f32)[lane]

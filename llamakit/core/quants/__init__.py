@@ -41,7 +41,9 @@ def dequantize(data: npt.NDArray[np.generic], type: GGMLType | str | int) -> Flo
 
 
 def quantize(
-    weights: npt.NDArray[np.floating], type: GGMLType | str | int, imatrix: Floats | None = None,
+    weights: npt.NDArray[np.floating],
+    type: GGMLType | str | int,
+    imatrix: Floats | None = None,
     n_threads: int | None = None,
 ) -> Bytes:
     """Packed rows of floats.

@@ -39,7 +39,7 @@ class QuantType:
     type: GGMLType
     layout: np.dtype[np.void]
     dequantize: Callable[[Blocks], Floats]
-    packing: Packing | Callable[[Floats, Floats | None], Blocks] | None
+    packing: Packing | None = None
     weighted: Packing | None = None
     needs_imatrix: bool = False
 

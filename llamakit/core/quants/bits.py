@@ -8,7 +8,6 @@ runs of 1 is a plain little-endian bit field.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from llamakit.core.quants.base import Bytes
 
@@ -19,11 +18,3 @@ def unpack(packed: Bytes, n_bits: int, run: int) -> Bytes:
     shifts = np.arange(0, 8, n_bits, dtype=np.uint8)[:, None]
     values = (groups >> shifts) & np.uint8((1 << n_bits) - 1)
     return values.reshape(len(packed), -1)
-
-
-def pack(values: npt.NDArray[np.integer], n_bits: int, run: int) -> Bytes:
-    """Inverse of `unpack`: (n_blocks, n_values), each below `2 ** n_bits` -> (n_blocks, n_values * n_bits / 8)."""
-    runs = values.reshape(len(values), -1, 8 // n_bits, run)
-    shifts = np.arange(0, 8, n_bits, dtype=np.uint8)[:, None]
-    packed: Bytes = np.bitwise_or.reduce(runs << shifts, axis=2).reshape(len(values), -1)
-    return packed

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from llamakit.core.quants.base import Bytes, Floats
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import less, less_i32, select, vabs
+from llamakit.core.simd.records import f32x16, i32x16
 
 VALUES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.int8)
 BIAS = 16
 LOW, HIGH = (int(word) for word in (VALUES + np.int8(BIAS)).view(np.int64))  # for `look_up`
-_BORDERS = np.array([0.5, 1.5, 2.5, 3.5, 5, 7, 10], np.float32)
 
 
-def nearest_values(x: Floats, scale: Floats) -> Bytes:
-    """Index of the value v with scale * v nearest to x; the smaller of a tie, and never the negative zero.
+@helper
+def nearest_values(x, n, scale, q):
+    """Index of the value v with scale * v nearest to each x; the smaller of a tie, and never the negative zero.
 
-    x: (n_groups, n); scale: (n_groups,), which times a border is exact; where it is zero, so are the indices.
+    scale times a border is exact; where it is zero, so are the indices.
     """
-    magnitude = np.where(scale > 0, np.abs(x).T, np.float32(0)).T
-    q = np.zeros(x.shape, np.uint8)
-    for border in _BORDERS:
-        q += magnitude > (border * scale)[:, None]
-    is_negative = ((x < 0) & (q > 0)).view(np.uint8)
-    return q + np.uint8(8) * is_negative
+    zero = f32x16(0.0)
+    for i in range(n):
+        size = select(less(zero, scale), vabs(x[i]), zero)
+        index = i32x16(0)
+        for border in (0.5, 1.5, 2.5, 3.5, 5.0, 7.0, 10.0):
+            index = index - less(scale * border, size)
+        q[i] = index | (less(x[i], zero) & less_i32(i32x16(0), index) & 8)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.iq4 import CODEBOOK, HIGH, LOW, fit_codebook, nearest_codes
-from llamakit.core.quants.scales import columns, divide, repeat_rows, total
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.iq4 import CODEBOOK, HIGH, LOW
+from llamakit.core.quants.pack_parts import low_and_high, store_half
+from llamakit.core.quants.search.codebook import codebook_search, codebook_tables, nearest_codes
+from llamakit.core.quants.search.groups import inverse, total_square
 from llamakit.core.quants.tile_parts import high_nibbles, low_nibbles, scale
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import look_up, view
-from llamakit.core.simd.records import i32x16
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import look_up, registers, view, vsqrt
+from llamakit.core.simd.records import f32x16, i32x16
 
 LAYOUT = np.dtype([("d", "<f2"), ("qs", "u1", (16,))])  # nibbles as in Q4_0
 
@@ -23,22 +28,39 @@ def dequantize(blocks: Blocks) -> Floats:
     return column(blocks["d"]) * CODEBOOK[unpack(blocks["qs"], n_bits=4, run=16)]
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 32,)"""
-    x = columns(rows, 32)
-    squares = x * x
-    if imatrix is None:
-        weights = squares
-    else:
-        weights = repeat_rows(imatrix, *x.shape) * np.sqrt(total(squares) * np.float32(2 / 32) + squares)
-    d = fit_codebook(x, weights)
-    blocks = np.empty(len(d), LAYOUT)
-    blocks["d"] = d
-    blocks["qs"] = pack(nearest_codes(divide(1, d) * x).T, n_bits=4, run=16)
-    return blocks
+def quantizer(weigh: Any) -> Any:
+    @helper
+    def quantize(blocks, tile):
+        weights, q = registers(f32x16, 32), registers(i32x16, 32)
+        weigh(blocks, weights)
+        d = codebook_search(blocks.x, weights, blocks.table)
+        store_half(tile, 0, d)
+        nearest_codes(blocks.x, inverse(d), blocks.table, q)
+        words = view(tile + 32, i32x16)
+        for k in range(4):
+            words[k] = low_and_high(q, 4 * k, 4 * k + 16)
+
+    return quantize
 
 
-IQ4_NL = QuantType(GGMLType.IQ4_NL, LAYOUT, dequantize, quantize)
+@helper
+def by_square(blocks, weights):
+    for i in range(32):
+        weights[i] = blocks.x[i] * blocks.x[i]
+
+
+@helper
+def by_importance(blocks, weights):
+    """importance * sqrt(2 * mean square of the block + x^2)"""
+    mean_square = total_square(blocks.x, 32) * (2 / 32)
+    for i in range(32):
+        weights[i] = blocks.importance[i] * vsqrt(mean_square + blocks.x[i] * blocks.x[i])
+
+
+UNITS = (Unit(0, 2, 2), Unit(2, 16, 4))
+PACKING = Packing(32, 18, UNITS, quantizer(by_square), tables=codebook_tables)
+WEIGHTED = Packing(32, 18, UNITS, quantizer(by_importance), is_weighted=True, tables=codebook_tables)
+IQ4_NL = QuantType(GGMLType.IQ4_NL, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 @inlined

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.iq4 import CODEBOOK, HIGH, LOW, fit_codebook, nearest_codes
-from llamakit.core.quants.scales import columns, divide, nearest, peak
-from llamakit.core.quants.superblocks import importance, values_of
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.iq4 import CODEBOOK, HIGH, LOW
+from llamakit.core.quants.pack_parts import low_and_high, store_half
+from llamakit.core.quants.search.codebook import codebook_search, codebook_tables, nearest_codes
+from llamakit.core.quants.search.groups import inverse, peak
+from llamakit.core.quants.search.superblocks import QK_K, by_importance, by_square
 from llamakit.core.quants.tile_parts import high_nibbles, low_nibbles
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import half_to_float, look_up, to_float, view
-from llamakit.core.simd.records import i32x16
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import clamp, half_to_float, look_up, narrow, registers, to_float, to_int, view, vround
+from llamakit.core.simd.records import f32x16, i8x16, i32x16
 
 LAYOUT = np.dtype(
     [
@@ -34,25 +39,34 @@ def dequantize(blocks: Blocks) -> Floats:
     return (step[:, :, None] * values).reshape(-1, 256)
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    x = columns(rows, 32)
-    weights = x * x if imatrix is None else importance(x, imatrix, factor=2)
-    scale = columns(fit_codebook(x, weights), 8)
-    d = peak(scale) / np.float32(-32)
-    scales = nearest(divide(1, d) * scale, -32, 31)
-    step = (d * scales).T.reshape(-1)
-    q = values_of(nearest_codes(divide(1, step) * x))
-    blocks = np.empty(len(d), LAYOUT)
-    blocks["d"] = d
-    biased = (scales.T + np.float32(32)).astype(np.uint8)
-    blocks["scales_l"] = pack(biased & 15, n_bits=4, run=1)
-    blocks["scales_h"] = pack(biased >> 4, n_bits=2, run=1)
-    blocks["qs"] = pack(q, n_bits=4, run=16)
-    return blocks
+def quantizer(weigh: Any) -> Any:
+    @helper
+    def quantize(blocks, tile):
+        weights, scale, q = registers(f32x16, QK_K), registers(f32x16, 8), registers(i32x16, QK_K)
+        weigh(blocks, weights)
+        for j in range(8):
+            scale[j] = codebook_search(blocks.x + j * 32, weights + j * 32, blocks.table)
+        d = peak(scale, 8) / -32.0
+        store_half(tile, 0, d)
+        inverse_d, low, high = inverse(d), i32x16(0), i32x16(0)
+        for j in range(8):
+            level = clamp(vround(inverse_d * scale[j]), -32.0, 31.0)
+            nearest_codes(blocks.x + j * 32, inverse(d * level), blocks.table, q + j * 32)
+            biased = to_int(level) + i32x16(32)
+            low, high = low | ((biased & 15) << (4 * j)), high | ((biased >> 4) << (2 * j))
+        rows, words = view(tile + 32, i8x16), view(tile + 64, i32x16)
+        rows[0], rows[1], words[0] = narrow(high & 0xFF), narrow(high >> 8), low
+        for k in range(32):
+            first = k // 4 * 32 + k % 4 * 4
+            words[1 + k] = low_and_high(q, first, first + 16)
+
+    return quantize
 
 
-IQ4_XS = QuantType(GGMLType.IQ4_XS, LAYOUT, dequantize, quantize)
+PACKED_UNITS = (Unit(0, 2, 2), Unit(2, 2, 1), Unit(4, 4, 4), Unit(8, 128, 4))
+PACKING = Packing(256, 136, PACKED_UNITS, quantizer(by_square), tables=codebook_tables)
+WEIGHTED = Packing(256, 136, PACKED_UNITS, quantizer(by_importance(2)), is_weighted=True, tables=codebook_tables)
+IQ4_XS = QuantType(GGMLType.IQ4_XS, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 @inlined

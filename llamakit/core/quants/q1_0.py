@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.scales import columns, total
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import spread, view
-from llamakit.core.simd.records import f16x16, i32x16
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.pack_parts import store_half
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import less, select_i32, spread, vabs, view
+from llamakit.core.simd.records import f16x16, f32x16, i32x16
 
 LAYOUT = np.dtype([("d", "<f2"), ("qs", "u1", (16,))])  # bit i is value i
 
@@ -21,16 +22,25 @@ def dequantize(blocks: Blocks) -> Floats:
     return column(blocks["d"]) * (unpack(blocks["qs"], n_bits=1, run=1).view(np.int8) * np.int8(2) - np.int8(1))
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """d = mean |x|   (n_rows, n) -> (n_rows * n / 128,)"""
-    x = rows.reshape(-1, 128)
-    blocks = np.empty(len(x), LAYOUT)
-    blocks["d"] = total(columns(np.abs(x), 128)) / 128
-    blocks["qs"] = pack((x >= 0).view(np.uint8), n_bits=1, run=1)
-    return blocks
+UNITS = (Unit(0, 2, 2), Unit(2, 16, 4))
 
 
-Q1_0 = QuantType(GGMLType.Q1_0, LAYOUT, dequantize, quantize)
+@helper
+def quantize(blocks, tile):
+    """d = mean |x|"""
+    words, sum_magnitude = view(tile + 32, i32x16), f32x16(0.0)
+    for k in range(4):
+        word = i32x16(0)
+        for i in range(32):
+            x = blocks.x[32 * k + i]
+            sum_magnitude = sum_magnitude + vabs(x)
+            word = word | select_i32(less(x, f32x16(0.0)), i32x16(0), i32x16(1) << i)
+        words[k] = word
+    store_half(tile, 0, sum_magnitude / 128.0)
+
+
+PACKING = Packing(128, 18, UNITS, quantize)
+Q1_0 = QuantType(GGMLType.Q1_0, LAYOUT, dequantize, PACKING)
 
 
 @inlined
@@ -48,5 +58,4 @@ def part(tile, h, q):
         q[k] = spread(word, 4 * k, 1, 1, 1)
 
 
-UNITS = (Unit(0, 2, 2), Unit(2, 16, 4))
 TILE = Tile(128, 18, UNITS, 32, 32, has_min=False, bias=1, scales=tile_scales, part=part)

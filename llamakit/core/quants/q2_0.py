@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.scales import divide, round_half_away
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import view
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.pack_parts import store_half
+from llamakit.core.quants.search.groups import inverse, largest_magnitude
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import round_half_away, to_int, view
 from llamakit.core.simd.records import f16x16, i32x16
 
 LAYOUT = np.dtype([("d", "<f2"), ("qs", "u1", (16,))])  # byte b holds values 4 b to 4 b + 3, lowest bits first
@@ -21,18 +23,25 @@ def dequantize(blocks: Blocks) -> Floats:
     return column(blocks["d"]) * (unpack(blocks["qs"], n_bits=2, run=1).view(np.int8) - np.int8(1))
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """d = max |x|, so that nothing ever takes the level 2 d.   (n_rows, n) -> (n_rows * n / 64,)"""
-    x = rows.reshape(-1, 64)
-    d = np.abs(x).max(axis=1)
-    q = np.clip(round_half_away(x * divide(1, d)[:, None]) + np.float32(1), 0, 3)
-    blocks = np.empty(len(x), LAYOUT)
-    blocks["d"] = d
-    blocks["qs"] = pack(q.astype(np.uint8), n_bits=2, run=1)
-    return blocks
+UNITS = (Unit(0, 2, 2), Unit(2, 16, 4))
 
 
-Q2_0 = QuantType(GGMLType.Q2_0, LAYOUT, dequantize, quantize)
+@helper
+def quantize(blocks, tile):
+    """d = max |x|, so that nothing ever takes the level 2 d"""
+    d = largest_magnitude(blocks.x, 64)
+    scale = inverse(d)
+    store_half(tile, 0, d)
+    words = view(tile + 32, i32x16)
+    for k in range(4):
+        word = i32x16(0)
+        for i in range(16):
+            word = word | ((to_int(round_half_away(blocks.x[16 * k + i] * scale) + 1.0) & 3) << (2 * i))
+        words[k] = word
+
+
+PACKING = Packing(64, 18, UNITS, quantize)
+Q2_0 = QuantType(GGMLType.Q2_0, LAYOUT, dequantize, PACKING)
 
 
 @inlined

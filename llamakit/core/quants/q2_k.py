@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.scales import columns
-from llamakit.core.quants.superblocks import fit_ranges, importance
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import to_float, view, widen
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.pack_parts import two_bits
+from llamakit.core.quants.search.descent import positive_descent
+from llamakit.core.quants.search.ranges import range_search
+from llamakit.core.quants.search.superblocks import QK_K, by_importance, by_magnitude, range_fit, round_to_largest
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import narrow, registers, to_float, view, widen
 from llamakit.core.simd.records import f16x16, i8x16, i32x16
 
 LAYOUT = np.dtype(
@@ -32,23 +37,26 @@ def dequantize(blocks: Blocks) -> Floats:
     return (scale[:, :, None] * q - minimum[:, :, None]).reshape(-1, 256)
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    x = columns(rows, 16)
-    if imatrix is None:
-        fit = fit_ranges(x, np.abs(x), n_max=3, n_max_scale=15, search=(-0.5, 0.1, 15), use_mad=True)
-    else:
-        weights = importance(x, imatrix, factor=1)
-        fit = fit_ranges(x, weights, n_max=3, n_max_scale=15, search=(-0.9, 0.05, 36), weigh_scales=True)
-    blocks = np.empty(len(fit.q), LAYOUT)
-    blocks["scales"] = fit.scales | fit.mins << 4
-    blocks["qs"] = pack(fit.q, n_bits=2, run=32)
-    blocks["d"] = fit.d
-    blocks["dmin"] = fit.dmin
-    return blocks
+def quantizer(fit: Any) -> Any:
+    @helper
+    def quantize(blocks, tile):
+        q, scales, mins = registers(i32x16, QK_K), registers(i32x16, 16), registers(i32x16, 16)
+        fit(blocks, tile, q, scales, mins)
+        rows, words = view(tile + 64, i8x16), view(tile + 320, i32x16)
+        for j in range(16):
+            rows[j] = narrow(scales[j] | (mins[j] << 4))
+        for u in range(16):
+            words[u] = two_bits(q, u // 8 * 128 + u % 8 * 4, 32)
+
+    return quantize
 
 
-Q2_K = QuantType(GGMLType.Q2_K, LAYOUT, dequantize, quantize)
+UNITS = (Unit(80, 2, 2), Unit(82, 2, 2), Unit(0, 16, 1), Unit(16, 64, 4))
+FIT = range_fit(16, 3, by_magnitude, range_search(16, 3, (-0.5, 0.1, 15), use_mad=True), round_to_largest(16, 15))
+WEIGHTED_FIT = range_fit(16, 3, by_importance(1), range_search(16, 3, (-0.9, 0.05, 36)), positive_descent(16, 15))
+PACKING = Packing(256, 84, UNITS, quantizer(FIT))
+WEIGHTED = Packing(256, 84, UNITS, quantizer(WEIGHTED_FIT), is_weighted=True)
+Q2_K = QuantType(GGMLType.Q2_K, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 @inlined
@@ -70,5 +78,4 @@ def part(tile, h, q):
             q[8 * k + u] = (words[u] >> (2 * k)) & 0x03030303
 
 
-UNITS = (Unit(80, 2, 2), Unit(82, 2, 2), Unit(0, 16, 1), Unit(16, 64, 4))
 TILE = Tile(256, 84, UNITS, 128, 16, has_min=True, bias=0, scales=tile_scales, part=part)

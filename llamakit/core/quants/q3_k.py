@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.scales import columns, make_q3, make_qx, nearest, peak, total
-from llamakit.core.quants.superblocks import fit_steps, importance
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import to_float, view, widen
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.pack_parts import four_bytes, two_bits
+from llamakit.core.quants.search.descent import signed_descent
+from llamakit.core.quants.search.steps import step_search
+from llamakit.core.quants.search.superblocks import QK_K, by_importance, by_square, round_to_peak, step_fit
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import narrow, registers, to_float, view, widen
 from llamakit.core.simd.records import f16x16, i8x16, i32x16
 
 LAYOUT = np.dtype(
@@ -34,39 +39,37 @@ def dequantize(blocks: Blocks) -> Floats:
     return (step[:, :, None] * (q.view(np.int8) - np.int8(4)).reshape(-1, 16, 16)).reshape(-1, 256)
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    x = columns(rows, 16)
-    if imatrix is None:
-        scale, levels = make_q3(x, n_max=4)
-        d, scales = round_to_peak(columns(scale, 16))
-    else:
-        weights = importance(x, imatrix, factor=2)
-        scale, levels = make_qx(x, weights, n_max=4)
-        d, scales = make_qx(columns(scale, 16), columns(total(weights), 16), n_max=32)
-    blocks = np.empty(len(d), LAYOUT)
-    blocks["d"] = d
-    sc = scales.T.astype(np.uint8)
-    q = fit_steps(x, levels, blocks["d"], sc.view(np.int8) - np.int8(32), n_max=4)
-    blocks["hmask"] = pack(q >> 2, n_bits=1, run=32)
-    blocks["qs"] = pack(q & 3, n_bits=2, run=32)
-    blocks["scales"][:, :8] = pack(sc & 15, n_bits=4, run=8)
-    blocks["scales"][:, 8:] = pack(sc >> 4, n_bits=2, run=4)
-    return blocks
+def quantizer(fit: Any) -> Any:
+    @helper
+    def quantize(blocks, tile):
+        q, scales = registers(i32x16, QK_K), registers(i32x16, 16)
+        fit(blocks, tile, q, scales)
+        rows = view(tile + 32, i8x16)
+        for j in range(8):
+            rows[j] = narrow((scales[j] & 15) | ((scales[j + 8] & 15) << 4))
+        for j in range(4):
+            high = (scales[j] >> 4) | ((scales[j + 4] >> 4) << 2)
+            rows[j + 8] = narrow(high | ((scales[j + 8] >> 4) << 4) | ((scales[j + 12] >> 4) << 6))
+        high_bits, words = view(tile + 224, i32x16), view(tile + 736, i32x16)
+        for u in range(8):
+            high = i32x16(0)
+            for k in range(8):
+                high = high | (((four_bytes(q, 32 * k + 4 * u) >> 2) & 0x01010101) << k)
+            high_bits[u] = high
+        for i in range(QK_K):
+            q[i] = q[i] & 3
+        for u in range(16):
+            words[u] = two_bits(q, u // 8 * 128 + u % 8 * 4, 32)
+
+    return quantize
 
 
-def round_to_peak(scale: Floats) -> tuple[Floats, Floats]:
-    """scale = d * (scales - 32), the one of largest magnitude at -32; zero for a block of zeros.
-
-    (16, n_blocks) -> d (n_blocks,), scales (16, n_blocks) in 0..63
-    """
-    top = peak(scale)
-    inverse = np.float32(-32) / top
-    scales = nearest(inverse * scale, -32, 31) + np.float32(32)
-    return np.where(top == 0, np.float32(0), np.float32(1) / inverse), np.where(top == 0, np.float32(0), scales)
-
-
-Q3_K = QuantType(GGMLType.Q3_K, LAYOUT, dequantize, quantize)
+UNITS = (Unit(108, 2, 2), Unit(96, 12, 1), Unit(0, 32, 4), Unit(32, 64, 4))
+FIT = step_fit(16, 4, by_square, signed_descent(16, 4), round_to_peak(16, 32, 32), scale_bias=32)
+WEIGHTED_FIT = step_fit(16, 4, by_importance(2), step_search(16, 4), step_search(16, 32), scale_bias=32)
+PACKING = Packing(256, 110, UNITS, quantizer(FIT))
+WEIGHTED = Packing(256, 110, UNITS, quantizer(WEIGHTED_FIT), is_weighted=True)
+Q3_K = QuantType(GGMLType.Q3_K, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 @inlined
@@ -90,5 +93,4 @@ def part(tile, h, q):
             q[8 * k + u] = ((words[u] >> (2 * k)) & 0x03030303) | (bit << 2)
 
 
-UNITS = (Unit(108, 2, 2), Unit(96, 12, 1), Unit(0, 32, 4), Unit(32, 64, 4))
 TILE = Tile(256, 110, UNITS, 128, 16, has_min=False, bias=4, scales=tile_scales, part=part)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.legacy import fit_scale
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.legacy import extreme_scale, weighted_scale
+from llamakit.core.quants.pack_parts import low_and_high
 from llamakit.core.quants.tile_parts import high_nibbles, low_nibbles, scale
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import view
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import registers, view
 from llamakit.core.simd.records import i32x16
 
 LAYOUT = np.dtype([("d", "<f2"), ("qs", "u1", (16,))])  # low nibbles are values 0-15, high nibbles 16-31
@@ -23,16 +27,22 @@ def dequantize(blocks: Blocks) -> Floats:
     return column(blocks["d"]) * q
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 32,)"""
-    d, q = fit_scale(rows, imatrix, n_max=8)
-    blocks = np.empty(len(q), LAYOUT)
-    blocks["d"] = d
-    blocks["qs"] = pack(q, n_bits=4, run=16)
-    return blocks
+def quantizer(fit: Any) -> Any:
+    @helper
+    def quantize(blocks, tile):
+        q = registers(i32x16, 32)
+        fit(blocks, tile, q)
+        words = view(tile + 32, i32x16)
+        for k in range(4):
+            words[k] = low_and_high(q, 4 * k, 4 * k + 16)
+
+    return quantize
 
 
-Q4_0 = QuantType(GGMLType.Q4_0, LAYOUT, dequantize, quantize)
+UNITS = (Unit(0, 2, 2), Unit(2, 16, 4))
+PACKING = Packing(32, 18, UNITS, quantizer(extreme_scale(8)))
+WEIGHTED = Packing(32, 18, UNITS, quantizer(weighted_scale(8)), is_weighted=True, has_row_size=True)
+Q4_0 = QuantType(GGMLType.Q4_0, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 @inlined
@@ -42,4 +52,4 @@ def part(tile, h, q):
         q[c], q[c + 4] = low_nibbles(words[c]), high_nibbles(words[c])
 
 
-TILE = Tile(32, 18, (Unit(0, 2, 2), Unit(2, 16, 4)), 32, 32, has_min=False, bias=8, scales=scale, part=part)
+TILE = Tile(32, 18, UNITS, 32, 32, has_min=False, bias=8, scales=scale, part=part)

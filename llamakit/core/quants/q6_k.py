@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
-from llamakit.core.quants.scales import FLAT, columns, make_qx, nearest, peak, repeat_rows
-from llamakit.core.quants.superblocks import fit_steps
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.pack_parts import four_bytes
+from llamakit.core.quants.search.groups import FLAT
+from llamakit.core.quants.search.steps import step_search
+from llamakit.core.quants.search.superblocks import QK_K, by_importance_alone, by_square, round_to_peak, step_fit
 from llamakit.core.quants.tile_parts import high_nibbles, low_nibbles
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import to_float, view, widen
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import less_i32, narrow, registers, select_i32, to_float, view, widen
 from llamakit.core.simd.records import f16x16, i8x16, i32x16
 
 LAYOUT = np.dtype(
@@ -32,25 +37,46 @@ def dequantize(blocks: Blocks) -> Floats:
     return (step[:, :, None] * (q.view(np.int8) - np.int8(32)).reshape(-1, 16, 16)).reshape(-1, 256)
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    x = columns(rows, 16)
-    weights = x * x if imatrix is None else repeat_rows(imatrix, *x.shape)
-    scale, levels = make_qx(x, weights, n_max=32)
-    scale = columns(scale, 16)
-    top = peak(scale)
-    inverse = np.float32(-128) / top
-    blocks = np.empty(len(top), LAYOUT)
-    blocks["d"] = 1 / inverse
-    blocks["scales"] = nearest(inverse * scale, -128, 127).T
-    q = fit_steps(x, levels, blocks["d"], blocks["scales"], n_max=32)
-    blocks["ql"] = pack(q & 15, n_bits=4, run=64)
-    blocks["qh"] = pack(q >> 4, n_bits=2, run=32)
-    blocks[np.abs(top) < FLAT] = 0
-    return blocks
+def quantizer(fit: Any) -> Any:
+    @helper
+    def quantize(blocks, tile):
+        q, scales = registers(i32x16, QK_K), registers(i32x16, 16)
+        fit(blocks, tile, q, scales)
+        rows, words = view(tile + 32, i8x16), view(tile + 288, i32x16)
+        used = i32x16(0)
+        for j in range(16):
+            rows[j] = narrow(scales[j])
+            used = used | scales[j]
+        is_flat = less_i32(used, i32x16(1)) & less_i32(i32x16(-1), used)  # all scales are zero: so are the values
+        for i in range(QK_K):
+            q[i] = select_i32(is_flat, i32x16(0), q[i])
+        for u in range(16):
+            first = u // 8 * 128 + u % 8 * 4
+            parts = words + 3 * u
+            a, b = four_bytes(q, first), four_bytes(q, first + 32)
+            c, d = four_bytes(q, first + 64), four_bytes(q, first + 96)
+            parts[0], parts[1] = low_nibbles(a) | (low_nibbles(c) << 4), low_nibbles(b) | (low_nibbles(d) << 4)
+            parts[2] = high_nibbles(a) | (high_nibbles(b) << 2) | (high_nibbles(c) << 4) | (high_nibbles(d) << 6)
+
+    return quantize
 
 
-Q6_K = QuantType(GGMLType.Q6_K, LAYOUT, dequantize, quantize)
+# a part reads its low and high bits from three places of the block: here they follow each other
+UNITS = (
+    Unit(208, 2, 2),
+    Unit(192, 16, 1),
+    *(
+        Unit(o, 4, 4)
+        for h in (0, 1)
+        for u in range(8)
+        for o in (64 * h + 4 * u, 64 * h + 32 + 4 * u, 128 + 32 * h + 4 * u)
+    ),
+)
+FIT = step_fit(16, 32, by_square, step_search(16, 32), round_to_peak(16, 128, 0, FLAT))
+WEIGHTED_FIT = step_fit(16, 32, by_importance_alone, step_search(16, 32), round_to_peak(16, 128, 0, FLAT))
+PACKING = Packing(256, 210, UNITS, quantizer(FIT))
+WEIGHTED = Packing(256, 210, UNITS, quantizer(WEIGHTED_FIT), is_weighted=True)
+Q6_K = QuantType(GGMLType.Q6_K, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 @inlined
@@ -74,14 +100,4 @@ def part(tile, h, q):
 
 
 # a part reads its low and high bits from three places of the block: here they follow each other
-UNITS = (
-    Unit(208, 2, 2),
-    Unit(192, 16, 1),
-    *(
-        Unit(o, 4, 4)
-        for h in (0, 1)
-        for u in range(8)
-        for o in (64 * h + 4 * u, 64 * h + 32 + 4 * u, 128 + 32 * h + 4 * u)
-    ),
-)
 TILE = Tile(256, 210, UNITS, 128, 16, has_min=False, bias=32, scales=tile_scales, part=part)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from llamakit.core.quants.search.groups import inverse, largest_magnitude
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import round_half_away, to_int
 
-from llamakit.core.quants.base import Bytes, Floats
-from llamakit.core.quants.scales import divide, round_half_away
 
-
-def fit_ternary(rows: Floats) -> tuple[Floats, Bytes]:
-    """x = d * (q - 1) with d the largest magnitude.   (n_rows, n) -> d (n_blocks,), q (n_blocks, 256) in 0..2"""
-    x = rows.reshape(-1, 256)
-    d = np.abs(x).max(axis=1)
-    q = round_half_away(x * divide(1, d)[:, None]) + np.float32(1)
-    return d, q.astype(np.uint8)
+@helper
+def fit_ternary(x, q):
+    """x = d * (q - 1) with d the largest magnitude of 256 values, which is returned; leaves q in 0..2."""
+    d = largest_magnitude(x, 256)
+    scale = inverse(d)
+    for i in range(256):
+        q[i] = to_int(round_half_away(x[i] * scale) + 1.0) & 3
+    return d

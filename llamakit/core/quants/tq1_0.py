@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Bytes, Floats, QuantType, column
+from llamakit.core.quants.pack_parts import four_bytes, store_half
 from llamakit.core.quants.ternary import fit_ternary
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import view
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import registers, view
 from llamakit.core.simd.records import f16x16, i32x16
 
 LAYOUT = np.dtype(
@@ -31,14 +33,6 @@ def unpack_digits(packed: Bytes, n_digits: int) -> Bytes:
     return (fraction * np.uint16(3) >> 8).astype(np.uint8).reshape(len(packed), -1)
 
 
-def pack_digits(digits: Bytes, n_digits: int) -> Bytes:
-    """Inverse of `unpack_digits`; digits that a byte has no value for are zero."""
-    weights = np.array([3 ** (DIGITS - 1 - n) for n in range(n_digits)], np.uint16)[:, None]
-    number = (digits.reshape(len(digits), n_digits, -1) * weights).sum(axis=1, dtype=np.uint32)
-    packed: Bytes = ((number * 256 + 3**DIGITS - 1) // 3**DIGITS).astype(np.uint8)
-    return packed
-
-
 def dequantize(blocks: Blocks) -> Floats:
     """x = d * (digit - 1)   (n_blocks,) -> (n_blocks, 256)"""
     parts = [
@@ -49,18 +43,40 @@ def dequantize(blocks: Blocks) -> Floats:
     return column(blocks["d"]) * (np.concatenate(parts, axis=1).view(np.int8) - np.int8(1))
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    d, q = fit_ternary(rows)
-    blocks = np.empty(len(d), LAYOUT)
-    blocks["qs"][:, :32] = pack_digits(q[:, :160], n_digits=5)
-    blocks["qs"][:, 32:] = pack_digits(q[:, 160:240], n_digits=5)
-    blocks["qh"] = pack_digits(q[:, 240:], n_digits=4)
-    blocks["d"] = d
-    return blocks
+UNITS = (Unit(52, 2, 2), Unit(0, 52, 4))
 
 
-TQ1_0 = QuantType(GGMLType.TQ1_0, LAYOUT, dequantize, quantize)
+@inlined
+def digits_of(q, first, stride, n):
+    """Integers of which each has digits q[first + stride * k] to base 3, k < n, the first highest; five in all.
+
+    As the fraction that `dequantize` takes apart: (256 number + 242) / 243 toward zero.
+    """
+    number = i32x16(0)
+    for k in range(DIGITS):
+        number = number * 3
+        if k < n:
+            number = number + q[first + stride * k]
+    return ((number * 256 + 242) * 17261) >> 22  # exact for all numbers below 243
+
+
+@helper
+def quantize(blocks, tile):
+    q, packed = registers(i32x16, 256), registers(i32x16, 52)
+    store_half(tile, 0, fit_ternary(blocks.x, q))
+    for i in range(32):
+        packed[i] = digits_of(q, i, 32, 5)
+    for i in range(16):
+        packed[32 + i] = digits_of(q, 160 + i, 16, 5)
+    for i in range(4):
+        packed[48 + i] = digits_of(q, 240 + i, 4, 4)
+    words = view(tile + 32, i32x16)
+    for u in range(13):
+        words[u] = four_bytes(packed, 4 * u)
+
+
+PACKING = Packing(256, 54, UNITS, quantize)
+TQ1_0 = QuantType(GGMLType.TQ1_0, LAYOUT, dequantize, PACKING)
 
 
 @inlined
@@ -96,5 +112,4 @@ def part(tile, h, q):
         digits(words[12], q, 28, 1, 4)
 
 
-UNITS = (Unit(52, 2, 2), Unit(0, 52, 4))
 TILE = Tile(256, 54, UNITS, 128, 32, has_min=False, bias=1, scales=tile_scales, part=part)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.bits import pack, unpack
+from llamakit.core.quants.bits import unpack
+from llamakit.core.quants.pack_parts import store_half, two_bits
 from llamakit.core.quants.ternary import fit_ternary
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import view
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import registers, view
 from llamakit.core.simd.records import f16x16, i32x16
 
 LAYOUT = np.dtype([("qs", "u1", (64,)), ("d", "<f2")])  # bits as in Q2_K
@@ -21,16 +23,20 @@ def dequantize(blocks: Blocks) -> Floats:
     return column(blocks["d"]) * (unpack(blocks["qs"], n_bits=2, run=32).view(np.int8) - np.int8(1))
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    d, q = fit_ternary(rows)
-    blocks = np.empty(len(d), LAYOUT)
-    blocks["qs"] = pack(q, n_bits=2, run=32)
-    blocks["d"] = d
-    return blocks
+UNITS = (Unit(64, 2, 2), Unit(0, 64, 4))
 
 
-TQ2_0 = QuantType(GGMLType.TQ2_0, LAYOUT, dequantize, quantize)
+@helper
+def quantize(blocks, tile):
+    q = registers(i32x16, 256)
+    store_half(tile, 0, fit_ternary(blocks.x, q))
+    words = view(tile + 32, i32x16)
+    for u in range(16):
+        words[u] = two_bits(q, u // 8 * 128 + u % 8 * 4, 32)
+
+
+PACKING = Packing(256, 66, UNITS, quantize)
+TQ2_0 = QuantType(GGMLType.TQ2_0, LAYOUT, dequantize, PACKING)
 
 
 @inlined
@@ -48,5 +54,4 @@ def part(tile, h, q):
             q[8 * k + u] = (words[u] >> (2 * k)) & 0x03030303
 
 
-UNITS = (Unit(64, 2, 2), Unit(0, 64, 4))
 TILE = Tile(256, 66, UNITS, 128, 32, has_min=False, bias=1, scales=tile_scales, part=part)

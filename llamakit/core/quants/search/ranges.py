@@ -6,7 +6,7 @@ from typing import Any
 
 from llamakit.core.quants.search.groups import largest, smallest
 from llamakit.core.simd.op import helper, inlined
-from llamakit.core.simd.ops import clamp, less, registers, select, vabs, vround
+from llamakit.core.simd.ops import clamp, less, select, vabs, vround
 from llamakit.core.simd.records import f32, f32x16
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from llamakit.core.quants.pack_parts import store_half
-from llamakit.core.quants.search.groups import total, total_square
-from llamakit.core.simd.op import helper
+from llamakit.core.quants.search.groups import peak, total, total_square
+from llamakit.core.simd.op import helper, inlined
 from llamakit.core.simd.ops import clamp, less, registers, select, to_int, vabs, vround, vsqrt
 from llamakit.core.simd.records import f32, f32x16
 
@@ -50,11 +50,10 @@ def range_fit(size: int, n_max: int, weigh: Any, fit: Any, round_scales: Any) ->
     return fit_ranges
 
 
-def step_fit(size: int, n_max: int, weigh: Any, fit: Any, round_scales: Any) -> Any:
-    """The helper that fits x = d * scale * (q - n_max) in sub-blocks of `size` values.
+def step_fit(size: int, n_max: int, weigh: Any, fit: Any, round_scales: Any, scale_bias: int = 0) -> Any:
+    """The helper that fits x = d * (scale - scale_bias) * (q - n_max) in sub-blocks of `size` values.
 
-    As `range_fit`, with scales that may be negative: `fit_steps(blocks, tile, q, scales)` leaves d at the front of the
-    tile. `round_scales` leaves integers around zero.
+    As `range_fit`: `fit_steps(blocks, tile, q, scales)` leaves d at the front of the tile.
     """
     n_sub = QK_K // size
 
@@ -70,7 +69,7 @@ def step_fit(size: int, n_max: int, weigh: Any, fit: Any, round_scales: Any) -> 
         d = store_half(tile, 0, round_scales(scale, sums, scale_level))
         for j in range(n_sub):
             scales[j] = to_int(scale_level[j])
-            step = d * scale_level[j]
+            step = d * (scale_level[j] - f32(scale_bias))
             has_step = less(f32x16(0.0), vabs(step))
             for i in range(j * size, (j + 1) * size):
                 level = clamp(vround(blocks.x[i] / step), -n_max, n_max - 1) + f32(n_max)
@@ -91,6 +90,29 @@ def round_to_largest(n: int, n_max: int) -> Any:
         for j in range(n):
             integers[j] = clamp(vround(inverse * values[j]), 0.0, n_max)
         return top / f32(n_max)
+
+    return round_scales
+
+
+def round_to_peak(n: int, n_max: int, bias: int, flat: float = 0.0) -> Any:
+    """The helper that makes n values step * (integers - bias), the one of largest magnitude at -n_max.
+
+    All zero where that is zero, or below `flat`.
+    """
+
+    @helper
+    def round_scales(values, weights, integers):
+        top = peak(values, n)
+        inverse = f32(-n_max) / top
+        for j in range(n):
+            level = clamp(vround(inverse * values[j]), -n_max, n_max - 1) + f32(bias)
+            integers[j] = zero_if_flat(level, top)
+        return zero_if_flat(1.0 / inverse, top)
+
+    @inlined
+    def zero_if_flat(level, top):
+        is_used = less(f32x16(0.0), vabs(top))
+        return select(less(vabs(top), f32x16(flat)), f32x16(0.0), select(is_used, level, f32x16(0.0)))
 
     return round_scales
 
@@ -129,3 +151,9 @@ def by_importance(factor: int) -> Any:
             weights[i] = blocks.importance[i] * vsqrt(mean_square + blocks.x[i] * blocks.x[i])
 
     return weigh
+
+
+@helper
+def by_importance_alone(blocks, weights):
+    for i in range(QK_K):
+        weights[i] = blocks.importance[i]
