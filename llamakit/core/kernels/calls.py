@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,12 +14,16 @@ from llamakit.core.simd.records import Record
 Call = Callable[[int, int, int], None]  # address of the record, thread, number of threads
 
 _LOADED: dict[str, tuple[Kernels, Call]] = {}  # the kernels own the code
+_LOADING = threading.Lock()
 
 
 def load(names: Iterable[str], report: Callable[[str], None] = lambda name: None) -> None:
     """Load kernels, several at once; those that are not on disk are compiled first, `report(name)` after each."""
-    missing = sorted(set(names) - _LOADED.keys())
-    if missing:
+    wanted = set(names)
+    if wanted <= _LOADED.keys():
+        return
+    with _LOADING:
+        missing = sorted(wanted - _LOADED.keys())
         kernels = KernelStore().load(missing, report=report)
         entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         _LOADED.update((name, (kernels, entry(kernels[name]))) for name in missing)

@@ -44,7 +44,7 @@ def test_row_bytes_count_whole_blocks():
 def test_only_the_file_of_the_type_asked_for_is_imported():
     code = (
         "import sys, llamakit.core.quants as quants;"
-        "assert 'llamakit.core.quants.scales' not in sys.modules;"
+        "assert 'llamakit.core.quants.packing' not in sys.modules;"
         "quants.find_type(quants.parse_type('q4_0'));"
         "assert 'llamakit.core.quants.q4_0' in sys.modules;"
         "assert 'llamakit.core.quants.q6_k' not in sys.modules;"
