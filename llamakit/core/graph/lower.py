@@ -291,7 +291,7 @@ class Lowering:
             x=self.at(node.x), norm=self.norm_of(node), out=q, n_rows=self.row_count(node), n=width, eps=node.eps,
         ))  # fmt: skip
         record = Gemm(weight=packed.data, x=q, n_blocks=packed.n_blocks, **fields)
-        n_bytes = 4 * (n * gemm.GROUPS * 16 + gemm.panel_floats(width, packed.tile))
+        n_bytes = 4 * gemm.scratch_floats(n_rows, width, packed.tile)
         product = self.with_scratch(f"gemm.rows[{packed.word},{n_groups},{n}]", record, n_bytes)
         return [quantize, product] if is_first else [product]
 

@@ -18,7 +18,6 @@ from llamakit.core.simd.ops import (
     registers,
     repeat4,
     repeat_f32,
-    repeat_i32,
     to_float,
     view,
 )
@@ -26,6 +25,7 @@ from llamakit.core.simd.records import Ptr, f32x16, i8, i32x16, i64
 from llamakit.core.simd.target import host_target
 
 GROUPS = 2  # groups of 16 weight rows in a panel
+COLUMNS = 2048  # of a panel: with its scales it leaves most of a core's L2 cache to the rows of x
 
 
 def register_tile() -> tuple[int, int]:
@@ -39,10 +39,12 @@ class Gemm(Product):
     n_blocks: i64  # of a weight row
 
 
-def panel_floats(n_columns: int, tile: Tile) -> int:
-    """Floats of scratch that a panel takes: its quants, scales and mins."""
-    n_scales = n_columns // tile.scale_columns
-    return GROUPS * ROWS * (n_columns // 4 + n_scales * (2 if tile.has_min else 1))
+def scratch_floats(n_rows: int, n_columns: int, tile: Tile) -> int:
+    """Floats of scratch that a thread takes for n_rows of x: a panel's quants, scales and mins, and its results."""
+    n_panel = min(n_columns, COLUMNS)
+    n_scales = n_panel // tile.scale_columns
+    n_rows += register_tile()[1]  # the last tile may not be full
+    return GROUPS * ROWS * (n_rows + n_panel // 4 + n_scales * (2 if tile.has_min else 1))
 
 
 def unpacker(tile: Tile) -> Any:
@@ -52,11 +54,11 @@ def unpacker(tile: Tile) -> Any:
     scales, part, has_min = tile.scales, tile.part, tile.has_min
 
     @helper
-    def unpack(weight, n_blocks, quants, d_panel, m_panel):
+    def unpack(weight, n_blocks, pitch, quants, d_panel, m_panel):
         q, d, m = registers(i32x16, n_words), registers(f32x16, n_scales), registers(f32x16, n_scales)
         for group in range(GROUPS):
             for b in range(n_blocks):
-                block = weight + (group * n_blocks + b) * tile_bytes
+                block = weight + (group * pitch + b * tile_bytes)
                 scales(block, d, m)
                 for h in range(n_parts):
                     part(block, h, q)
@@ -72,7 +74,7 @@ def unpacker(tile: Tile) -> Any:
 
 
 def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
-    """The helper for a register tile: n_groups of the panel's groups x n rows of x -> out[row][group]."""
+    """The helper for a register tile: out[row][group] (+)= n_groups of the panel's groups x n rows of x."""
     block_type, size = activation_block(n), n_groups * n
     start, has_min, by_halves = starter(tile), tile.has_min, tile.scale_columns == 16
     multiply = dot4_wide if tile.is_wide else dot4
@@ -81,7 +83,7 @@ def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
     def by_32(total, sums, quants, d_panel, m_panel, block):
         for j in range(n):
             for g in range(n_groups):
-                sums[g * n + j] = start(block.minus_sum + j, block.minus_halves, 0)
+                sums[g * n + j] = start(block.start + j, block.half_starts, 0)
         for s in range(8):
             for j in range(n):
                 word = repeat4(block.q + (j * 32 + s * 4))
@@ -101,7 +103,7 @@ def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
         for half in range(2):
             for j in range(n):
                 for g in range(n_groups):
-                    sums[g * n + j] = start(block.minus_sum, block.minus_halves + 2 * j, half)
+                    sums[g * n + j] = start(block.start, block.half_starts + 2 * j, half)
             for s in range(4):
                 for j in range(n):
                     word = repeat4(block.q + (j * 32 + half * 16 + s * 4))
@@ -121,16 +123,17 @@ def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
                 k = g * n + j
                 if has_min:
                     for half in range(2):
-                        halves = i32x16(0) - repeat_i32(block.minus_halves + (2 * j + half))
-                        part_sums[k] = fma(to_float(halves), m_panel[half * GROUPS + g], part_sums[k])
+                        half_sum = repeat_f32(block.half_sums + (2 * j + half))
+                        part_sums[k] = fma(m_panel[half * GROUPS + g], half_sum, part_sums[k])
                 total[k] = fma(part_sums[k], repeat_f32(block.d + j), total[k])
 
     @helper
-    def multiply_tile(n_blocks32, quants, d_panel, m_panel, x, out):
+    def multiply_tile(n_blocks32, quants, d_panel, m_panel, x, out, is_first):
         total, sums, part_sums = registers(f32x16, size), registers(i32x16, size), registers(f32x16, size)
         block = view(x, block_type)
-        for k in range(size):
-            total[k] = f32x16(0)
+        for j in range(n):
+            for g in range(n_groups):
+                total[g * n + j] = f32x16(0) if is_first else out[j * GROUPS + g]
         for _ in range(n_blocks32):
             if by_halves:
                 by_16(total, sums, part_sums, quants, d_panel, m_panel, block)
@@ -150,23 +153,31 @@ def rows(tile: Tile, n_groups: int, n: int) -> Kernel:
     """GEMM of one quantized type with a register tile of n_groups x 16 weight rows and n rows of x."""
     unpack, multiply_tile, tile_bytes = unpacker(tile), multiplier(tile, n_groups, n), ROWS * tile.n_bytes
     n_block_words, n_scales = tile.n_columns // 4, tile.n_columns // tile.scale_columns
-    row_block_bytes, n_blocks32 = activation_block(n).size, tile.n_columns // 32
+    n_blocks32, n_panel_blocks = tile.n_columns // 32, COLUMNS // tile.n_columns
+    row_block_bytes = activation_block(n).size
 
     @kernel(Gemm)
     def gemm(op, thread, n_threads):
-        scratch = op.scratch + thread * op.n_scratch
-        results, quants = view(scratch, f32x16), view(scratch, i32x16) + n * GROUPS
-        d_panel = view(quants + op.n_blocks * n_block_words * GROUPS, f32x16)
-        m_panel = d_panel + op.n_blocks * n_scales * GROUPS
-        n_rows, n_blocks = op.n_rows[0], op.n_blocks * n_blocks32
+        n_rows, pitch = op.n_rows[0], op.n_blocks * tile_bytes
+        n_tiles, n_most = (n_rows + n - 1) // n, min(op.n_blocks, n_panel_blocks)
+        results = view(op.scratch + thread * op.n_scratch, f32x16)
+        quants = view(results + n_tiles * n * GROUPS, i32x16)
+        d_panel = view(quants + n_most * n_block_words * GROUPS, f32x16)
+        m_panel = d_panel + n_most * n_scales * GROUPS
         first, last = share((op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
         for p in range(first, last):
-            unpack(op.weight + p * GROUPS * op.n_blocks * tile_bytes, op.n_blocks, quants, d_panel, m_panel)
-            for t in range((n_rows + n - 1) // n):
-                x = op.x + t * n_blocks * row_block_bytes
-                for g in range(0, GROUPS, n_groups):
-                    multiply_tile(n_blocks, quants + g, d_panel + g, m_panel + g, x, results + g)
-                store_panel(op, t * n, min(n, n_rows - t * n), p, results)
+            for start in range(0, op.n_blocks, n_panel_blocks):
+                n_blocks = min(n_panel_blocks, op.n_blocks - start)
+                unpack(op.weight + (p * GROUPS * pitch + start * tile_bytes), n_blocks, pitch, quants, d_panel, m_panel)
+                for t in range(n_tiles):
+                    x = op.x + (t * op.n_blocks + start) * n_blocks32 * row_block_bytes
+                    out = results + t * n * GROUPS
+                    for g in range(0, GROUPS, n_groups):
+                        multiply_tile(
+                            n_blocks * n_blocks32, quants + g, d_panel + g, m_panel + g, x, out + g, start == 0
+                        )
+                    if start + n_blocks == op.n_blocks:
+                        store_panel(op, t * n, min(n, n_rows - t * n), p, out)
 
     return gemm
 

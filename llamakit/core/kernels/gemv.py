@@ -10,7 +10,7 @@ from typing import Any
 
 from llamakit.core.kernels.epilogue import GATED, Product, finish
 from llamakit.core.kernels.kernel import Kernel, kernel, share
-from llamakit.core.kernels.quantize import activation_block, quantizer
+from llamakit.core.kernels.quantize import BIAS, HALF_BIAS, activation_block, quantizer
 from llamakit.core.kernels.tile import ROWS, Tile
 from llamakit.core.simd.op import helper, inlined
 from llamakit.core.simd.ops import (
@@ -49,26 +49,26 @@ def chosen(op, row):
     return 0 if is_null(op.choice) != 0 else i64(op.choice[row])
 
 
-def bias_shift(tile: Tile) -> int:
-    """log2 of the bias, or -1."""
-    return tile.bias.bit_length() - 1
-
-
 def starter(tile: Tile) -> Any:
     """The helper that gives a block's integer accumulators their start: minus bias times the sum of x."""
-    shift, is_wide, by_halves = bias_shift(tile), tile.is_wide, tile.scale_columns == 16
+    has_bias, is_wide, by_halves = tile.bias > 0, tile.is_wide, tile.scale_columns == 16
+    shift = tile.bias.bit_length() - (HALF_BIAS if by_halves else BIAS).bit_length()  # all are powers of two
 
     @inlined
-    def start(minus_sum, minus_halves, half):
-        if shift < 0:
+    def shifted(starts):
+        if shift == 0:
+            return repeat_i32(starts)
+        return i32x16(i32(starts[0] << shift)) if shift > 0 else i32x16(i32(starts[0] >> -shift))
+
+    @inlined
+    def start(whole, halves, half):
+        if not has_bias:
             return i32x16(0)
         if by_halves:
-            return repeat_i32(minus_halves + half) << shift
+            return shifted(halves + half)
         if half == 1:
             return i32x16(0)
-        if is_wide:
-            return (repeat_i32(minus_sum) << shift) * has_wide_bias()
-        return repeat_i32(minus_sum) << shift
+        return shifted(whole) * has_wide_bias() if is_wide else shifted(whole)
 
     return start
 
@@ -95,8 +95,8 @@ def dot(tile: Tile) -> Any:
                 part(weight, h, q)
                 for b in range(n_blocks32):
                     block = x + b
-                    sums[2 * b] = start(block.minus_sum, block.minus_halves, 0)
-                    sums[2 * b + 1] = start(block.minus_sum, block.minus_halves, 1)
+                    sums[2 * b] = start(block.start, block.half_starts, 0)
+                    sums[2 * b + 1] = start(block.start, block.half_starts, 1)
                 for half in range(2):  # quarter by quarter over all blocks of the part: memory is read in order
                     for s in range(4):
                         for b in range(n_blocks32):
@@ -111,8 +111,8 @@ def dot(tile: Tile) -> Any:
                         y = to_float(sums[2 * b]) * d[2 * k]
                         y = fma(to_float(sums[2 * b + 1]), d[2 * k + 1], y)
                         if has_min:
-                            y = fma(to_float(i32x16(0) - repeat_i32(block.minus_halves)), m[2 * k], y)
-                            y = fma(to_float(i32x16(0) - repeat_i32(block.minus_halves + 1)), m[2 * k + 1], y)
+                            y = fma(m[2 * k], repeat_f32(block.half_sums), y)
+                            y = fma(m[2 * k + 1], repeat_f32(block.half_sums + 1), y)
                         total = fma(y, repeat_f32(block.d), total)
                     else:
                         total = fma(to_float(sums[2 * b] + sums[2 * b + 1]), d[k] * repeat_f32(block.d), total)

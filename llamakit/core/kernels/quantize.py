@@ -27,16 +27,19 @@ from llamakit.core.simd.records import Array, Ptr, Record, RecordType, f32, f32x
 BLOCK = 32  # columns that share a scale
 # steps from 0 to the largest value: it rounds to 127 as all others round, and steps are finer than with 127
 FULL = 127.4
+# The biases, of weights with scales for 32 columns and for 16, whose starts need no shift: those of Q8_0 and Q6_K.
+BIAS, HALF_BIAS = 128, 32
 
 
 @cache
 def activation_block(n: int) -> type[Record]:
-    """One block of n rows side by side, 52 n bytes: x[row] = d[row] * q[row].
+    """One block of n rows side by side, 60 n bytes: x[row] = d[row] * q[row].
 
-    The sums are what weights with a minimum or a bias need: d * sum(q), -sum(q), and -sum(q) of each half.
+    The sums are what weights with a minimum or a bias need. With a minimum: d * sum(q), or sum(q) of each half. With a
+    bias: where integer sums start, -BIAS * sum(q), or -HALF_BIAS * sum(q) of each half.
     """
-    fields = {"q": Array[i8, 32 * n], "d": Array[f32, n], "sum": Array[f32, n], "minus_sum": Array[i32, n],
-              "minus_halves": Array[i32, 2 * n]}  # fmt: skip
+    fields = {"q": Array[i8, 32 * n], "d": Array[f32, n], "sum": Array[f32, n], "half_sums": Array[f32, 2 * n],
+              "start": Array[i32, n], "half_starts": Array[i32, 2 * n]}  # fmt: skip
     made: type[Record] = RecordType(f"ActivationBlock{n}", (Record,), {"__annotations__": fields})
     return made
 
@@ -72,11 +75,15 @@ def quantizer(n: int) -> Any:
             block = out + b
             q = view(block.q, i8x16)
             q[2 * slot], q[2 * slot + 1] = low_q, high_q
-            low_sum, high_sum = sum_lanes_i32(widen(low_q)), sum_lanes_i32(widen(high_q))
+            sums = i64(sum_lanes_i32(widen(low_q) + (widen(high_q) << 16)))  # both at once
+            high_sum = (sums + 32768) >> 16
+            low_sum = sums - (high_sum << 16)
             block.d[slot] = d
             block.sum[slot] = d * f32(low_sum + high_sum)
-            block.minus_sum[slot] = i32(-(low_sum + high_sum))
-            block.minus_halves[2 * slot], block.minus_halves[2 * slot + 1] = i32(-low_sum), i32(-high_sum)
+            block.half_sums[2 * slot], block.half_sums[2 * slot + 1] = f32(low_sum), f32(high_sum)
+            block.start[slot] = i32(-BIAS * (low_sum + high_sum))
+            block.half_starts[2 * slot] = i32(-HALF_BIAS * low_sum)
+            block.half_starts[2 * slot + 1] = i32(-HALF_BIAS * high_sum)
 
     return quantize_row
 
