@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "run": Command("llamakit.cli.run", "run", "Complete a prompt with a model."),
     "bench": Command("llamakit.cli.bench", "bench", "Measure prompt processing and text generation."),
     "perplexity": Command("llamakit.cli.perplexity", "perplexity", "Measure a model on a text, or on tasks."),
+    "quantize": Command("llamakit.cli.quantize", "quantize", "Write a model anew in fewer bits."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
     "imatrix": Command("llamakit.cli.imatrix", "imatrix", "Measure which columns of the weights matter."),
     "gguf-split": Command("llamakit.cli.gguf_split", "gguf_split", "Split a model into shards, or merge shards."),
@@ -43,6 +44,7 @@ COMMANDS: Mapping[str, Command | Group] = {
         "Look into GGUF files.",
         {
             "dump": Command("llamakit.cli.gguf_dump", "dump", "Show a file's metadata and tensors."),
+            "set": Command("llamakit.cli.gguf_set", "set_", "Change metadata, in the file or in a copy."),
             "hash": Command("llamakit.cli.gguf_hash", "hash_", "Hash the tensors, or check their hashes."),
             "verify": Command("llamakit.cli.gguf_verify", "verify", "Look for damage in a file."),
         },

@@ -1,6 +1,6 @@
-"""Numbers that no model can use: NaN and infinity, in weights and in the scales of blocks.
+"""Numbers that no model can use, NaN and infinity: in weights, and in the scales of blocks.
 
-Source: ggml's ggml_validate_row_data, which looks at the same fields.
+llama-quantize refuses the same, on the way in and on the way out (ggml_validate_row_data).
 """
 
 from __future__ import annotations
@@ -9,36 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.gguf.types import GGMLType
-from llamakit.core.quants import dequantize, find_type
+from llamakit.core.quants.packing import Rows, is_finite
+from llamakit.tools.gguf_verify.scales import layout_of, scales_of
 
-Rows = npt.NDArray[np.generic]
-
-_EXPONENT = {np.dtype(np.float32): 0x7F800000, np.dtype(np.float16): 0x7C00, np.dtype(np.uint16): 0x7F80}
-
-
-def are_finite(rows: Rows) -> bool:
-    """Whether no weight is NaN or infinite.   rows: float32, float16, or uint16 that holds bfloat16"""
-    exponent = _EXPONENT[rows.dtype]
-    bits = rows.view(f"u{rows.itemsize}")
-    return not np.any((bits & bits.dtype.type(exponent)) == exponent)
+DTYPES = {GGMLType.F32: np.dtype("<f4"), GGMLType.F16: np.dtype("<f2"), GGMLType.BF16: np.dtype("<u2")}
+_EXPONENTS = {"f4": 0x7F800000, "f2": 0x7C00, "u2": 0x7F80}  # all ones: no number
 
 
-def first_wrong(rows: Rows) -> tuple[int, int]:
-    """Row and column of the first weight that is not finite; there must be one."""
-    exponent = _EXPONENT[rows.dtype]
-    row, column = np.argwhere((rows.view(f"u{rows.itemsize}") & exponent) == exponent)[0]
+def is_sound(raw: npt.NDArray[np.uint8], type_: GGMLType) -> bool:
+    """Whether all weights, or the scales of all blocks, are numbers.   raw: as a little-endian file has them"""
+    if type_ in DTYPES:
+        return is_finite(raw.reshape(-1).view(DTYPES[type_]).reshape(1, -1), n_threads=1)
+    blocks = raw.reshape(-1).view(layout_of(type_))
+    for scale in scales_of(type_):
+        bits = scale.bits(blocks)
+        if np.any((bits & bits.dtype.type(scale.number.magnitude)) >= scale.number.infinity):
+            return False
+    return True
+
+
+def first_unsound(weights: Rows) -> tuple[int, int]:
+    """Row and column of the first weight that is none; there must be one."""
+    exponent = _EXPONENTS[weights.dtype.str[1:]]
+    row, column = np.argwhere((weights.view(f"u{weights.itemsize}") & exponent) == exponent)[0]
     return int(row), int(column)
-
-
-def are_scales_finite(packed: npt.NDArray[np.uint8], type_: GGMLType) -> bool:
-    """Whether every block has scales that are numbers.   packed: (n_rows, row_bytes) of any type but I8 to F64"""
-    layout = find_type(type_).layout
-    blocks = packed.reshape(-1).view(layout)
-    if type_ is GGMLType.MXFP4:
-        return not np.any(blocks["e"] == 0xFF)
-    if type_ is GGMLType.BF16:
-        return are_finite(packed.reshape(-1).view(np.uint16))
-    names = [name for name in layout.names or () if layout[name].base.kind == "f"]
-    if not names:  # NVFP4 and IQ1_M piece their scales together
-        return bool(np.isfinite(dequantize(packed, type_)).all())
-    return all(np.isfinite(blocks[name]).all() for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -30,7 +31,7 @@ def importance_of(tensor: Tensor, imatrix: Imatrix, path: str) -> ImatrixEntry |
     is passed over, which llama-imatrix collects in a way of its own.
     """
     entry = imatrix.entries.get(tensor.name)
-    n_columns = tensor.shape[0] * (tensor.shape[2] if len(tensor.shape) > 2 else 1)
+    n_columns = tensor.shape[0] * n_matrices(tensor)
     if entry is None or entry.sums.size == n_columns:
         return entry
     if role_of(tensor.name) is Role.TOKEN_EMBD:
@@ -39,6 +40,11 @@ def importance_of(tensor: Tensor, imatrix: Imatrix, path: str) -> ImatrixEntry |
         f"{path or 'the importance matrix'} has {entry.sums.size} columns for {tensor.name}, the model {n_columns}: "
         "it is of another model; compute one with `llamakit imatrix`"
     )
+
+
+def n_matrices(tensor: Tensor) -> int:
+    """The matrices stacked in a tensor, one for each expert."""
+    return math.prod(tensor.shape[2:])
 
 
 def check_model(imatrix: Imatrix, path: str, names: Collection[str]) -> None:

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from llamakit.core.gguf.layout import row_bytes
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.gguf.writer import GGUFWriter
-from llamakit.core.quants import available, dequantize
-from llamakit.core.quants.packing import Rows as Weights
-from llamakit.core.quants.packing import pack
+from llamakit.core.quants import dequantize
+from llamakit.core.quants.packing import Rows, is_finite, pack
 from llamakit.errors import GGUFError
-from llamakit.tools.quantize.finite import are_finite, are_scales_finite, first_wrong
-from llamakit.tools.quantize.plan import FLOATS, PlannedTensor
+from llamakit.tools.quantize.finite import DTYPES, first_unsound, is_sound
+from llamakit.tools.quantize.importance import n_matrices
+from llamakit.tools.quantize.plan import PlannedTensor
 
-Rows = npt.NDArray[np.generic]
+Slab = npt.NDArray[np.generic]
 Buffers = SimpleQueue[npt.NDArray[np.uint8]]  # memory that is free for packed rows
 
 PIECE = 1 << 19  # values in a piece, or a row if that has more
@@ -31,7 +31,7 @@ class Piece:
 
     tensor: PlannedTensor
     writer: GGUFWriter
-    rows: Rows  # (n_rows, ...) of the whole tensor as the file has them
+    rows: Slab  # (n_rows, ...) of the whole tensor as the file has them
     importance: npt.NDArray[np.float32] | None  # (n,) of this matrix
     first: int
     last: int
@@ -47,23 +47,15 @@ class Piece:
 
 def pieces_of(tensor: PlannedTensor, writer: GGUFWriter) -> Iterator[Piece]:
     """Cut a tensor into pieces that can be worked on in any order."""
-    source = tensor.source
-    if tensor.is_copied and not _has_values(source.type):  # integers and the like, of any shape
-        whole = source.raw.reshape(1, -1)
-        yield Piece(tensor, writer, whole, None, 0, 1)
-        return
-    n = source.shape[0]
-    data = source.data
+    n, data = tensor.source.shape[0], tensor.source.data
     rows = data.reshape(-1, data.shape[-1])
-    n_matrices = source.shape[2] if len(source.shape) > 2 else 1
-    per_matrix = len(rows) // n_matrices
+    matrices = n_matrices(tensor.source)
     importance = None
     if tensor.importance is not None:
-        importance = np.ascontiguousarray(tensor.importance.importance.reshape(-1, n))
-    step = max(1, PIECE // n)
-    for matrix in range(n_matrices):
-        end = (matrix + 1) * per_matrix
-        of_matrix = None if importance is None else importance[matrix]
+        importance = np.ascontiguousarray(tensor.importance.importance.reshape(matrices, n))
+    step, per_matrix = max(1, PIECE // n), len(rows) // matrices
+    for matrix in range(matrices):
+        of_matrix, end = None if importance is None else importance[matrix], (matrix + 1) * per_matrix
         for first in range(matrix * per_matrix, end, step):
             yield Piece(tensor, writer, rows, of_matrix, first, min(first + step, end))
 
@@ -79,31 +71,31 @@ def work_on(piece: Piece, buffers: Buffers) -> None:
     tensor, source = piece.tensor, piece.tensor.source
     slab = piece.rows[piece.first : piece.last]
     if tensor.is_copied:
-        if _has_values(source.type) and not _is_sound(slab, source.type):
-            raise _wrong(piece, slab)
         raw = np.ascontiguousarray(slab, slab.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
-        _write(piece, raw)
+        if not is_sound(raw, source.type):
+            raise unsound(piece, slab)
+        write(piece, raw)
         return
-    weights = as_floats(slab, source.type)
-    if not are_finite(weights):
-        raise _wrong(piece, slab)
+    weights = as_weights(slab, source.type)
+    if not is_finite(weights, n_threads=1):
+        raise unsound(piece, slab)
     buffer = buffers.get()
     try:
-        per_row = row_bytes(source.shape[0], tensor.type)
-        packed = buffer[: per_row * len(weights)].reshape(-1, per_row)
+        n_bytes = row_bytes(source.shape[0], tensor.type)
+        packed = buffer[: n_bytes * len(weights)].reshape(-1, n_bytes)
         pack(weights, tensor.type, piece.importance, packed, n_threads=1)
-        if not are_scales_finite(packed, tensor.type):
+        if not is_sound(packed, tensor.type):
             message = f"tensor {source.name!r} has weights too large for {tensor.type.name}; keep it with --tensor-type"
             raise GGUFError(source.source.path, source.offset, message)
-        _write(piece, packed.reshape(-1))
+        write(piece, packed.reshape(-1))
     finally:
         buffers.put(buffer)
 
 
-def as_floats(slab: Rows, type_: GGMLType) -> Weights:
+def as_weights(slab: Slab, type_: GGMLType) -> Rows:
     """Rows of a file as the quantizers take them: float32, float16, or bfloat16 in a uint16; copied only if need be."""
     if type_ is GGMLType.BF16:
-        return slab.view("<u2")
+        return slab.view(np.uint16)
     if type_ is GGMLType.F32:
         return np.ascontiguousarray(slab, np.float32)
     if type_ is GGMLType.F16:
@@ -111,26 +103,18 @@ def as_floats(slab: Rows, type_: GGMLType) -> Weights:
     return dequantize(slab, type_)
 
 
-def _write(piece: Piece, raw: npt.NDArray[np.uint8]) -> None:
-    source = piece.tensor.source
-    piece.writer.write_part(piece.tensor.name, piece.first * (piece.tensor.n_bytes // len(piece.rows)), raw.data)
-    source.source.release(source.offset + piece.first * (source.n_bytes // len(piece.rows)), piece.source_bytes)
+def write(piece: Piece, raw: npt.NDArray[np.uint8]) -> None:
+    """Put a piece where it belongs, and its source out of memory."""
+    tensor, source, n_rows = piece.tensor, piece.tensor.source, len(piece.rows)
+    piece.writer.write_part(tensor.name, piece.first * (tensor.n_bytes // n_rows), raw.data)
+    source.source.release(source.offset + piece.first * (source.n_bytes // n_rows), piece.source_bytes)
 
 
-def _has_values(type_: GGMLType) -> bool:
-    """Whether the type is one of weights, whose values can be checked."""
-    return type_.name in available()
-
-
-def _is_sound(slab: Rows, type_: GGMLType) -> bool:
-    return are_finite(as_floats(slab, type_)) if type_ in FLOATS else are_scales_finite(slab.view(np.uint8), type_)
-
-
-def _wrong(piece: Piece, slab: Rows) -> GGUFError:
+def unsound(piece: Piece, slab: Slab) -> GGUFError:
     source = piece.tensor.source
     where = "a block"
-    if source.type in FLOATS:
-        row, column = first_wrong(as_floats(slab, source.type))
+    if source.type in DTYPES:
+        row, column = first_unsound(as_weights(slab, source.type))
         where = f"row {piece.first + row}, column {column}"
     message = f"tensor {source.name!r} holds NaN or infinity in {where}; convert the model anew"
     return GGUFError(source.source.path, source.offset, message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,12 +16,15 @@ import numpy as np
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.split_writer import SplitWriter, shard_paths
 from llamakit.core.gguf.writer import GGUFWriter
-from llamakit.core.quants.packing import n_cores
+from llamakit.core.kernels.calls import n_cores
+from llamakit.core.quants.packing import prepare
 from llamakit.errors import UsageError
 from llamakit.tools.quantize.file_types import FileType
 from llamakit.tools.quantize.metadata import add_metadata
 from llamakit.tools.quantize.pieces import Buffers, Piece, buffer_bytes, pieces_of, work_on
 from llamakit.tools.quantize.plan import Options, Plan, PlannedTensor, check, make_plan
+
+Report = Callable[[str, int, int], None]  # stage, done, total (0: not known)
 
 AHEAD = 4  # pieces waiting for each thread: enough that none is ever idle
 
@@ -91,6 +94,22 @@ def run(plan: Plan, writers: list[GGUFWriter], n_threads: int) -> Generator[Step
 def finish(piece: Piece, future: Future[None]) -> Step:
     future.result()
     return Step(piece.tensor, piece.source_bytes, piece.is_last)
+
+
+def load_kernels(plan: Plan, report: Report | None = None) -> None:
+    """Have the kernels of a plan at hand, which takes a while where they were never compiled before."""
+    done = 0
+
+    def count(name: str) -> None:
+        nonlocal done
+        done += 1
+        if report is not None:
+            report("compiling kernels", done, 0)
+
+    for is_weighted in (False, True):
+        tensors = [t for t in plan.tensors if not t.is_copied and (t.importance is not None) == is_weighted]
+        if tensors:
+            prepare({tensor.type for tensor in tensors}, is_weighted, count)
 
 
 def output_paths(plan: Plan, reader: GGUFReader, output: str | os.PathLike[str]) -> list[str]:
