@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import unpack
 from llamakit.core.quants.grid_tile import even_signs, points_of_8, scales_by_16
 from llamakit.core.quants.grids import EVEN_SIGNS, find_grid, scaled, signs_of
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import view
-from llamakit.core.simd.records import f16x16, i32x16
-from llamakit.errors import UsageError
+from llamakit.core.quants.neighbours import search_table
+from llamakit.core.quants.pack_parts import store_half
+from llamakit.core.quants.search.magnitudes import magnitude_fit, quantize_scales
+from llamakit.core.quants.search.points import index_of
+from llamakit.core.quants.search.superblocks import by_importance
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import narrow, registers, view
+from llamakit.core.simd.records import f16x16, f32x16, i8x16, i32x16
 
 LAYOUT = np.dtype(
     [
@@ -32,12 +39,27 @@ def dequantize(blocks: Blocks) -> Floats:
     return scaled(column(blocks["d"]) * scales * np.float32(0.25), values * signs_of(EVEN_SIGNS[qs >> 9]))
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    raise UsageError("IQ2_XS can be read only, so far")
+UNITS = (Unit(0, 2, 2), Unit(66, 8, 1), Unit(2, 64, 4))
+FIT = magnitude_fit(16, 8, by_importance(1), has_even_signs=True, n_trials=9, delta=0.1, redo="moved points")
 
 
-IQ2_XS = QuantType(GGMLType.IQ2_XS, LAYOUT, dequantize, quantize, needs_imatrix=True)
+@helper
+def quantize(blocks, tile):
+    """d = the largest scale / 31, scale = d * (2 integer + 1)"""
+    scales, integers = registers(f32x16, 16), registers(i32x16, 16)
+    points, signs = registers(i32x16, 32), registers(i32x16, 32)
+    FIT(blocks, scales, points, signs)
+    store_half(tile, 0, quantize_scales(scales, 16, 15, integers))
+    pairs, words = view(tile + 32, i8x16), view(tile + 160, i32x16)
+    for k in range(8):
+        pairs[k] = narrow(integers[2 * k] | (integers[2 * k + 1] << 4))
+    for k in range(16):
+        first = index_of(points[2 * k]) | ((signs[2 * k] & 127) << 9)
+        words[k] = first | (index_of(points[2 * k + 1]) << 16) | (signs[2 * k + 1] << 25)
+
+
+WEIGHTED = Packing(256, 74, UNITS, quantize, is_weighted=True, tables=partial(search_table, "iq2_xs"))
+IQ2_XS = QuantType(GGMLType.IQ2_XS, LAYOUT, dequantize, None, WEIGHTED, needs_imatrix=True)
 
 
 BIAS = 64
@@ -59,5 +81,4 @@ def part(tile, h, q):
     points(low, high, even_signs((high >> 1) & 0x7F7F7F7F), True, q)
 
 
-UNITS = (Unit(0, 2, 2), Unit(66, 8, 1), Unit(2, 64, 4))
 TILE = Tile(256, 74, UNITS, 32, 16, has_min=False, bias=BIAS, scales=tile_scales, part=part)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.grid_tile import even_signs, points_of_4
 from llamakit.core.quants.grids import find_grid, scaled, signs_of_word
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import spread, to_float, view
-from llamakit.core.simd.records import f16x16, i32x16
-from llamakit.errors import UsageError
+from llamakit.core.quants.neighbours import search_table
+from llamakit.core.quants.pack_parts import store_half
+from llamakit.core.quants.search.magnitudes import magnitude_fit, quantize_scales, sevens_and_scale
+from llamakit.core.quants.search.points import low_bytes_of_indices
+from llamakit.core.quants.search.superblocks import by_importance, by_square
+from llamakit.core.simd.op import Helper, helper, inlined
+from llamakit.core.simd.ops import registers, spread, to_float, view
+from llamakit.core.simd.records import f16x16, f32x16, i32x16
 
 LAYOUT = np.dtype(
     [
@@ -30,12 +37,33 @@ def dequantize(blocks: Blocks) -> Floats:
     return scaled(column(blocks["d"]) * scales * np.float32(0.5), values * signs_of_word(blocks["signs"]))
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    raise UsageError("IQ3_XXS can be read only, so far")
+# indices and signs of 32 columns follow each other
+UNITS = (Unit(0, 2, 2), *(unit for g in range(8) for unit in (Unit(2 + 8 * g, 8, 4), Unit(66 + 4 * g, 4, 4))))
 
 
-IQ3_XXS = QuantType(GGMLType.IQ3_XXS, LAYOUT, dequantize, quantize)
+def quantizer(weigh: Helper) -> Helper:
+    fit = magnitude_fit(32, 4, weigh, has_even_signs=True, n_trials=15, delta=0.2, redo="moved points", flat=1e-8)
+
+    @helper
+    def quantize(blocks, tile):
+        """d = 1.0125 / 31 * the largest scale, scale = d * (2 integer + 1)"""
+        scales, integers = registers(f32x16, 8), registers(i32x16, 8)
+        points, signs = registers(i32x16, 64), registers(i32x16, 32)
+        fit(blocks, scales, points, signs)
+        store_half(tile, 0, quantize_scales(scales, 8, 15, integers) * 1.0125)
+        words = view(tile + 32, i32x16)
+        for k in range(8):
+            words[3 * k], _ = low_bytes_of_indices(points + 8 * k, 0)
+            words[3 * k + 1], _ = low_bytes_of_indices(points + 8 * k + 4, 0)
+            words[3 * k + 2] = sevens_and_scale(signs + 4 * k, integers[k])
+
+    return quantize
+
+
+TABLES = partial(search_table, "iq3_xxs")
+PACKING = Packing(256, 98, UNITS, quantizer(by_square), tables=TABLES)
+WEIGHTED = Packing(256, 98, UNITS, quantizer(by_importance(2)), is_weighted=True, tables=TABLES)
+IQ3_XXS = QuantType(GGMLType.IQ3_XXS, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 BIAS = 64
@@ -59,6 +87,4 @@ def part(tile, h, q):
         points(words[c], words[c], signs, 16 * c, q + 4 * c)
 
 
-# indices and signs of 32 columns follow each other
-UNITS = (Unit(0, 2, 2), *(unit for g in range(8) for unit in (Unit(2 + 8 * g, 8, 4), Unit(66 + 4 * g, 4, 4))))
 TILE = Tile(256, 98, UNITS, 32, 32, has_min=False, bias=BIAS, scales=tile_scales, part=part)

@@ -207,6 +207,16 @@ class Emitter:
             picked = self.builder.select(is_here, self.lanes(table, [i] * 16), picked)
         return picked
 
+    def pick_of_8(self, table, indices):
+        """One instruction for sixteen lanes, or for eight."""
+        if self.target.has_avx512 and self.target.has_avx2:
+            return self.call("llvm.x86.avx512.permvar.sf.512", table.type, table, indices)
+        if self.target.has_avx2:
+            half = self.lanes(table, range(8))
+            places = (self.lanes(indices, range(i, i + 8)) for i in (0, 8))
+            return self.join(*(self.call("llvm.x86.avx2.permps", half.type, half, place) for place in places))
+        return self.pick(table, self.builder.and_(indices, ir.Constant(indices.type, [7] * 16)))
+
     def halves(self, dot, total, u, s):
         low = dot(self.lanes(total, range(8)), self.lanes(u, range(32)), self.lanes(s, range(32)))
         high = dot(self.lanes(total, range(8, 16)), self.lanes(u, range(32, 64)), self.lanes(s, range(32, 64)))

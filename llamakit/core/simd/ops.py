@@ -91,6 +91,11 @@ def sum_lanes_i32(b, x):
     return b.call("llvm.vector.reduce.add.v16i32", b.i32, x)
 
 
+@op(i32x16, returns=i32)
+def min_lanes_i32(b, x):
+    return b.call("llvm.vector.reduce.smin.v16i32", b.i32, x)
+
+
 @op(returns=f32x16)
 def lane_numbers(b):
     """0, 1, ... 15"""
@@ -126,6 +131,12 @@ def any_lane(b, mask):
 def pick(b, table, indices):
     """Lane i becomes table[indices[i]], indices 0 to 15."""
     return b.pick(table, indices)
+
+
+@op(f32x16, i32x16, returns=f32x16)
+def pick_of_8(b, table, indices):
+    """Lane i becomes table[indices[i] modulo 8]; the table repeats after eight lanes."""
+    return b.pick_of_8(table, indices)
 
 
 @op(i32x16, i32x16, returns=i32x16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llamakit.core.quants.search.groups import FLAT, largest
 from llamakit.core.quants.search.points import MOVED, level_of, point_search
 from llamakit.core.simd.op import helper, inlined
 from llamakit.core.simd.ops import (
@@ -28,19 +29,19 @@ from llamakit.core.simd.records import f32, f32x16, i32x16
 def magnitude_search(size: int, width: int, n_trials: int, delta: float, redo: str) -> Any:
     """The helper that fits groups of `size` values with points of `width` values, 3 levels (of 8) or 8 (of 4).
 
-    `fit(x, weights, reach, is_flat, table, points, signs)`: of 2 n_trials + 1 scales around the one that puts `reach` at
-    the highest level, that of least weighted square error; then, with it, the points once more: "all" of them, all of
-    "moved groups", or only "moved points". Leaves the points and returns the scale, made positive by a change of
+    `fit(x, weights, reach, is_flat, table, points, signs)`: of 2 n_trials + 1 scales around the one that puts `reach`
+    at the highest level, that of least weighted square error; then, with it, the points once more: "all" of them, all
+    of "moved groups", or only "moved points". Leaves the points and returns the scale, made positive by a change of
     `signs`, eight bits for eight values. All three are zero in flat groups.
     """
     n_points, n_levels = size // width, 3 if width == 8 else 8
     top = 2 * n_levels - 1
-    level_bits_mask = 3 if width == 8 else 7
+    highest_level = 3 if width == 8 else 7
     start = MOVED if redo == "moved groups" else 0
     find, level = point_search(width, n_levels), level_of(width)
 
     @helper
-    def points_at(x, roots, inverse, scale, table, points):
+    def points_at(x, roots, inverse, scale, table, steps, points):
         keys, scales = registers(i32x16, 8), registers(f32x16, 1)
         for k in range(n_points):
             key = i32x16(0)
@@ -50,7 +51,6 @@ def magnitude_search(size: int, width: int, n_trials: int, delta: float, redo: s
                 key = key * n_levels + vmin_i32(vmax_i32(nearest, i32x16(0)), i32x16(n_levels - 1))
             keys[k] = key
         scales[0] = scale
-        steps = to_float((to_int(lane_numbers()) & level_bits_mask) * 2 + 1)
         find(table, keys, n_points, x, roots, scales, steps, points)
 
     @helper
@@ -68,6 +68,9 @@ def magnitude_search(size: int, width: int, n_trials: int, delta: float, redo: s
     def fit(x, weights, reach, is_flat, table, points, signs):
         zero = f32x16(0.0)
         tried, roots = registers(i32x16, 8), registers(f32x16, 32)
+        steps = registers(f32x16, 16)
+        for lane in range(16):
+            steps[lane] = to_float((to_int(lane_numbers()) & highest_level) * 2 + 1)
         for i in range(size):
             roots[i] = vsqrt(weights[i])
         scale, best = reach / f32(top), zero
@@ -75,7 +78,7 @@ def magnitude_search(size: int, width: int, n_trials: int, delta: float, redo: s
             points[k] = i32x16(start)
         for trial in range(-n_trials, n_trials + 1):
             inverse = (f32(top) + f32(trial) * f32(delta)) / reach
-            points_at(x, roots, inverse, 1.0 / inverse, table, tried)
+            points_at(x, roots, inverse, 1.0 / inverse, table, steps, tried)
             sum_qx, sum_q2 = sums(x, weights, tried)
             is_better = less(zero, sum_q2) & less(best * sum_q2, sum_qx * sum_qx)
             scale = select(is_better, sum_qx / sum_q2, scale)
@@ -87,7 +90,7 @@ def magnitude_search(size: int, width: int, n_trials: int, delta: float, redo: s
             moved = moved | points[k]
         is_open = less(zero, scale) & (i32x16(-1) if redo == "all" else less_i32(moved, i32x16(0)))
         if any_lane(is_open) != 0:
-            points_at(x, roots, 1.0 / scale, scale, table, tried)
+            points_at(x, roots, 1.0 / scale, scale, table, steps, tried)
             for k in range(n_points):
                 is_redone = is_open & less_i32(points[k], i32x16(0)) if redo == "moved points" else is_open
                 points[k] = select_i32(is_redone, tried[k], points[k])
@@ -103,6 +106,47 @@ def magnitude_search(size: int, width: int, n_trials: int, delta: float, redo: s
     return fit
 
 
+def magnitude_fit(
+    size: int,
+    width: int,
+    weigh: Any,
+    *,
+    has_even_signs: bool,
+    n_trials: int,
+    delta: float,
+    redo: str,
+    flat: float = FLAT,
+    reach: Any = None,
+) -> Any:
+    """The helper that fits blocks of 256 values: see `magnitude_search`.
+
+    `weigh(blocks, weights)` leaves the weights; `reach(x, weights)` says what to put at the highest level, if not the
+    largest value. Values below `flat` count as none. `fit(blocks, scales, points, signs)` leaves a scale for each
+    group, points, and signs, a byte for eight values.
+    """
+    search = magnitude_search(size, width, n_trials, delta, redo)
+
+    @inlined
+    def reach_of(x, weights):
+        return largest(x, size) if reach is None else reach(x, weights)
+
+    @helper
+    def fit(blocks, scales, points, signs):
+        weights, values = registers(f32x16, 256), registers(f32x16, 256)
+        weigh(blocks, weights)
+        split_signs(blocks.x, values, signs)
+        if has_even_signs:
+            make_signs_even(blocks.x, weights, values, signs)
+        for j in range(256 // size):
+            x, w = values + size * j, weights + size * j
+            top = reach_of(x, w)
+            is_flat = less(largest(x, size), f32x16(flat)) | (less(f32x16(0.0), top) ^ -1)
+            at = size // width * j
+            scales[j] = search(x, w, top, is_flat, blocks.table, points + at, signs + size // 8 * j)
+
+    return fit
+
+
 @inlined
 def sign_bit(x, i):
     """Bit i where x is negative, else 0."""
@@ -110,9 +154,9 @@ def sign_bit(x, i):
 
 
 @helper
-def split_signs(x, n, values, signs):
+def split_signs(x, values, signs):
     """Magnitudes, and the minus signs of every eight as bits."""
-    for k in range(n // 8):
+    for k in range(32):
         bits = i32x16(0)
         for i in range(8):
             bits = bits | sign_bit(x[8 * k + i], i)
@@ -121,11 +165,10 @@ def split_signs(x, n, values, signs):
 
 
 @helper
-def split_even_signs(x, weights, n, values, signs):
-    """As `split_signs`, but every eight have an even number of minuses: where it is odd, the value of least weight * x^2
-    takes the wrong sign, and its magnitude is negative."""
-    split_signs(x, n, values, signs)
-    for k in range(n // 8):
+def make_signs_even(x, weights, values, signs):
+    """Of eight values with an odd number of minuses the one of least weight * x^2 takes the wrong sign, and a negative
+    magnitude."""
+    for k in range(32):
         least, place = weights[8 * k] * x[8 * k] * x[8 * k], i32x16(1)
         parity = signs[k]
         for i in range(1, 8):
@@ -152,3 +195,12 @@ def quantize_scales(scales, n, n_max, integers):
         nearest = to_int(vround(0.5 * (inverse * scales[j] - 1.0)))
         integers[j] = vmin_i32(vmax_i32(nearest, i32x16(0)), i32x16(n_max))
     return d
+
+
+@inlined
+def sevens_and_scale(signs, integer):
+    """The lowest seven of each of four bytes of signs, and above them an integer of 4 bits."""
+    word = integer << 28
+    for k in range(4):
+        word = word | ((signs[k] & 127) << (7 * k))
+    return word

@@ -38,6 +38,17 @@ def index_of(point):
     return (point >> 16) & 0x7FFF
 
 
+@inlined
+def low_bytes_of_indices(points, n_bits):
+    """The low bytes of four indices as a word, and their `n_bits` high bits side by side."""
+    word, high = i32x16(0), i32x16(0)
+    for k in range(4):
+        index = index_of(points[k])
+        word = word | ((index & 255) << (8 * k))
+        high = high | ((index >> 8) << (n_bits * k))
+    return word, high
+
+
 def level_of(width: int) -> Any:
     """The helper for level i of points."""
     bits = level_bits(width)
@@ -53,19 +64,18 @@ def level_of(width: int) -> Any:
 def point_search(width: int, n_levels: int) -> Any:
     """The helper that finds points of `width` values; `table` is a `search_table`.
 
-    `find(table, keys, n, x, weights, scale, steps, points)`: for n vectors of keys, and each of the 16 groups, the point
-    of that key, or of its neighbours the one with least sum of weights * (scale * steps[level] - x)^2, of equals the
-    first. x, weights: n * width vectors; `scale` is at an address; `steps` of a group are sixteen vectors on when
-    `steps` has one for each.
+    `find(table, keys, n, x, weights, scales, steps, points)`: for n vectors of keys the points of those keys, or of a
+    point's neighbours the one with least sum of weights * (scale * step of its level - x)^2, the first of equals.
+    x, weights: n * width vectors; scales: one; steps: for each of the sixteen groups a vector of the steps of levels,
+    which repeats after eight lanes.
     """
     bits = level_bits(width)
     n_keys = -(-(n_levels**width) // 16) * 16
 
     @helper
-    def nearest(lists, n_vectors, x, weights, scale, steps):
+    def nearest(lists, n_vectors, x, weights, scaled):
         """x, weights: the addresses of one group's first value; the others lie 16 floats apart."""
         terms = registers(f32x16, 8)
-        scaled = steps * scale
         for i in range(width):
             diff = scaled - repeat_f32(x + 16 * i)
             terms[i] = repeat_f32(weights + 16 * i) * diff * diff
@@ -85,7 +95,7 @@ def point_search(width: int, n_levels: int) -> Any:
         return view(lists, i32)[first]
 
     @helper
-    def find(table, keys, n, x, weights, scale, steps, points):
+    def find(table, keys, n, x, weights, scales, steps, points):
         entries, lists = view(table, i32), view(view(table, i32) + n_keys, i32x16)
         for k in range(n):
             for lane in range(16):
@@ -93,10 +103,11 @@ def point_search(width: int, n_levels: int) -> Any:
                 if point < 0:
                     place = ~point
                     at = 16 * width * k + lane
-                    values, importance = view(x, f32) + at, view(weights, f32) + at
-                    point = MOVED | nearest(
-                        lists + (place >> 8), place & 255, values, importance, view(scale, f32)[lane], steps
+                    scaled = steps[lane] * view(scales, f32)[lane]
+                    found = nearest(
+                        lists + (place >> 8), place & 255, view(x, f32) + at, view(weights, f32) + at, scaled
                     )
+                    point = MOVED | found
                 view(points, i32)[16 * k + lane] = point
 
     return find
