@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -189,6 +190,13 @@ class Context:
         parts = [(c.seq, ids, rows) for c, ids, rows in zip(chunks, tokens, wanted, strict=True)]
         for batch in ubatches(parts, self.n_ubatch):
             yield from self._run(batch)
+
+    def replace_weight(self, name: str, data: npt.NDArray[Any]) -> None:
+        """Compute with other numbers in a matrix from now on: an array of the shape and type of the file's tensor.
+
+        What is in the cache stays. To go back, give the file's own: `context.model.reader.tensor(name).data`.
+        """
+        self._programs.memory.weights.replace(name, data)
 
     def run_kernels(self, steps: list[Step], kernels: Kernels) -> None:
         """Run kernels that are no part of the model on its threads, e.g. over the rows of a slice."""

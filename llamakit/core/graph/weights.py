@@ -57,6 +57,16 @@ class Packed:
         return self.n_groups * self.n_blocks * BLOCK_SIZES[self.type].n_bytes * ROWS
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where one tensor's matrices lie among packed ones."""
+
+    n_expert: int
+    n_groups: int  # of each expert, all parts together
+    first_group: int
+    fields: dict[str, Any]  # of `Repack`
+
+
 def find_tile(type: GGMLType, name: str) -> Tile | None:
     """How a type is permuted; None for floats. ModelError for types that have no kernels."""
     if type in FLOAT_TYPES:
@@ -78,6 +88,7 @@ class Weights:
     def __init__(self, reader: GGUFReader, run: RunKernel) -> None:
         self.reader, self.run = reader, run
         self._packed: dict[tuple[str, ...], Packed] = {}
+        self._places: dict[str, Place] = {}
         self._vectors: dict[Any, Floats] = {}
 
     def floats(self, name: str) -> Floats:
@@ -153,18 +164,28 @@ class Weights:
             table[i] = tuple(unit)
         for k, part in enumerate(parts):
             tensor = self.reader.tensor(part.name)
-            rows = little_endian(tensor.data, tensor.type).reshape(n_expert, -1)
             start = k if is_interleaved else sum(part_groups[:k])
-            for expert in range(n_expert):
-                record = Repack(
-                    source=rows[expert], out=out, n_rows=part.n_rows, n_blocks=n_blocks, block_bytes=block_bytes,
-                    units=table.view(np.uint8), n_units=len(units), first_group=expert * n_groups + start,
-                    group_step=len(parts) if is_interleaved else 1, n_side=1 if tile else FLOAT_SIDE,
-                    is_f16=int(has_pairs and part.type == GGMLType.F16),
-                )  # fmt: skip
-                self.run("repack.repack", record)
+            self._places[part.name] = place = Place(n_expert, n_groups, start, {
+                "out": out, "n_rows": part.n_rows, "n_blocks": n_blocks, "block_bytes": block_bytes,
+                "units": table.view(np.uint8), "n_units": len(units), "group_step": len(parts) if is_interleaved else 1,
+                "n_side": 1 if tile else FLOAT_SIDE, "is_f16": int(has_pairs and part.type == GGMLType.F16),
+            })  # fmt: skip
+            self._fill(place, little_endian(tensor.data, tensor.type))
             self.reader.release(tensor)
         return Packed(first.type, out, n_groups, n_blocks if tile else first.width, tile, has_pairs)
+
+    def _fill(self, place: Place, data: Bytes) -> None:
+        rows = data.reshape(place.n_expert, -1)
+        for expert in range(place.n_expert):
+            first = expert * place.n_groups + place.first_group
+            self.run("repack.repack", Repack(source=rows[expert], first_group=first, **place.fields))
+
+    def replace(self, name: str, data: npt.NDArray[Any]) -> None:
+        """Other numbers for a matrix that is packed already: `data` is of the shape and type of the file's tensor.
+
+        Programs that are linked read them from their next run on. To restore the file's, give its own data.
+        """
+        self._fill(self._places[name], little_endian(data, self.reader.tensor(name).type))
 
 
 def fill_up(vector: Floats) -> Floats:
