@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import unpack
 from llamakit.core.quants.grid_tile import code_tables, sixteen
 from llamakit.core.quants.grids import find_grid
 from llamakit.core.quants.iq1_s import SHIFT
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import half_to_float, look_up, look_up_large, spread, to_float, view
-from llamakit.core.simd.records import i32x16
-from llamakit.errors import UsageError
+from llamakit.core.quants.neighbours import search_table
+from llamakit.core.quants.search.magnitudes import quantize_scales
+from llamakit.core.quants.search.points import level_of, low_bytes_of_indices
+from llamakit.core.quants.search.splits import split_search
+from llamakit.core.quants.search.superblocks import by_importance, by_square
+from llamakit.core.simd.op import Helper, helper, inlined
+from llamakit.core.simd.ops import (
+    half_to_float,
+    less,
+    look_up,
+    look_up_large,
+    registers,
+    select,
+    spread,
+    to_float,
+    view,
+)
+from llamakit.core.simd.records import f16x16, f32x16, i16, i32, i32x16
 
 LAYOUT = np.dtype(
     [
@@ -45,12 +62,68 @@ def joined_d(words: npt.NDArray[np.uint16]) -> npt.NDArray[np.float16]:
     return joined.view(np.float16)
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    raise UsageError("IQ1_M can be read only, so far")
+# low and high bits of 64 columns follow each other
+UNITS = (Unit(48, 8, 4), *(unit for p in range(4) for unit in (Unit(8 * p, 8, 4), Unit(32 + 4 * p, 4, 4))))
+LEVEL = level_of(8)
+FIT = split_search(16, n_shifts=2, flat=1e-7)
 
 
-IQ1_M = QuantType(GGMLType.IQ1_M, LAYOUT, dequantize, quantize)
+def quantizer(weigh: Helper) -> Helper:
+    @helper
+    def quantize(blocks, tile):
+        """scale = d * (2 integer + 1), d = 1.1125 times the best one for these integers"""
+        weights, scales = registers(f32x16, 256), registers(f32x16, 16)
+        points, downs, integers = registers(i32x16, 32), registers(i32x16, 32), registers(i32x16, 16)
+        weigh(blocks, weights)
+        for k in range(16):
+            scales[k] = FIT(blocks.x + 16 * k, weights + 16 * k, blocks.table, points + 2 * k, downs + 2 * k)
+        d = quantize_scales(scales, 16, 7, integers)
+        store_scales(view(tile, i32x16), best_d(blocks.x, weights, points, downs, integers, d) * 1.1125, integers)
+        for p in range(4):
+            words = view(tile + 128, i32x16) + 3 * p
+            words[2] = i32x16(0)
+            for b in range(2):
+                words[b], high = low_bytes_of_indices(points + 8 * p + 4 * b, 4)
+                for k in range(4):
+                    high = high | (downs[8 * p + 4 * b + k] << (4 * k + 3))
+                words[2] = words[2] | (high << (16 * b))
+
+    return quantize
+
+
+@helper
+def best_d(x, weights, points, downs, integers, d):
+    """Of least weighted square error; zero where all is zero, and `d` where nothing has a weight."""
+    sum_qx, sum_q2 = f32x16(0.0), f32x16(0.0)
+    for k in range(32):
+        shift = 0.125 - 0.25 * to_float(downs[k])
+        odd = to_float(2 * integers[k // 2] + 1)
+        for i in range(8):
+            q = (to_float(LEVEL(points[k], i)) - 1.0 + shift) * odd
+            weighted = weights[8 * k + i] * q
+            sum_qx, sum_q2 = sum_qx + weighted * x[8 * k + i], sum_q2 + weighted * q
+    has_best = less(f32x16(0.0), d) & less(f32x16(0.0), sum_q2)
+    return select(has_best, sum_qx / sum_q2, d)
+
+
+@helper
+def store_scales(words, d, integers):
+    """Two words with eight integers each, and the half float d in four pieces."""
+    half, bits = registers(f16x16, 1), registers(i32x16, 1)
+    half[0] = d
+    for lane in range(16):
+        view(bits, i32)[lane] = view(half, i16)[lane]
+    for b in range(2):
+        word = (((bits[0] >> (8 * b)) & 0xF) << 12) | (((bits[0] >> (8 * b + 4)) & 0xF) << 28)
+        for k in range(8):
+            word = word | (integers[8 * b + k] << (16 * (k // 4) + 3 * (k % 4)))
+        words[b] = word
+
+
+TABLES = partial(search_table, "iq1")
+PACKING = Packing(256, 56, UNITS, quantizer(by_square), tables=TABLES)
+WEIGHTED = Packing(256, 56, UNITS, quantizer(by_importance(2)), is_weighted=True, tables=TABLES)
+IQ1_M = QuantType(GGMLType.IQ1_M, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 BIAS = 16
@@ -85,6 +158,4 @@ def part(tile, h, q):
             q[k], q[k + 1] = look_up(one, VALUES_LOW, VALUES_HIGH), look_up(two, VALUES_LOW, VALUES_HIGH)
 
 
-# low and high bits of 64 columns follow each other
-UNITS = (Unit(48, 8, 4), *(unit for p in range(4) for unit in (Unit(8 * p, 8, 4), Unit(32 + 4 * p, 4, 4))))
 TILE = Tile(256, 56, UNITS, 64, 16, has_min=False, bias=BIAS, scales=tile_scales, part=part)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.grid_tile import code_tables
 from llamakit.core.quants.grids import find_grid
-from llamakit.core.simd.op import inlined
-from llamakit.core.simd.ops import as_float, as_int, look_up_large, spread, to_float, view
-from llamakit.core.simd.records import f16x16, i32x16
-from llamakit.errors import UsageError
+from llamakit.core.quants.neighbours import search_table
+from llamakit.core.quants.pack_parts import store_half
+from llamakit.core.quants.search.magnitudes import quantize_scales
+from llamakit.core.quants.search.points import low_bytes_of_indices
+from llamakit.core.quants.search.splits import split_search
+from llamakit.core.quants.search.superblocks import by_importance
+from llamakit.core.simd.op import helper, inlined
+from llamakit.core.simd.ops import as_float, as_int, look_up_large, registers, spread, to_float, view
+from llamakit.core.simd.records import f16x16, f32x16, i32x16
 
 LAYOUT = np.dtype(
     [
@@ -35,12 +43,32 @@ def dequantize(blocks: Blocks) -> Floats:
     return (step[:, :, None] * shifted).reshape(-1, 256)
 
 
-def quantize(rows: Floats, imatrix: Floats | None) -> Blocks:
-    """(n_rows, n) -> (n_rows * n / 256,)"""
-    raise UsageError("IQ1_S can be read only, so far")
+# low and high bits of 64 columns follow each other
+UNITS = (Unit(0, 2, 2), *(unit for p in range(4) for unit in (Unit(2 + 8 * p, 8, 4), Unit(34 + 4 * p, 4, 4))))
+WEIGH = by_importance(2)
+FIT = split_search(32, n_shifts=1, flat=1e-12)
 
 
-IQ1_S = QuantType(GGMLType.IQ1_S, LAYOUT, dequantize, quantize, needs_imatrix=True)
+@helper
+def quantize(blocks, tile):
+    """d = 1.125 / 15 * the largest scale, scale = d * (2 integer + 1)"""
+    weights, scales = registers(f32x16, 256), registers(f32x16, 8)
+    points, downs, integers = registers(i32x16, 32), registers(i32x16, 8), registers(i32x16, 8)
+    WEIGH(blocks, weights)
+    for k in range(8):
+        scales[k] = FIT(blocks.x + 32 * k, weights + 32 * k, blocks.table, points + 4 * k, downs + k)
+    store_half(tile, 0, quantize_scales(scales, 8, 7, integers) * 1.125)
+    for p in range(4):
+        words = view(tile + 32, i32x16) + 3 * p
+        words[0], first = low_bytes_of_indices(points + 8 * p, 3)
+        words[1], second = low_bytes_of_indices(points + 8 * p + 4, 3)
+        first = first | (integers[2 * p] << 12) | (downs[2 * p] << 15)
+        second = second | (integers[2 * p + 1] << 12) | (downs[2 * p + 1] << 15)
+        words[2] = first | (second << 16)
+
+
+WEIGHTED = Packing(256, 50, UNITS, quantize, is_weighted=True, tables=partial(search_table, "iq1"))
+IQ1_S = QuantType(GGMLType.IQ1_S, LAYOUT, dequantize, None, WEIGHTED, needs_imatrix=True)
 
 
 FIRST, SECOND = code_tables("iq1")
@@ -66,6 +94,4 @@ def part(tile, h, q):
             q[8 * b + 2 * e], q[8 * b + 2 * e + 1] = spread(first, 8 * e, 2, 2, 0), spread(second, 8 * e, 2, 2, 0)
 
 
-# low and high bits of 64 columns follow each other
-UNITS = (Unit(0, 2, 2), *(unit for p in range(4) for unit in (Unit(2 + 8 * p, 8, 4), Unit(34 + 4 * p, 4, 4))))
 TILE = Tile(256, 50, UNITS, 64, 32, has_min=True, bias=1, scales=tile_scales, part=part)
