@@ -245,6 +245,33 @@ def test_more_tokens_than_the_table_has_rows_are_an_error(tmp_path):
     assert "68 tokens, but token_embd.weight has only 67 rows" in finding.message
 
 
+def test_a_vocabulary_alone_is_sound(tmp_path):
+    with GGUFWriter(tmp_path / "m.gguf") as writer:
+        for key, value in ({"general.architecture": "llama", "llama.block_count": 32} | VOCABULARY).items():
+            writer.add(key, value)
+    assert found(tmp_path / "m.gguf") == []
+
+
+@pytest.mark.parametrize(
+    "template, words",
+    [
+        ("{% for m in messages %}{% generation %}{{ m }}{% endgeneration %}{% break %}{% endfor %}", None),
+        ("{% for m in messages %}", "no Jinja template: line 1: "),
+        ("{{ x ", "no Jinja template"),
+        (["{{ x }}"], "must be a text"),
+        ("{{ " + "(" * 5000, "nested too deep|no Jinja template"),
+    ],
+)
+def test_a_chat_template_that_cannot_be_read_is_a_warning(template, words, tmp_path):
+    model = write_tiny(tmp_path / "m.gguf", Tiny(metadata=VOCABULARY | {"tokenizer.chat_template": template}))
+    if words is None:
+        assert found(model) == []
+        return
+    (finding,) = found(model)
+    assert (finding.level, finding.key) == (Level.WARNING, "tokenizer.chat_template")
+    assert re.search(words, finding.message)
+
+
 def test_quantized_tensors_want_a_quantization_version(tmp_path):
     (finding,) = found(write_tiny(tmp_path / "m.gguf", Tiny(type="q4_0")))
     assert (finding.level, finding.key) == (Level.WARNING, "general.quantization_version")

@@ -106,12 +106,15 @@ class GGUFWriter:
     def copy_metadata(self, metadata: FileMetadata, skip: Collection[str] = ()) -> None:
         """Add all keys of an open file but those in `skip`, with their types, bit for bit."""
         for key in metadata:
-            if key in skip:
-                continue
-            types = metadata.field(key).types
-            if key == ALIGNMENT_KEY:
-                self._adopt_alignment(types, metadata[key])
-            self._add_entry(key, types[0], self._transcoded(metadata, key, types))
+            if key not in skip:
+                self.copy_key(metadata, key)
+
+    def copy_key(self, metadata: FileMetadata, key: str) -> None:
+        """Add one key of an open file."""
+        types = metadata.field(key).types
+        if key == ALIGNMENT_KEY:
+            self._adopt_alignment(types, metadata[key])
+        self._add_entry(key, types[0], self._transcoded(metadata, key, types))
 
     def declare_tensor(self, name: str, shape: Sequence[int], type: GGMLType) -> None:
         """Announce a tensor, `shape` in GGUF order (fastest first), for `write_tensor` to fill."""

@@ -17,6 +17,7 @@ from llamakit.tools.gguf_verify.blocks import check_blocks
 from llamakit.tools.gguf_verify.file import check_file
 from llamakit.tools.gguf_verify.finding import Finding, Level
 from llamakit.tools.gguf_verify.general import check_general
+from llamakit.tools.gguf_verify.templates import check_templates
 from llamakit.tools.gguf_verify.vocabulary import check_vocabulary
 
 
@@ -68,20 +69,22 @@ def check_metadata(
     """What is wrong with the metadata alone, as the file has it or as it is to be."""
     yield from check_general(path, metadata, types)
     yield from check_vocabulary(path, metadata, n_rows)
+    yield from check_templates(path, metadata)
 
 
 def check_architecture(reader: GGUFReader, metadata: Mapping[str, Value]) -> Iterator[Finding]:
     """Whether numbers and tensors are those of the architecture, where it is one known here."""
     arch = metadata.get("general.architecture")
-    if metadata.get("general.type", "model") != "model" or not isinstance(arch, str):
-        return
+    if metadata.get("general.type", "model") != "model" or not isinstance(arch, str) or not reader.tensors:
+        return  # an adapter, a projector, or a vocabulary alone
     if arch.replace("-", "_") not in names():
         message = f"{arch!r:.80} is not known here: shapes and hyper-parameters were not looked at"
         yield Finding(Level.NOTE, reader.path, message, key="general.architecture")
         return
     try:
         meta = Metadata.of_model(metadata, reader.path)
-        find(meta)(meta, reader)
+        decoder = find(meta)(meta, reader)
+        decoder.begin(decoder.hp.n_ctx_train)  # reads what the rotation of positions depends on
     except ModelError as error:
         yield Finding(Level.ERROR, reader.path, str(error).removeprefix(f"{reader.path}: "))
 

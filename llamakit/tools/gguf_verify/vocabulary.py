@@ -13,6 +13,7 @@ from llamakit.errors import VocabError
 from llamakit.tools.gguf_verify.finding import Finding, Level
 
 TOKENS, KIND, MERGES = "tokenizer.ggml.tokens", "tokenizer.ggml.model", "tokenizer.ggml.merges"
+NO_VOCABULARY = (None, "none", "no_vocab")
 
 
 def check_vocabulary(path: Path, metadata: Mapping[str, Value], n_rows: int | None) -> Iterator[Finding]:
@@ -24,9 +25,11 @@ def check_vocabulary(path: Path, metadata: Mapping[str, Value], n_rows: int | No
     def wrong(key: str, message: str, level: Level = Level.ERROR) -> Finding:
         return Finding(level, path, message, key=key)
 
-    if TOKENS not in metadata:
-        return
     kind = metadata.get(KIND)
+    if TOKENS not in metadata:
+        if kind not in NO_VOCABULARY:
+            yield wrong(TOKENS, f"is missing, though the tokenizer is {kind!r:.80}")
+        return
     if not isinstance(kind, str):
         yield wrong(KIND, "must name the kind of tokenizer, as there are tokens")
     try:
