@@ -56,14 +56,14 @@ FILE_TYPES: tuple[FileType, ...] = (
     _file_type("Q2_K_S", 21, "Q2_K", 2.97, _IMATRIX),
     _file_type("IQ2_M", 29, "IQ2_S", 2.93, _IMATRIX),
     _file_type("IQ2_S", 28, "IQ2_XS", 2.74, _IMATRIX),
+    _file_type("Q2_0", 41, "Q2_0", 2.68),
     _file_type("IQ2_XS", 20, "IQ2_XS", 2.59, _IMATRIX),
-    _file_type("Q2_0", 41, "Q2_0", 2.6),
+    _file_type("TQ2_0", 37, "TQ2_0", 2.52, "for models trained to three values a weight"),
     _file_type("IQ2_XXS", 19, "IQ2_XXS", 2.38, _IMATRIX),
-    _file_type("TQ2_0", 37, "TQ2_0", 2.4, "for models trained to three values a weight"),
+    _file_type("TQ1_0", 36, "TQ1_0", 2.19, "for models trained to three values a weight"),
     _file_type("IQ1_M", 31, "IQ1_M", 2.15, _IMATRIX),
-    _file_type("TQ1_0", 36, "TQ1_0", 2.1, "for models trained to three values a weight"),
     _file_type("IQ1_S", 24, "IQ1_S", 2.00, _IMATRIX),
-    _file_type("Q1_0", 40, "Q1_0", 1.5, "for models trained to two values a weight"),
+    _file_type("Q1_0", 40, "Q1_0", 1.48, "for models trained to two values a weight"),
 )
 COPY = FileType("COPY", -1, GGMLType.F32, 0.0, "keeps every tensor's type")  # only metadata or shards change
 ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}

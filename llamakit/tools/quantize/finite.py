@@ -5,6 +5,8 @@ llama-quantize refuses the same, on the way in and on the way out (ggml_validate
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,7 +14,11 @@ from llamakit.core.gguf.types import GGMLType
 from llamakit.core.quants.packing import Rows, is_finite
 from llamakit.tools.gguf_verify.scales import layout_of, scales_of
 
-DTYPES = {GGMLType.F32: np.dtype("<f4"), GGMLType.F16: np.dtype("<f2"), GGMLType.BF16: np.dtype("<u2")}
+DTYPES: dict[GGMLType, np.dtype[Any]] = {
+    GGMLType.F32: np.dtype("<f4"),
+    GGMLType.F16: np.dtype("<f2"),
+    GGMLType.BF16: np.dtype("<u2"),
+}
 _EXPONENTS = {"f4": 0x7F800000, "f2": 0x7C00, "u2": 0x7F80}  # all ones: no number
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.shards import SPLIT_KEYS
 from llamakit.core.gguf.types import ValueType
@@ -11,7 +12,6 @@ from llamakit.core.gguf.values import Value
 from llamakit.core.gguf.writer import GGUFWriter
 from llamakit.tools.quantize.file_types import COPY
 from llamakit.tools.quantize.plan import Plan
-from llamakit.tools.quantize.pruning import n_layers
 
 QUANTIZATION_VERSION = 2  # of the block layouts; ggml.h
 
@@ -40,8 +40,9 @@ def _changes(reader: GGUFReader, plan: Plan) -> Iterator[tuple[str, Value, Value
         if options.imatrix.n_chunks > 0:
             yield "quantize.imatrix.chunks_count", options.imatrix.n_chunks, ValueType.UINT32
     if options.prune_layers:
-        key = f"{reader.metadata['general.architecture']}.block_count"
-        yield key, n_layers(tensor.name for tensor in plan.tensors), ValueType.UINT32
+        meta = Metadata.of_model(reader.metadata, reader.path)
+        n_layers = meta.int("block_count") - len(options.prune_layers)
+        yield meta.full_key("block_count"), n_layers, ValueType.UINT32
 
 
 def _override(value: int | float | bool | str) -> tuple[Value, ValueType]:

@@ -1,4 +1,4 @@
-"""Leaving layers out of a model: the others close ranks."""
+"""Leaving layers out of a model: those behind move up."""
 
 from __future__ import annotations
 
@@ -11,27 +11,21 @@ _LAYER = re.compile(r"blk\.(\d+)\.")
 
 
 def pruned_names(names: Iterable[str], layers: Collection[int]) -> dict[str, str]:
-    """New names by old ones, without the tensors of `layers`; the layers that stay are numbered from 0 on.
+    """New names by old ones, without the tensors of `layers`.
 
-    Raises UsageError for a layer that the model has not.
+    Raises UsageError for a layer that the model has not, or when none would be left.
     """
     matches = {name: _LAYER.search(name) for name in names}
-    present = sorted({int(match[1]) for match in matches.values() if match})
-    absent = sorted(set(layers).difference(present))
-    if absent:
-        raise UsageError(f"--prune-layers: the model has no layer {absent[0]}; its layers are 0 to {len(present) - 1}")
-    numbers = {layer: number for number, layer in enumerate(layer for layer in present if layer not in layers)}
-    if not numbers and layers:
+    present = {int(match[1]) for match in matches.values() if match}
+    if absent := sorted(set(layers) - present):
+        raise UsageError(f"--prune-layers: the model has no layer {absent[0]}; it has {len(present)}, from 0 on")
+    if layers and present <= set(layers):
         raise UsageError("--prune-layers: no layer would be left")
     renamed: dict[str, str] = {}
     for name, match in matches.items():
         if match is None:
             renamed[name] = name
-        elif int(match[1]) in numbers:
-            renamed[name] = f"{name[: match.start(1)]}{numbers[int(match[1])]}{name[match.end(1) :]}"
+        elif (layer := int(match[1])) not in layers:
+            number = layer - sum(left_out < layer for left_out in layers)
+            renamed[name] = f"{name[: match.start(1)]}{number}{name[match.end(1) :]}"
     return renamed
-
-
-def n_layers(names: Iterable[str]) -> int:
-    """How many layers tensors of these names belong to."""
-    return len({match[1] for match in map(_LAYER.search, names) if match})
