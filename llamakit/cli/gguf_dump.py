@@ -1,4 +1,4 @@
-"""`llamakit gguf dump FILE`: a file's metadata and tensors as tables or JSON."""
+"""`llamakit gguf dump FILE`: a file's metadata and tensors as tables, JSON or Markdown."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def dump(
     tensors: Annotated[bool, typer.Option("--tensors/--no-tensors", help="List the tensors too.")] = True,
     json: Annotated[bool, typer.Option("--json", help="JSON with gguf-dump's keys instead of tables.")] = False,
     json_array: Annotated[bool, typer.Option("--json-array", help="With --json: array values in full.")] = False,
+    data_offset: Annotated[
+        bool, typer.Option("--data-offset", help="Only the byte at which tensor data begins.")
+    ] = False,
+    data_alignment: Annotated[
+        bool, typer.Option("--data-alignment", help="Only the alignment of tensor data.")
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown document instead of tables.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Show what a GGUF file holds."""
@@ -28,6 +35,15 @@ def dump(
 
             write_json(inspect.as_json(reader, tensors=tensors, arrays=json_array), sys.stdout)
             print()
+            return
+        if markdown:
+            from llamakit.tools.inspect_markdown import as_markdown
+
+            for line in as_markdown(reader, tensors=tensors):
+                print(line)
+            return
+        if data_offset or data_alignment:
+            print(reader.data_offset if data_offset else reader.alignment)
             return
         size = sum(tensor.n_bytes for tensor in reader.tensors)
         print(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from llamakit.cli.app import run
+from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.values import Value
 from llamakit.core.gguf.writer import GGUFWriter
 from llamakit.tools.inspect import brief
@@ -57,6 +58,25 @@ def test_json_array_adds_the_arrays(model: Path, capsys: Capture) -> None:
     tokens = json.loads(capsys.readouterr().out)["metadata"]["tokenizer.ggml.tokens"]
     assert tokens["array_types"] == ["STRING"]
     assert tokens["value"] == [f"t{i}" for i in range(20)]
+
+
+def test_the_place_of_the_data_can_be_asked_alone(model: Path, capsys: Capture) -> None:
+    with GGUFReader(model) as reader:
+        start = reader.data_offset
+    assert run(["gguf", "dump", str(model), "--data-offset"]) == 0
+    assert capsys.readouterr().out == f"{start}\n"
+    assert run(["gguf", "dump", str(model), "--data-alignment"]) == 0
+    assert capsys.readouterr().out == "32\n"
+
+
+def test_markdown_has_gguf_dumps_sections(model: Path, capsys: Capture) -> None:
+    assert run(["gguf", "dump", str(model), "--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"# {model} - GGUF Internal File Dump"
+    assert "## Key Value Metadata Store" in lines
+    assert "## Tensors Overview 160 Elements" in lines
+    assert run(["gguf", "dump", str(model), "--markdown", "--no-tensors"]) == 0
+    assert "Tensors Overview" not in capsys.readouterr().out
 
 
 def test_a_file_that_is_no_gguf_is_one_line_and_exit_2(tmp_path: Path, capsys: Capture) -> None:
