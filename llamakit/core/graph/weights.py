@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import BLOCK_SIZES, GGMLType
-from llamakit.core.graph.memory import Arena
+from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.ops import Weight
 from llamakit.core.kernels.float_gemv import GROUPS as FLOAT_SIDE
 from llamakit.core.kernels.repack import Repack, RepackUnit
@@ -87,7 +87,6 @@ class Weights:
 
     def __init__(self, reader: GGUFReader, run: RunKernel) -> None:
         self.reader, self.run = reader, run
-        self._arena = Arena()
         self._packed: dict[tuple[str, ...], Packed] = {}
         self._places: dict[str, Place] = {}
         self._vectors: dict[Any, Floats] = {}
@@ -159,7 +158,7 @@ class Weights:
         if tile is None and n_expert > 1:
             n_groups = padded(n_groups, FLOAT_SIDE)  # an expert's matrix begins with a pair
         n_all = padded(n_expert * n_groups, PANEL_GROUPS)
-        out = self._arena.take(n_all * group_bytes)
+        out = aligned(n_all * group_bytes, is_zeroed=n_all * ROWS > n_expert * sum(p.n_rows for p in parts))
         table = np.zeros(len(units), RepackUnit.dtype)
         for i, unit in enumerate(units):
             table[i] = tuple(unit)
