@@ -121,9 +121,9 @@ def continuations(context: Context, scorer: Scorer, tasks: Sequence[Task]) -> li
 
 
 def n_blocks(task: Task) -> int:
-    """Blocks of the cache that a task can need: what is shared whole is there once."""
-    shared = (task.n_shared - 1) // BLOCK
-    return shared + sum(-(-len(tokens) // BLOCK) - shared for tokens in task.sequences)
+    """Blocks of the cache that a task can need: a block that is shared in part is there once more for each sequence."""
+    n_before = task.n_shared - 1
+    return -(-n_before // BLOCK) + sum(-(-len(tokens) // BLOCK) - n_before // BLOCK for tokens in task.sequences)
 
 
 def n_cells(tasks: Sequence[Task], wanted: int = 0) -> int:
