@@ -17,6 +17,7 @@ from llamakit.core.grammar.rules import (
     Open,
     Ref,
     Repeat,
+    Requires,
     Rules,
     Sequence,
     Symbol,
@@ -113,6 +114,8 @@ class Compiler:
                 return self.add(kinds.COUNT, (after, self.row(UNLIMITED if most is None else most, stay)))
             case Close(needs, least):
                 return self.add(kinds.CLOSE, (after, self.row(self.mask_row(0, needs, 0), least)))
+            case Requires():
+                return after
             case Graph(edges, accepting):
                 return self.graph(edges, accepting, after)
 

@@ -76,6 +76,13 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Requires:
+    """Go on only if each of these rules matches some text."""
+
+    rules: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """A finite automaton whose edges read sequences of symbols: (sequence, next state). It starts in state 0."""
 
@@ -83,7 +90,7 @@ class Graph:
     accepting: tuple[bool, ...]
 
 
-Symbol = Text | Chars | Ref | Repeat | Token | Open | Take | Count | Close | Graph
+Symbol = Text | Chars | Ref | Repeat | Token | Open | Take | Count | Close | Requires | Graph
 Sequence = tuple[Symbol, ...]
 
 
@@ -160,7 +167,7 @@ def is_empty(symbol: Symbol, nullable: list[bool]) -> bool:
         return not symbol.data
     if isinstance(symbol, Graph):
         return symbol.accepting[0]
-    return isinstance(symbol, (Open, Take, Count, Close))
+    return isinstance(symbol, (Open, Take, Count, Close, Requires))
 
 
 def find_cycle(edges: list[list[int]]) -> list[int] | None:
