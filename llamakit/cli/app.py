@@ -47,6 +47,9 @@ COMMANDS: Mapping[str, Command | Group] = {
             "set": Command("llamakit.cli.gguf_set", "set_", "Change metadata, in the file or in a copy."),
             "hash": Command("llamakit.cli.gguf_hash", "hash_", "Hash the tensors, or check their hashes."),
             "verify": Command("llamakit.cli.gguf_verify", "verify", "Look for damage in a file."),
+            "convert-endian": Command(
+                "llamakit.cli.gguf_convert_endian", "convert_endian", "Turn a file to the other byte order."
+            ),
         },
     ),
 }

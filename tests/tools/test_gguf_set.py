@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from llamakit.tools.gguf_set import tokenizer
 from llamakit.tools.gguf_set.changes import Change, changed, parse_types, remove_key, set_key, set_text
 from llamakit.tools.gguf_set.check import check_changes
 from llamakit.tools.gguf_set.write import fits_in_place, write_copy, write_in_place
+from tests.kills import kill_at_each_step
 from tests.tiny import Tiny, write_tiny
 
 T = ValueType
@@ -206,35 +205,15 @@ def test_fault_53_a_copy_onto_the_file_itself_is_refused(link, model, tmp_path):
     assert model.read_bytes() == before
 
 
-KILL_AT_EACH_STEP = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[1])
+SET = """
 from llamakit.core.gguf.file import GGUFFile
 from llamakit.tools.gguf_set.changes import set_key
 from llamakit.tools.gguf_set.write import write_copy, write_in_place
 
-def kill_at(step):
-    left = [step]
-    def wrap(call):
-        def counted(*args, **more):
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-            return call(*args, **more)
-        return counted
-    for name in ("pwrite", "ftruncate", "fsync", "replace", "unlink"):
-        setattr(os, name, wrap(getattr(os, name)))
-
-for step in range(100):
-    if os.fork() == 0:
-        kill_at(step)
-        with GGUFFile(f"{step}.gguf") as file:
-            change = set_key(file.metadata, "n.UINT32", "9")
-            write_in_place(file, change) if sys.argv[2] == "place" else list(write_copy(file, [change], f"{step}.out"))
-        os._exit(0)
-    if os.WIFEXITED(os.wait()[1]):
-        print(step)
-        break
+def work(step):
+    with GGUFFile(f"{step}.gguf") as file:
+        change = set_key(file.metadata, "n.UINT32", "9")
+        write_in_place(file, change) if WAY == "place" else list(write_copy(file, [change], f"{step}.out"))
 """
 
 
@@ -245,8 +224,7 @@ def test_fault_51_killed_at_any_step_the_file_is_the_old_or_the_new_one(way, mos
     new = (tmp_path / "new.gguf").read_bytes()
     for step in range(most_steps + 1):
         (tmp_path / f"{step}.gguf").write_bytes(old)
-    command = [sys.executable, "-c", KILL_AT_EACH_STEP, str(Path(__file__).parents[2]), way]
-    n_steps = int(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout)
+    n_steps = kill_at_each_step(f"WAY = {way!r}\n{SET}", tmp_path)
     assert 2 <= n_steps <= most_steps
     for step in range(n_steps + 1):
         content, output = (tmp_path / f"{step}.gguf").read_bytes(), tmp_path / f"{step}.out"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from llamakit.core.gguf.types import ValueType
 from llamakit.core.gguf.writer import GGUFWriter
 from llamakit.errors import GGUFError
 from llamakit.tools.gguf_split import merge, open_for_merge, plan, split
+from tests.kills import kill_at_each_step
 
 
 def write_model(path: Path, value: float = 1, prefix: str = "t", n_tensors: int = 6) -> Path:
@@ -125,57 +124,21 @@ def test_fault_42_a_shard_of_65535_by_name_too_is_refused_at_once(tmp_path):
         merged(lone, tmp_path / "merged.gguf")
 
 
-KILL_AT_EACH_STEP = """
-import os, signal, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+SPLIT = """
 from llamakit.core.gguf.reader import GGUFReader
-from llamakit.tools.gguf_split import merge, open_for_merge, plan, split
+from llamakit.tools.gguf_split import plan, split
 
-def work(folder):
-    if sys.argv[2] == "split":
-        with GGUFReader("new") as reader:
-            list(split(reader, plan(reader, max_tensors=2), f"{folder}/m"))
-    else:
-        with open_for_merge("m-00001-of-00003.gguf") as reader:
-            list(merge(reader, f"{folder}/merged.gguf"))
-
-def kill_at(step):
-    '''Replace what changes the disk: at call `step` a SIGKILL comes before it is done.'''
-    left = [step]
-    def wrap(call):
-        def counted(*args, **more):
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-            return call(*args, **more)
-        return counted
-    for name in ("pwrite", "ftruncate", "fsync", "replace", "unlink"):
-        setattr(os, name, wrap(getattr(os, name)))
-
-for step in range(1000):
-    child = os.fork()
-    if child == 0:
-        kill_at(step)
-        work(f"step-{step}")
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    if os.WIFEXITED(status):
-        print(step, os.WEXITSTATUS(status))
-        break
+def work(step):
+    with GGUFReader("new") as reader:
+        list(split(reader, plan(reader, max_tensors=2), f"step-{step}/m"))
 """
+MERGE = """
+from llamakit.tools.gguf_split import merge, open_for_merge
 
-
-def kill_at_each_step(work: str, folder: Path) -> int:
-    """Kill `work` before each of its steps, in folders of their own; returns how many steps there are."""
-    root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", KILL_AT_EACH_STEP, root, work]
-    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    n_steps, code = map(int, process.stdout.split())
-    assert code == 0
-    return n_steps
-
-
+def work(step):
+    with open_for_merge("m-00001-of-00003.gguf") as reader:
+        list(merge(reader, f"step-{step}/merged.gguf"))
+"""
 MOST_STEPS = 60
 
 
@@ -184,7 +147,7 @@ def test_fault_43_a_split_killed_at_any_step_leaves_whole_shards_of_one_model_an
     old_shards = {path.name: path.read_bytes() for path in write_shards(old, tmp_path / "m")}
     for step in range(MOST_STEPS):
         shutil.copytree(tmp_path, tmp_path / f"step-{step}", ignore=lambda folder, names: {*names} - {*old_shards})
-    n_steps = kill_at_each_step("split", tmp_path)
+    n_steps = kill_at_each_step(SPLIT, tmp_path)
     assert 20 < n_steps < MOST_STEPS
     new_shards = {path.name: path.read_bytes() for path in (tmp_path / f"step-{n_steps}").iterdir()}
     assert new_shards.keys() == old_shards.keys()
@@ -202,7 +165,7 @@ def test_fault_43_a_merge_killed_at_any_step_leaves_no_half_file_and_a_rerun_wor
     paths = write_shards(model, tmp_path / "m")
     for step in range(MOST_STEPS):
         (tmp_path / f"step-{step}").mkdir()
-    n_steps = kill_at_each_step("merge", tmp_path)
+    n_steps = kill_at_each_step(MERGE, tmp_path)
     assert 8 < n_steps < MOST_STEPS
     for step in range(n_steps):
         output = tmp_path / f"step-{step}" / "merged.gguf"
