@@ -28,7 +28,7 @@ def convert_endian(
     from llamakit.tools.gguf_endian import convert, parse_order
 
     wanted = parse_order(order)
-    with GGUFFile(file) as opened:
+    with GGUFFile(file, use_mmap=False) as opened:
         print(f"{file} is {opened.byte_order}-endian, this machine is {sys.byteorder}-endian")
         if opened.byte_order == wanted and output is None:
             print("nothing to do")

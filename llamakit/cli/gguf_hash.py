@@ -39,7 +39,7 @@ def hash_(
         print("  ".join(["manifest", manifest.path, *manifest.algorithms]))
         algorithms = algorithms or manifest.algorithms[:1]
     compared = []
-    with GGUFFile(file) as opened, progress() as report:
+    with GGUFFile(file, use_mmap=False) as opened, progress() as report:
         total, done = sum(tensor.n_bytes for tensor in opened.tensors), 0
 
         def advance(n_bytes: int) -> None:

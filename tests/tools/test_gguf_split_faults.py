@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +125,43 @@ def test_fault_42_a_shard_of_65535_by_name_too_is_refused_at_once(tmp_path):
     rewrite(lone, paths[0], 65_535)
     with pytest.raises(GGUFError, match=r"missing beside it: m-00002-of-65535\.gguf, .* more"):
         merged(lone, tmp_path / "merged.gguf")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 128 KiB: one shard of 64 KiB has room on it, two have not."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_fault_52_a_disk_that_fills_up_leaves_the_old_shards_and_nothing_else(small_disk, tmp_path):
+    old = {path.name: path.read_bytes() for path in write_shards(write_model(tmp_path / "old"), small_disk / "m")}
+    with GGUFWriter(tmp_path / "big") as writer:
+        for i in range(6):
+            writer.add_tensor(f"t{i}", np.ones(1 << 13, np.float32))
+    with pytest.raises(GGUFError, match="cannot write: No space left on device"):
+        write_shards(tmp_path / "big", small_disk / "m")
+    assert {path.name: path.read_bytes() for path in small_disk.iterdir()} == old
+    with pytest.raises(GGUFError, match="cannot write: No space left on device"):
+        merged(write_shards(tmp_path / "big", tmp_path / "m")[0], small_disk / "merged.gguf")
+    assert {path.name: path.read_bytes() for path in small_disk.iterdir()} == old
+
+
+def test_fault_79_too_few_files_may_be_open_is_an_error_and_leaves_nothing(tmp_path):
+    model = write_model(tmp_path / "m", n_tensors=60)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, hard))
+    try:
+        with pytest.raises(GGUFError, match="cannot write: Too many open files"):
+            write_shards(model, tmp_path / "m", max_tensors=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert os.listdir(tmp_path) == ["m"]
 
 
 SPLIT = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,6 +307,16 @@ def test_a_file_cut_short_is_one_error_with_a_byte(size, model):
     assert finding.level is Level.ERROR
     assert finding.offset is not None
     assert str(model) not in finding.message
+
+
+def test_fault_38_a_file_cut_short_meanwhile_is_a_finding(tmp_path):
+    path = tmp_path / "m.gguf"
+    with GGUFWriter(path) as writer:
+        writer.add("general.architecture", "other")
+        writer.add_tensor("a", np.ones(8, np.float32))
+        writer.add_tensor("b", np.ones(1 << 16, np.float32))
+    findings = verify(path, lambda done, total: os.truncate(path, 4096))  # after the first tensor
+    assert "became shorter" in next(finding for finding in findings if finding.level is Level.ERROR).message
 
 
 def test_a_missing_shard_is_named_and_the_one_given_gone_through_all_the_same(tmp_path):

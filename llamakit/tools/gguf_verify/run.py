@@ -24,13 +24,14 @@ from llamakit.tools.gguf_verify.vocabulary import check_vocabulary
 def verify(path: str | Path, report: Callable[[int, int], None] | None = None) -> Iterator[Finding]:
     """Yield what is wrong with a file, or with all shards of a split; `report` is told (bytes done, bytes in all).
 
-    Reads every block once. A shard that is missing, or does not belong, is a finding, and the file named is still
-    gone through by itself. Raises GGUFError only for a path that cannot be opened.
+    Reads every block once, without mapping the file: one that is cut short meanwhile is an error, not a crash. A
+    shard that is missing, or does not belong, is a finding, and the file named is still gone through by itself.
+    Raises GGUFError only for a path that cannot be opened.
     """
     path = Path(path)
     Source(path).close()
     try:
-        with GGUFReader(path) as reader:
+        with GGUFReader(path, use_mmap=False) as reader:
             yield from check_model(reader, report)
             return
     except GGUFError as error:
@@ -38,7 +39,7 @@ def verify(path: str | Path, report: Callable[[int, int], None] | None = None) -
         if error.path == path and error.offset is not None:
             return
     try:
-        with GGUFFile(path) as file:
+        with GGUFFile(path, use_mmap=False) as file:
             yield from check_file(file)
             yield from check_tensors([file], report)
     except GGUFError:
