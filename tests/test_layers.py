@@ -133,6 +133,7 @@ def loaded_by(code: str) -> set[str]:
                 ["run", "--help"],
                 ["bench", "--help"],
                 ["pull", "--help"],
+                ["quantize", "--help"],
                 ["gguf", "dump", "--help"],
             )
         ),
