@@ -53,12 +53,16 @@ def quantize(
     itself. Raises UsageError when the sizes do not fit, or when the type needs an imatrix and has none. Values that are
     not finite neither raise nor warn, but their blocks mean nothing.
     """
-    from llamakit.core.quants.packing import pack
+    from llamakit.core.quants.packing import Rows, pack
 
     quant = find_type(parse_type(type))
     n = weights.shape[-1]
-    dtype = np.float16 if weights.dtype == np.float16 else np.float32
-    rows = np.ascontiguousarray(weights, dtype).reshape(-1, n)
+    flat = weights.reshape(-1, n)
+    rows: Rows
+    if weights.dtype == np.float16:
+        rows = np.ascontiguousarray(flat, np.float16)
+    else:
+        rows = np.ascontiguousarray(flat, np.float32)
     packed = np.empty((len(rows), quant.row_bytes(n)), np.uint8)
     importance = None if imatrix is None else np.ascontiguousarray(imatrix, np.float32)
     pack(rows, quant.type, importance, packed, n_threads)

@@ -49,6 +49,10 @@ class Scalar:
             return number
         return float(value)  # type: ignore[arg-type]
 
+    def __call__(self, value: Any) -> Any:
+        """In a kernel: the number as this type."""
+        raise TypeError(f"{self.name}(...) converts in kernels only")
+
 
 i8, u8, i16, i32, i64, f16, bf16, f32 = (
     Scalar(name, np.dtype(code))
@@ -61,7 +65,7 @@ i8, u8, i16, i32, i64, f16, bf16, f32 = (
 
 @dataclass(frozen=True)
 class Vector:
-    """Lanes in one register. In a kernel, `f32x16(0.0)` fills every lane."""
+    """Lanes in one register."""
 
     element: Scalar
     lanes: int
@@ -78,6 +82,10 @@ class Vector:
     @property
     def dtype(self) -> np.dtype[Any]:
         return np.dtype((self.element.dtype, self.lanes))
+
+    def __call__(self, value: Any) -> Any:
+        """In a kernel: the number in every lane."""
+        raise TypeError(f"{self.name}(...) fills lanes in kernels only")
 
 
 f32x16, i32x16, i8x16, u8x16, i8x64, f16x16, bf16x16 = (

@@ -13,10 +13,11 @@ from llamakit.core.simd.records import f32, f32x16
 def range_search(n: int, n_max: int, stretches: tuple[float, float, int], use_mad: bool = False) -> Any:
     """The helper that fits groups of n values with n_max + 1 levels (ggml's make_qkx2 and make_qkx3).
 
-    `stretches` are r_min, r_delta, n_steps: the levels come from n_steps + 1 stretches of the range, by (n_max + r_min +
-    r_delta * step) / (max - min) each; scale and minimum from the weighted regression over them; the least weighted
-    square error wins (or absolute, with `use_mad`). `fit(x, weights, levels)` leaves levels, as floats in 0..n_max, and
-    returns scale and minimum, which is not negative; scale and levels are zero in groups without a range.
+    `stretches` are r_min, r_delta, n_steps: the levels come from n_steps + 1 stretches of the range, by
+    (n_max + r_min + r_delta * step) / (max - min) each; scale and minimum from the weighted regression over them; the
+    least weighted square error wins (or absolute, with `use_mad`). `fit(x, weights, levels)` leaves levels, as floats
+    in 0..n_max, and returns scale and minimum, which is not negative; scale and levels are zero in groups without a
+    range.
     """
     r_min, r_delta, n_steps = stretches
 

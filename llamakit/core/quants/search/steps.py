@@ -14,8 +14,8 @@ def step_search(n: int, n_max: int) -> Any:
     """The helper that fits groups of n values (ggml's make_qx): of 19 scales around the one that puts the peak at
     -n_max, the one of least weighted square error.
 
-    `fit(x, weights, levels)` leaves levels, as floats in 0..2 * n_max - 1, and returns the scale, which may be negative;
-    both are zero in flat groups.
+    `fit(x, weights, levels)` leaves levels, as floats in 0..2 * n_max - 1, and returns the scale, which may be
+    negative; both are zero in flat groups.
     """
 
     @helper
