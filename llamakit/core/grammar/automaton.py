@@ -56,6 +56,7 @@ class Automaton:
         fields = {name: getattr(program, name) for name in tables.Program.FIELDS if name != "n_classes"}
         self.op = tables.Program(n_classes=self.n_classes, **fields)
         self.make_tables(FIRST)
+        self.read_op = kernels.Read(tables=None, text=None, n=0, token=-1, state=0)
         self.first = Reader([0])
         self.first.states = [self.start(program.start)]
         self.readers.add(self.first)
@@ -74,11 +75,14 @@ class Automaton:
         """What `text`, or `token` with these bytes, leads to; state 0 where the grammar forbids it."""
         data = np.frombuffer(text, np.uint8) if text else NO_TEXT
         with self.lock:
-            op = self.run(
-                "grammar.read_text",
-                lambda: kernels.Read(tables=self.tables, text=data, n=len(text), token=token, state=reader.states[-1]),
-            )
-            return int(op.data["state"])
+
+            def make() -> Record:
+                fields = self.read_op.data  # one record for all tokens: making it would take longer than reading
+                fields["tables"], fields["text"] = self.tables.data.ctypes.data, data.ctypes.data
+                fields["n"], fields["token"], fields["state"] = len(text), token, reader.states[-1]
+                return self.read_op
+
+            return int(self.run("grammar.read_text", make).data["state"])
 
     def fill_mask(self, reader: Reader, trie: TokenTrie, words: npt.NDArray[np.uint32]) -> None:
         """The tokens that may follow: bit t % 32 of word t // 32."""

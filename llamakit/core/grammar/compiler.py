@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from llamakit.core.grammar.charset import ByteSets, utf8_sequences
+from llamakit.core.grammar.charset import ByteSets, Ranges, complement, intersect, union, utf8_sequences
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.json_text import json_sequences
 from llamakit.core.grammar.program import Edge, Program, flatten, merge_choices
@@ -30,6 +31,13 @@ from llamakit.core.kernels import grammar_tables as kinds
 MAX_NODES = 1 << 22
 UNLIMITED = 1 << 60
 WORD = 64  # bits of a mask
+PLAIN = union([(0x20, 0x21), (0x23, 0x2E), (0x30, 0x5B), (0x5D, 0x7E)])  # one byte each, in JSON strings too
+NOT_PLAIN = complement(PLAIN)
+
+
+@lru_cache(4096)
+def split_plain(ranges: Ranges) -> tuple[Ranges, Ranges]:
+    return intersect(ranges, PLAIN), intersect(ranges, NOT_PLAIN)
 
 
 def compile_rules(rules: Rules) -> Program:
@@ -47,7 +55,8 @@ class Compiler:
         self.todo: list[tuple[int, list[tuple[Sequence, int]]]] = []  # choices to fill in: node, ways
         self.masks: list[int] = []
         self.rows: list[int] = []
-        self.tails: dict[tuple[ByteSets, int], int] = {}
+        self.other_edges: dict[tuple[Ranges, bool, int], list[Edge]] = {}
+        self.tails: dict[tuple[Ranges, int], int] = {}
         self.starts: dict[int, int] = {}  # of the rules that are called
         self.end = self.add(kinds.RETURN, (0, 0))
         self.uses = [0] * len(self.rules)
@@ -98,8 +107,7 @@ class Compiler:
                     after = self.add(kinds.BYTES, [(byte, byte, after)])
                 return after
             case Chars(ranges, is_json):
-                spelled = json_sequences(ranges) if is_json else [s for r in ranges for s in utf8_sequences(*r)]
-                return self.add(kinds.BYTES, [edge for s in spelled for edge in self.edges(s, after)])
+                return self.add(kinds.BYTES, self.char_edges(ranges, is_json, after))
             case Ref(rule):
                 return self.call(rule, after)
             case Repeat(rule, least, most):
@@ -119,12 +127,24 @@ class Compiler:
             case Graph(edges, accepting):
                 return self.graph(edges, accepting, after)
 
+    def char_edges(self, ranges: Ranges, is_json: bool, after: int) -> list[Edge]:
+        """The first bytes of characters. Those beyond ASCII are many, and often the same ones: made once."""
+        plain, others = split_plain(ranges)
+        edges = [(low, high, after) for low, high in plain]
+        if not others:
+            return edges
+        key = (others, is_json, after)
+        if key not in self.other_edges:
+            spelled = json_sequences(others) if is_json else [s for r in others for s in utf8_sequences(*r)]
+            self.other_edges[key] = [edge for s in spelled for edge in self.edges(s, after)]
+        return edges + self.other_edges[key]
+
     def edges(self, spelled: ByteSets, after: int) -> list[Edge]:
         """The edges of the first byte; sequences that end alike share the nodes of their ends."""
-        for i in range(len(spelled) - 1, 0, -1):
-            tail = (spelled[i : i + 1], after)
+        for allowed in reversed(spelled[1:]):
+            tail = (allowed, after)
             if tail not in self.tails:
-                self.tails[tail] = self.add(kinds.BYTES, [(low, high, after) for low, high in spelled[i]])
+                self.tails[tail] = self.add(kinds.BYTES, [(low, high, after) for low, high in allowed])
             after = self.tails[tail]
         return [(low, high, after) for low, high in spelled[0]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ Words = npt.NDArray[np.int64]
 Edge = tuple[int, int, int]  # least byte, largest byte, next node
 
 CHOICES_MERGED = 64  # a choice that leads through more of them is left as it is
-BOUNDS = (0x20, 0x22, 0x23, 0x5C, 0x5D, 0x7F, 0x80, 0xA0, 0xC2, 0xE0, 0xED, 0xEE, 0xF0, 0xF1, 0xF4, 0xF5, 0x90, 0xA0)
+# where the free text of JSON strings has its bounds, see `grammar_mask.is_free`
+BOUNDS = (
+    0x20, 0x22, 0x23, 0x5C, 0x5D, 0x7F, 0x80, 0x90, 0xA0, 0xC0, 0xC2, 0xE0, 0xE1, 0xED, 0xEE, 0xF0, 0xF1, 0xF4, 0xF5,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ def flatten(
             xs.append(len(target))
             target += item
             ys.append(len(target))
-    edges = np.array(lists[kinds.BYTES], np.int32).reshape(-1, 3)
+    edges = np.fromiter(chain.from_iterable(lists[kinds.BYTES]), np.int32).reshape(-1, 3)
     texts = {i: token for i, (token, _, _) in enumerate(lists[kinds.TOKENS]) if isinstance(token, str)}
     tokens = [(-1 if isinstance(t, str) else t, int(is_negated), to) for t, is_negated, to in lists[kinds.TOKENS]]
     class_of, class_byte = byte_classes(edges)

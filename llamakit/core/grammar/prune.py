@@ -51,7 +51,7 @@ def symbol_can_match(symbol: Symbol, alive: list[bool]) -> bool:
     if isinstance(symbol, Chars):
         return bool(symbol.ranges)
     if isinstance(symbol, Graph):
-        return 0 in ending_states(symbol, alive)
+        return symbol.is_plain or 0 in ending_states(symbol, alive)
     return all(alive[rule] for rule in needed(symbol))
 
 
@@ -75,7 +75,7 @@ def ending_states(graph: Graph, alive: list[bool]) -> set[int]:
 def without_dead(symbol: Symbol, alive: list[bool]) -> Symbol:
     if isinstance(symbol, Repeat) and not alive[symbol.rule]:
         return Repeat(symbol.rule, 0, 0)
-    if not isinstance(symbol, Graph):
+    if not isinstance(symbol, Graph) or symbol.is_plain:
         return symbol
     ends = ending_states(symbol, alive)
     edges = tuple(

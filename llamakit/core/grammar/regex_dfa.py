@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 from llamakit.core.grammar.charset import ANY, Ranges
 from llamakit.core.grammar.dfa import Dfa, explore
@@ -157,7 +158,7 @@ def classes(sets: set[Ranges]) -> tuple[list[list[tuple[int, int]]], dict[Ranges
                 bound = next(spans, None)
     numbers: dict[tuple[int, ...], int] = {}
     letters: list[list[tuple[int, int]]] = []
-    for low, following in zip(bounds, bounds[1:], strict=False):
+    for low, following in pairwise(bounds):
         key = tuple(members[low])
         if key:
             if key not in numbers:

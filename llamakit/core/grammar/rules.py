@@ -84,10 +84,14 @@ class Requires:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A finite automaton whose edges read sequences of symbols: (sequence, next state). It starts in state 0."""
+    """A finite automaton whose edges read sequences of symbols: (sequence, next state). It starts in state 0.
+
+    is_plain: there are no rules in it, and every state leads to an end.
+    """
 
     edges: tuple[tuple[tuple[Sequence, int], ...], ...]  # of each state
     accepting: tuple[bool, ...]
+    is_plain: bool = False
 
 
 Symbol = Text | Chars | Ref | Repeat | Token | Open | Take | Count | Close | Requires | Graph
@@ -107,11 +111,12 @@ class Rule:
                 yield symbol.rule
 
     def symbols(self) -> Iterator[Symbol]:
+        """All but those of plain graphs."""
         queue = [*self.alternatives]
         while queue:
             for symbol in queue.pop():
                 yield symbol
-                if isinstance(symbol, Graph):
+                if isinstance(symbol, Graph) and not symbol.is_plain:
                     queue += [sequence for edges in symbol.edges for sequence, _ in edges]
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from llamakit.core.grammar.dfa import EVERYTHING
 from llamakit.core.grammar.schema_document import Document, SchemaError, describe, join
 from llamakit.core.grammar.schema_keywords import Keywords, keys_outside, literal_shape
 from llamakit.core.grammar.schema_shapes import (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llamakit.core.grammar.rules import Close, Count, Graph, Open, Ref, Requires, Sequence, Symbol, Take, Text
 from llamakit.core.grammar.schema_document import SchemaError
+from llamakit.core.grammar.schema_numbers import Numbers
 from llamakit.core.grammar.schema_shapes import (
     FALSE,
     Arrays,
@@ -21,7 +22,6 @@ from llamakit.core.grammar.schema_shapes import (
     all_of,
     negated,
 )
-from llamakit.core.grammar.schema_numbers import Numbers
 from llamakit.core.grammar.schema_strings import Strings
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Formats of strings that a grammar holds to, as patterns. All others are notes to the reader, as JSON Schema has it."""
+"""Formats of strings that a grammar holds to, as patterns. All others are notes to the reader."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import reduce
 from fractions import Fraction
+from functools import reduce
 from typing import Any, TypeVar
 
 from llamakit.core.grammar.dfa import Dfa

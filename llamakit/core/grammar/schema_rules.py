@@ -157,4 +157,4 @@ def graph_of(dfa: Dfa, is_json: bool = True, least: int = 0, most: int | None = 
                 sequence += (Count(room, least if most is None else most),)
             ways.append((sequence, to))
         states.append(tuple(ways))
-    return Graph(tuple(states), dfa.accepting)
+    return Graph(tuple(states), dfa.accepting, is_plain=not dfa.is_empty)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
+from itertools import compress
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -24,6 +26,7 @@ KERNELS = (
     "grammar.forced",
     "grammar_tables.rehash",
     "grammar_mask.build_trie",
+    "grammar_mask.find_free",
     "grammar_mask.fill",
 )
 FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -77,7 +80,14 @@ class TokenTrie:
                 texts.append(piece)
                 ids.append(token)
         self.twins = np.array(twins, np.int32).reshape(-1, 2)
-        self.record = build(texts, ids)
+        packed = Packed.of(texts)
+        self.record = build(packed, ids)
+        is_free = find_free(packed)
+        self.free = np.zeros(self.n_words, np.uint32)
+        for token in compress(ids, is_free):
+            self.free[token // 32] |= np.uint32(1 << token % 32)
+        others = [not free for free in is_free]
+        self.others = build(Packed.of([*compress(texts, others)]), [*compress(ids, others)])
         self.ordinary = np.full(self.n_words, 0xFFFFFFFF, np.uint32)
         self.ordinary[-1:] = (1 << (self.n_tokens - 1) % 32 + 1) - 1
         for token in ends:
@@ -95,35 +105,75 @@ class TokenTrie:
             "twins": self.twins.reshape(-1),
             "n_twins": len(self.twins),
             "path": np.empty(LONGEST + 1, np.int32),
+            "free": self.free.view(np.int32),
+            "others": self.others,
+            "phases": PHASES.reshape(-1),
+            "places": np.empty(grammar_mask.MOST_PLACES, np.int64),
+            "place_table": np.empty(grammar_mask.PLACE_TABLE, np.int64),
         }
 
 
-def build(texts: list[bytes], ids: list[int]) -> grammar_mask.Trie:
+def make_phases() -> npt.NDArray[np.uint8]:
+    """Free text byte for byte: phase 0 is between characters, others are within one of UTF-8."""
+    phases = np.full((8, 256), grammar_mask.NO_PHASE, np.uint8)
+    phases[0, 0x20:0x7F] = 0
+    phases[0, [0x22, 0x5C]] = grammar_mask.NO_PHASE
+    for first, last, phase in (
+        (0xC2, 0xDF, 1), (0xE0, 0xE0, 2), (0xE1, 0xEF, 3), (0xED, 0xED, 4), (0xF0, 0xF0, 5), (0xF1, 0xF3, 6),
+        (0xF4, 0xF4, 7),
+    ):  # fmt: skip
+        phases[0, first : last + 1] = phase
+    following = ((0x80, 0xBF, 0), (0xA0, 0xBF, 1), (0x80, 0xBF, 1), (0x80, 0x9F, 1), (0x90, 0xBF, 3), (0x80, 0xBF, 3),
+                 (0x80, 0x8F, 3))  # fmt: skip
+    for phase, (first, last, to) in enumerate(following, 1):
+        phases[phase, first : last + 1] = to
+    return phases
+
+
+PHASES = make_phases()
+
+
+def find_free(text: Packed) -> list[bool]:
+    """Which of the texts are free text, and short."""
+    found = np.zeros(text.n, np.uint8)
+    op = grammar_mask.FindFree(text=text.data, offsets=text.offsets, n=text.n, phases=PHASES.reshape(-1), found=found)
+    run("grammar_mask.find_free", op)
+    return found.astype(bool).tolist()
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Texts one after the other."""
+
+    n: int
+    data: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]  # (n + 1,)
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> Packed:
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(t) for t in texts], out=offsets[1:])
+        return cls(len(texts), np.frombuffer(b"".join(texts) + b"\0", np.uint8), offsets)
+
+
+def build(texts: Packed, ids: Sequence[int]) -> grammar_mask.Trie:
     """The trie of texts, which are sorted and all different."""
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(t) for t in texts], out=offsets[1:])
-    n_bytes = int(offsets[-1])
-
-    def room(dtype: type[np.generic]) -> npt.NDArray[np.generic]:
-        return np.empty(n_bytes + 1, dtype)
-
+    n_bytes = int(texts.offsets[-1])
+    nodes = {name: np.empty(n_bytes + 1, np.int32) for name in ("depths", "ends", "tokens")}
     op = grammar_mask.BuildTrie(
-        text=np.frombuffer(b"".join(texts) + b"\0", np.uint8),
-        offsets=offsets,
+        text=texts.data,
+        offsets=texts.offsets,
         ids=np.array([*ids, 0], np.int32),
-        n=len(texts),
-        bytes=room(np.uint8),
-        depths=room(np.int32),
-        ends=room(np.int32),
-        tokens=room(np.int32),
+        n=texts.n,
+        bytes=np.empty(n_bytes + 1, np.uint8),
         path=np.empty(LONGEST + 1, np.int32),
         n_nodes=0,
+        **nodes,
     )
     run("grammar_mask.build_trie", op)
     n_nodes = int(op.data["n_nodes"])
-    return grammar_mask.Trie(
-        **{name: op.values[name][:n_nodes].copy() for name in ("bytes", "depths", "ends", "tokens")}, n_nodes=n_nodes
-    )
+    kept = {name: op.values[name][:n_nodes].copy() for name in ("bytes", *nodes)}
+    return grammar_mask.Trie(n_nodes=n_nodes, **kept)
 
 
 _tries: WeakKeyDictionary[Vocabulary, TokenTrie] = WeakKeyDictionary()

@@ -7,11 +7,13 @@ from llamakit.core.kernels.grammar_tables import (
     CALL,
     CLOSE,
     COUNT,
+    HAS_TOKENS,
     OPEN,
     RETURN,
     SPLIT,
     TAKE,
     TOKENS,
+    WORK_FULL,
     Tables,
     intern_state,
     mix,
@@ -40,7 +42,7 @@ def visit(t, node, stack):
             return
         at = (at + 1) & last
     if t.n_visited >= t.max_work:
-        t.status = 4  # WORK_FULL
+        t.status = WORK_FULL
         return
     t.visited[at], t.visited_epoch[at] = key, t.epoch
     t.n_visited += 1
@@ -236,7 +238,7 @@ def read_text(op, thread, n_threads):
     t, before = op.tables, op.state
     t.status = 0
     after = read(t, before, op.text, op.n) if op.n > 0 or op.token < 0 else 0
-    if op.token >= 0 and t.state_flags[before] & 2 != 0:
+    if op.token >= 0 and t.state_flags[before] & HAS_TOKENS != 0:
         begin_work(t)
         visit_token_targets(t, before, op.token)
         follow(t)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.kernels.grammar import step
-from llamakit.core.kernels.grammar_tables import TOKENS, Tables
+from llamakit.core.kernels.grammar_tables import HAS_TOKENS, IS_ACCEPTING, IS_FREE, IS_NOT_FREE, TOKENS, Tables
 from llamakit.core.kernels.kernel import kernel
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.records import Ptr, Record, i32, i64, u8
@@ -58,6 +58,32 @@ def build_trie(op, thread, n_threads):
     op.n_nodes = n_nodes
 
 
+FREE_BYTES = 16  # of free text; longer tokens are looked at one by one
+MOST_PLACES = 512  # looked at to find out whether a state is free
+PLACE_TABLE = 2048
+NO_PHASE = 255
+
+
+class FindFree(Record):
+    text: Ptr[u8]
+    offsets: Ptr[i64]
+    n: i64
+    phases: Ptr[u8]  # see Mask
+    found: Ptr[u8]
+
+
+@kernel(FindFree)
+def find_free(op, thread, n_threads):
+    """found = 1 for the texts of up to FREE_BYTES bytes that are free text, or its beginning"""
+    for i in range(op.n):
+        first, last = op.offsets[i], op.offsets[i + 1]
+        phase = 0 if last - first <= FREE_BYTES else NO_PHASE
+        while first < last and phase != NO_PHASE:
+            phase = int(op.phases[phase * 256 + op.text[first]])
+            first += 1
+        op.found[i] = 1 if phase != NO_PHASE else 0
+
+
 class Mask(Record):
     """Bit t % 32 of word t // 32: may token t come next?"""
 
@@ -73,6 +99,11 @@ class Mask(Record):
     twins: Ptr[i32]  # (n_twins, 2): a token of the trie, and another with the same bytes
     n_twins: i64
     path: Ptr[i32]  # room for the state at each depth
+    free: Ptr[i32]  # the mask of all tokens that are free text
+    others: Ptr[Trie]  # all others
+    phases: Ptr[u8]  # (8, 256): of free text, where a byte leads to within a character; NO_PHASE
+    places: Ptr[i64]  # (MOST_PLACES,): state * 8 + phase
+    place_table: Ptr[i64]  # (PLACE_TABLE,)
 
 
 @helper
@@ -106,6 +137,71 @@ def walk(t, trie, state, words, path):
 
 
 @helper
+def add_place(op, n, place):
+    """Enter a place behind the first n; returns how many there are, or -1 when that is too many."""
+    at = (place * 2654435761 >> 8) & (PLACE_TABLE - 1)
+    while op.place_table[at] != 0:
+        if op.place_table[at] == place:
+            return n
+        at = (at + 1) & (PLACE_TABLE - 1)
+    if n >= MOST_PLACES:
+        return -1
+    op.place_table[at] = place
+    op.places[n] = place
+    return n + 1
+
+
+@helper
+def search_free(op, t, state):
+    """1 when no free text of up to FREE_BYTES bytes leaves the grammar; 2 when none at all does; else 0."""
+    p = t.program
+    n_classes = p.n_classes
+    for i in range(PLACE_TABLE):
+        op.place_table[i] = 0
+    n = add_place(op, 0, state * 8)
+    done, level_end, depth = 0, 1, 0
+    while done < n and depth < FREE_BYTES:
+        place = op.places[done]
+        here, phase = place >> 3, place & 7
+        done += 1
+        if not (phase == 0 and t.state_flags[here] & IS_FREE != 0):
+            for c in range(n_classes):
+                after_phase = op.phases[phase * 256 + p.class_byte[c]]
+                if after_phase == NO_PHASE:
+                    continue
+                after = int(t.next[here * n_classes + c])
+                if after < 0:
+                    after = step(t, here, p.class_byte[c])
+                if after == 0:
+                    return 0
+                n = add_place(op, n, after * 8 + after_phase)
+                if n < 0:
+                    return 0
+        if done == level_end:
+            depth, level_end = depth + 1, n
+    if done < n:
+        return 1
+    for i in range(n):
+        if op.places[i] & 7 == 0:
+            here = op.places[i] >> 3
+            t.state_flags[here] = t.state_flags[here] | IS_FREE
+    return 2
+
+
+@helper
+def is_free(op, t):
+    """Whether all free text may follow: characters that JSON strings take as they are. Most tokens are such text."""
+    flags = t.state_flags[op.state]
+    if flags & (IS_FREE | IS_NOT_FREE) == 0:
+        found = search_free(op, t, op.state)
+        if t.status != 0:
+            return False
+        flags = flags | (IS_FREE if found > 0 else IS_NOT_FREE)
+        t.state_flags[op.state] = flags
+    return flags & IS_FREE != 0
+
+
+@helper
 def allow_whole_tokens(op, t):
     """Set the bits of what whole-token edges accept."""
     p, words = t.program, op.words
@@ -128,18 +224,22 @@ def allow_whole_tokens(op, t):
 def fill(op, thread, n_threads):
     t = op.tables
     t.status = 0
-    for w in range(op.n_words):
-        op.words[w] = 0
-    if op.state == 0:
-        return
-    walk(t, op.trie, op.state, op.words, op.path)
+    if op.state != 0 and is_free(op, t):
+        for w in range(op.n_words):
+            op.words[w] = op.free[w]
+        walk(t, op.others, op.state, op.words, op.path)
+    else:
+        for w in range(op.n_words):
+            op.words[w] = 0
+        if op.state != 0:
+            walk(t, op.trie, op.state, op.words, op.path)
     for i in range(op.n_twins):
         token = int(op.twins[2 * i])
         if op.words[token >> 5] & (1 << (token & 31)) != 0:
             allow(op.words, int(op.twins[2 * i + 1]))
     flags = t.state_flags[op.state]
-    if flags & 2 != 0:
+    if flags & HAS_TOKENS != 0:
         allow_whole_tokens(op, t)
-    if flags & 1 != 0:
+    if flags & IS_ACCEPTING != 0:
         for i in range(op.n_endings):
             allow(op.words, int(op.endings[i]))

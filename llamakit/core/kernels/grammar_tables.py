@@ -27,7 +27,7 @@ CLOSE = 8  # drop the frame, if the bits of mask row rows[y] are set and the cou
 
 UNKNOWN = -1  # in `next`: not computed yet
 DEAD = 0  # the empty state
-IS_ACCEPTING, HAS_TOKENS = 1, 2  # flags of a state
+IS_ACCEPTING, HAS_TOKENS, IS_FREE, IS_NOT_FREE = 1, 2, 4, 8  # flags of a state; free: see `grammar_mask.is_free`
 
 # why a kernel stopped; Python makes room, and calls again
 OK, STACKS_FULL, STATES_FULL, CONFIGS_FULL, WORK_FULL = 0, 1, 2, 3, 4
@@ -128,7 +128,7 @@ def push(t, node, parent, count):
             return int(t.stack_table[at])
         at = (at + 1) & last
     if t.n_stacks >= t.max_stacks:
-        t.status = 1  # STACKS_FULL
+        t.status = STACKS_FULL
         return 0
     stack = t.n_stacks
     t.n_stacks = stack + 1
@@ -188,25 +188,25 @@ def intern_state(t):
             return int(t.state_table[at])
         at = (at + 1) & last
     if t.n_states >= t.max_states:
-        t.status = 2  # STATES_FULL
+        t.status = STATES_FULL
         return 0
     state = t.n_states
     start = int(t.state_start[state])
     if start + t.n_found > t.max_configs:
-        t.status = 3  # CONFIGS_FULL
+        t.status = CONFIGS_FULL
         return 0
     flags = 0
     for i in range(t.n_found):
         t.configs[start + i] = t.found[i]
         kind = t.program.kinds[t.found[i] >> 32]
-        flags = flags | (1 if kind == RETURN else 2 if kind == TOKENS else 0)
+        flags = flags | (IS_ACCEPTING if kind == RETURN else HAS_TOKENS if kind == TOKENS else 0)
     t.state_start[state + 1] = start + t.n_found
     t.state_flags[state] = flags
     t.n_states = state + 1
     t.state_table[at] = state
     n_classes = t.program.n_classes
     for c in range(n_classes):
-        t.next[state * n_classes + c] = -1
+        t.next[state * n_classes + c] = UNKNOWN
     return state
 
 
