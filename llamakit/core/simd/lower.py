@@ -8,6 +8,7 @@ import this module.
 from __future__ import annotations
 
 import operator
+from inspect import isfunction
 
 from llvmlite import ir
 from numba import njit
@@ -211,7 +212,7 @@ class OpType(types.Callable):
             ):
                 raise TypeError(f"{op.name} needs {wanted}, is given {given}")
         expected = [g if isinstance(g, PointerType) else w for g, w in zip(args, expected, strict=True)]
-        returns = op.returns if op.returns is None or not callable(op.returns) else op.returns(*args)
+        returns = op.returns(*args) if isfunction(op.returns) else op.returns
         return signature(value_type(returns), *expected)
 
     def get_call_signatures(self):
