@@ -50,11 +50,13 @@ from llamakit.core.simd.ops import (
     look_up_large,
     max_lanes,
     max_lanes_as_float,
+    min_lanes_i32,
     n_vector_registers,
     narrow,
     odd_lanes,
     pause,
     pick,
+    pick_of_8,
     registers,
     repeat4,
     repeat_f32,
@@ -125,6 +127,7 @@ FLOATS = (
     "interleave_high", "to_float", "as_float", "bytes_to_float0", "bytes_to_float1", "bytes_to_float2",
     "bytes_to_float3", "select", "repeat_f32", "load f16", "load bf16", "registers", "+", "-", "*", "/", "splat",
     "number *", "+=", "*=", "dot2", "round_half_away", "vsqrt", "clamp", "clamp NaN", "pick",
+    "pick_of_8",
     "sqrt max_lanes sum_lanes round_to_11_bits f32 half brain vmax_i32 max_lanes_as_float",
 )  # fmt: skip
 
@@ -159,7 +162,8 @@ def floats(op, thread, n_threads):
     out[30], out[31], out[32] = round_half_away(first), vsqrt(vabs(first)), clamp(first, -1.0, 2.0)
     out[33] = clamp((first - first) / (first - first), -1.0, 2.0)
     out[34] = pick(y, view(op.low, i32x16)[0] & 15)
-    single = op.out + 35 * 64
+    out[35] = pick_of_8(pick(first, to_int(lane_numbers()) & 7), words)
+    single = op.out + 36 * 64
     numbers = view(single, f32)
     numbers[0], numbers[1], numbers[2] = sqrt(op.y[0]), max_lanes(first), sum_lanes(first)
     numbers[3], numbers[4] = round_to_11_bits(op.x[2]), f32(op.number)
@@ -171,7 +175,7 @@ def floats(op, thread, n_threads):
 INTS = (
     "to_int", "widen narrow", "as_words as_bytes", "as_int", "less", "dot4", "dot4_wide", "repeat4", "repeat_i32", "&",
     "|", "^", "<<", ">>", "+", "* number", "look_up", "vmin_i32", "less_i32", "select_i32", "gather_i32",
-    "sum_lanes_i32 any_lane any_lane",
+    "sum_lanes_i32 any_lane any_lane min_lanes_i32",
 )  # fmt: skip
 
 
@@ -194,6 +198,7 @@ def ints(op, thread, n_threads):
     numbers = view(op.out + 21 * 64, i32)
     numbers[0] = sum_lanes_i32(view(op.j, i32x16)[0])
     numbers[1], numbers[2] = i32(any_lane(less_i32(i, i))), i32(any_lane(less_i32(i, j)))
+    numbers[3] = min_lanes_i32(i)
 
 
 def random_bytes(n: int) -> bytes:

@@ -89,6 +89,7 @@ def wanted_floats() -> list[np.ndarray]:
     quarter = anything.reshape(4, 16).astype(np.float32)
     turns = np.arange(16) // 2 + 16 * (np.arange(16) % 2)
     tile = [x * np.float32(k) for k in range(4)]
+    repeated = np.tile(x[:8], 2)
     singles = np.zeros(16, np.float32)
     singles[:8] = (
         np.sqrt(y[0]), x.max(), tree_sum(x), round_to_half_precision(x[2]), 3, g["halves"][5],
@@ -102,7 +103,8 @@ def wanted_floats() -> list[np.ndarray]:
         ((tile[3] + tile[0]) + tile[1]) + tile[2], x + y, x - y, x * y, x / y,
         np.full(16, 2.5), np.float32(0.5) * x - 1, x + y, (x + y) * z,
         dot2(z, g["brains"][:32], g["brains"][32:]), np.copysign(np.floor(np.abs(x) + 0.5), x), np.sqrt(np.abs(x)),
-        np.clip(x, -1, 2), np.full(16, -1), y[g["low"].view(np.int32) & 15], singles,
+        np.clip(x, -1, 2), np.full(16, -1), y[g["low"].view(np.int32) & 15], repeated[anything.view(np.int32) & 7],
+        singles,
     ]  # fmt: skip
 
 
@@ -114,7 +116,7 @@ def wanted_ints(wide_bias: int) -> list[np.ndarray]:
     singles = np.zeros(16, np.int32)
     with np.errstate(over="ignore"):
         singles[0] = j.sum(dtype=np.int32)
-        singles[2], tripled = (i < j).any(), j * 3
+        singles[2], singles[3], tripled = (i < j).any(), i.min(), j * 3
     table = np.array([0x7060504030201080, 0x00FEDCBA98765432]).view(np.uint8)
     unbiased = wide - (0 if wide_bias else 128)
     return [
@@ -123,7 +125,8 @@ def wanted_ints(wide_bias: int) -> list[np.ndarray]:
         np.full(16, np.frombuffer(g["signed"].tobytes(), np.int32, 1, 5)[0]), np.full(16, i[2]),
         i & j, i | j, i ^ j, i << 3, (i.view(np.uint32) >> 5).view(np.int32),
         i + j, i * 7, table[g["any"] & 15].view(np.int32),
-        np.minimum(i, j), -(i < j).astype(np.int32), np.where(i < j, i, tripled), j[g["low"].view(np.int32) & 15], singles,
+        np.minimum(i, j), -(i < j).astype(np.int32), np.where(i < j, i, tripled), j[g["low"].view(np.int32) & 15],
+        singles,
     ]  # fmt: skip
 
 

@@ -87,11 +87,10 @@ def split_once(n, sums_x, sums_w, best, choice):
             middle_x = (sums_x[j] - sums_x[i]) * MIDDLE_UP
             middle_w = (sums_w[j] - sums_w[i]) * (MIDDLE_UP * MIDDLE_UP)
             candidate = ((j << DIGITS) | i) << 1
-            consider(low_x_up + middle_x + high_x_up[j], low_w_up + middle_w + high_w_up[j], candidate, best, choice)
-            consider(
-                low_x_down - middle_x + high_x_down[j], low_w_down + middle_w + high_w_down[j], candidate | 1, best,
-                choice
-            )  # fmt: skip
+            sum_x, sum_w = low_x_up + middle_x + high_x_up[j], low_w_up + middle_w + high_w_up[j]
+            consider(sum_x, sum_w, candidate, best, choice)
+            sum_x, sum_w = low_x_down - middle_x + high_x_down[j], low_w_down + middle_w + high_w_down[j]
+            consider(sum_x, sum_w, candidate | 1, best, choice)
 
 
 @helper
@@ -101,12 +100,8 @@ def split_by_halves(n, sums_x, sums_w, best, choice):
     sums: those of the first half, then those of the second. As levels differ by one, x with its levels is the total
     times the highest, minus the sums up to either border.
     """
-    up_x, up_w, down_x, down_w = (
-        registers(f32x16, 2),
-        registers(f32x16, 2),
-        registers(f32x16, 2),
-        registers(f32x16, 2),
-    )
+    up_x, up_w = registers(f32x16, 2), registers(f32x16, 2)
+    down_x, down_w = registers(f32x16, 2), registers(f32x16, 2)
     for i in range(n + 1):
         for j in range(i, n + 1):
             for h in range(2):
