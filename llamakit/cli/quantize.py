@@ -12,6 +12,7 @@ import typer
 from llamakit.cli.console import log, progress
 from llamakit.cli.options import LogDisable, OverrideKv, Verbose, option, parse_overrides
 from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.quantize_measured import parse_target, search, with_type
 from llamakit.tools.quantize.file_types import ALIASES, COPY, FILE_TYPES, FileType, find_file_type
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MIX = "Types of tensors"
 IMATRIX = "Importance"
+MEASURED = "Types by measurement, in place of TYPE"
 FILE = "The new file"
 
 
@@ -29,6 +31,10 @@ def mix(*names: str, help: str) -> Any:
 
 def importance(*names: str, help: str) -> Any:
     return option(*names, help=help, panel=IMATRIX)
+
+
+def measured(*names: str, help: str) -> Any:
+    return option(*names, help=help, panel=MEASURED)
 
 
 def file(*names: str, help: str) -> Any:
@@ -65,6 +71,14 @@ def quantize(
     exclude_weights: Annotated[
         list[str], importance("--exclude-weights", help="Do not use it for names with this text; repeat for more.")
     ] = [],
+    target_size: Annotated[
+        str | None, measured("--target-size", help="Most bytes of the file, such as 90MB or 1.5GiB.")
+    ] = None,
+    target_bpw: Annotated[
+        float | None, measured("--target-bpw", help="Most bits a weight, all tensors together.")
+    ] = None,
+    calibrate: Annotated[str | None, measured("--calibrate", help="Text on which damage is measured.")] = None,
+    report: Annotated[str | None, measured("--report", help="HTML page to write: size against damage.")] = None,
     keep_split: Annotated[bool, file("--keep-split", help="Write shards, as the source has them.")] = False,
     prune_layers: Annotated[str | None, file("--prune-layers", help="Layers to leave out: L0,L1,...")] = None,
     override_kv: OverrideKv = [],
@@ -77,7 +91,9 @@ def quantize(
     verbose: Verbose = False,
 ) -> None:
     began = time.monotonic()
-    output, file_type, n_threads = read_words(model, [word for word in (output, type, nthreads) if word is not None])
+    words = [word for word in (output, type, nthreads) if word is not None]
+    target = parse_target(target_size, target_bpw, calibrate)
+    output, file_type, n_threads = read_words(model, words if target is None else with_type(words))
     if include_weights and exclude_weights:
         raise InvalidArgument("--include-weights and --exclude-weights cannot be used together")
     from llamakit.cli.quantize_output import Printer
@@ -99,6 +115,12 @@ def quantize(
         overrides=parse_overrides(override_kv),
         keep_split=keep_split,
     )
+    if target is not None and calibrate is not None:
+        with progress(not log_disable) as bars:
+            searched = search(
+                model, output, target, calibrate, options, n_threads, report, bars, ignore if log_disable else log
+            )
+        file_type, options = searched
     with GGUFReader(model) as reader:
         plan = make_plan(reader, file_type, options)
         printer.start(plan, model, None if dry_run else output, n_threads)
@@ -106,16 +128,20 @@ def quantize(
             for tensor in plan.tensors:
                 printer.planned(tensor)
         else:
-            with progress(not log_disable) as report:
-                load_kernels(plan, report)
+            with progress(not log_disable) as bars:
+                load_kernels(plan, bars)
                 n_done = 0
                 for step in carry_out(plan, reader, output, n_threads):
                     n_done += step.source_bytes
                     if step.is_last:
                         printer.done(step.tensor)
-                    if report is not None:
-                        report("quantizing", n_done, plan.source_bytes)
+                    if bars is not None:
+                        bars("quantizing", n_done, plan.source_bytes)
         printer.end(plan, time.monotonic() - began, is_dry=dry_run)
+
+
+def ignore(line: str) -> None:
+    pass
 
 
 def type_table() -> str:
