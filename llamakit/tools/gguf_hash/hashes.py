@@ -15,7 +15,7 @@ from llamakit.core.gguf.file import GGUFFile
 HASHES = ("xxh64", "sha1", "sha256")  # in the order they are printed
 UUID = "uuid"
 NAMESPACE = uuid.UUID("ef001206-dadc-5f6d-a15f-3359e577d4e5")  # uuid5(NAMESPACE_URL, "en.wikipedia.org/wiki/Llama.cpp")
-PIECE = 1 << 23  # bytes that all hashes are given at once
+PIECE = 1 << 20  # bytes that all hashes are given at once
 
 
 class Hasher(Protocol):

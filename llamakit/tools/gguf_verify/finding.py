@@ -44,9 +44,7 @@ class Finding:
         if self.offset is not None:
             place.append(f"byte {self.offset}")
         where = ", ".join(part for part in place if part)
-        return printable(
-            f"{self.level.value}: {where}: {self.message}" if where else f"{self.level.value}: {self.message}"
-        )
+        return printable(": ".join(part for part in (self.level.value, where, self.message) if part))
 
     def as_json(self) -> dict[str, Any]:
         """The fields that say something."""
