@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from llamakit.cli import perplexity_output as out
@@ -154,6 +156,7 @@ def score_text(
         curve = Curve(
             f"Perplexity of {model.description}", "chunks", "perplexity",
             [step["ppl"] for step in run.steps], [step["ppl_error"] for step in run.steps],
+            [math.exp(step["nll"]) for step in run.steps],
         )  # fmt: skip
         return run.end(model, len(run.steps) * windows.n_ctx, fields, curve)
 
@@ -204,7 +207,7 @@ def compare(job: Job, base_path: str, n_chunks: int | None) -> bool:
             screen.line("\n".join(out.comparison_summary(total)))
         fields: dict[str, Any] = {"base": base_path, "n_ctx": windows.n_ctx, "n_scored": total.ppl.n}
         curve = Curve(
-            f"{model.description} against {base_path}", "chunks", "mean KL divergence",
+            f"{model.description} against {Path(base_path).name}", "chunks", "mean KL divergence",
             [step["mean_kld"] for step in run.steps], [step["mean_kld_error"] for step in run.steps],
             [step["kld"] for step in run.steps],
         )  # fmt: skip
