@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from llamakit.core.quants.search.magnitudes import quantize_scales
 from llamakit.core.quants.search.points import level_of, low_bytes_of_indices
 from llamakit.core.quants.search.splits import split_search
 from llamakit.core.quants.search.superblocks import by_importance, by_square
-from llamakit.core.simd.op import Helper, helper, inlined
+from llamakit.core.simd.op import helper, inlined
 from llamakit.core.simd.ops import (
     half_to_float,
     less,
@@ -68,7 +69,7 @@ LEVEL = level_of(8)
 FIT = split_search(16, n_shifts=2, flat=1e-7)
 
 
-def quantizer(weigh: Helper) -> Helper:
+def quantizer(weigh: Any) -> Any:
     @helper
     def quantize(blocks, tile):
         """scale = d * (2 integer + 1), d = 1.1125 times the best one for these integers"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from llamakit.core.quants.search.groups import total_square
 from llamakit.core.quants.search.magnitudes import magnitude_fit, quantize_scales
 from llamakit.core.quants.search.points import low_bytes_of_indices
 from llamakit.core.quants.search.superblocks import by_importance
-from llamakit.core.simd.op import Helper, helper, inlined
+from llamakit.core.simd.op import helper, inlined
 from llamakit.core.simd.ops import narrow, registers, spread, view, widen
 from llamakit.core.simd.records import f16x16, f32x16, i8x16, i32x16
 
@@ -58,7 +59,7 @@ def by_size(blocks, weights):
         weights[i] = floor + blocks.x[i] * blocks.x[i]
 
 
-def quantizer(weigh: Helper) -> Helper:
+def quantizer(weigh: Any) -> Any:
     fit = magnitude_fit(16, 8, weigh, has_even_signs=False, n_trials=9, delta=0.1, redo="moved points", flat=1e-8)
 
     @helper

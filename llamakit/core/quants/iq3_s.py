@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from llamakit.core.quants.pack_parts import four_bytes, store_half
 from llamakit.core.quants.search.magnitudes import magnitude_fit, quantize_scales
 from llamakit.core.quants.search.points import low_bytes_of_indices
 from llamakit.core.quants.search.superblocks import by_importance, by_square
-from llamakit.core.simd.op import Helper, helper, inlined
+from llamakit.core.simd.op import helper, inlined
 from llamakit.core.simd.ops import (
     bytes_to_float0,
     bytes_to_float1,
@@ -59,7 +60,7 @@ UNITS = (
 GROUP = 16 * 13  # bytes of a tile for 32 columns: low bits of the indices, signs, high bits
 
 
-def quantizer(weigh: Helper) -> Helper:
+def quantizer(weigh: Any) -> Any:
     fit = magnitude_fit(32, 4, weigh, has_even_signs=False, n_trials=9, delta=0.2, redo="moved groups", flat=0.0)
 
     @helper

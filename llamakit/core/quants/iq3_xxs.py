@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from llamakit.core.quants.pack_parts import store_half
 from llamakit.core.quants.search.magnitudes import magnitude_fit, quantize_scales, sevens_and_scale
 from llamakit.core.quants.search.points import low_bytes_of_indices
 from llamakit.core.quants.search.superblocks import by_importance, by_square
-from llamakit.core.simd.op import Helper, helper, inlined
+from llamakit.core.simd.op import helper, inlined
 from llamakit.core.simd.ops import registers, spread, to_float, view
 from llamakit.core.simd.records import f16x16, f32x16, i32x16
 
@@ -41,7 +42,7 @@ def dequantize(blocks: Blocks) -> Floats:
 UNITS = (Unit(0, 2, 2), *(unit for g in range(8) for unit in (Unit(2 + 8 * g, 8, 4), Unit(66 + 4 * g, 4, 4))))
 
 
-def quantizer(weigh: Helper) -> Helper:
+def quantizer(weigh: Any) -> Any:
     fit = magnitude_fit(32, 4, weigh, has_even_signs=True, n_trials=15, delta=0.2, redo="moved points", flat=1e-8)
 
     @helper
