@@ -1,15 +1,19 @@
 """Grammars for users: what a model may write.
 
-    grammar = LlamaGrammar.from_json_schema({"type": "object", "properties": {"age": {"type": "integer"}}})
-    grammar.matches('{"age": 7}')
+grammar = LlamaGrammar.from_json_schema({"type": "object", "properties": {"age": {"type": "integer"}}})
+grammar.matches('{"age": 7}')
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.grammar import Grammar
+from llamakit.core.grammar.regex_rules import regex_rules
+from llamakit.core.grammar.schema_rules import JsonStyle, schema_rules
 from llamakit.errors import UsageError
 
 
@@ -30,3 +34,20 @@ class LlamaGrammar(Grammar):
             raise UsageError(f"{file}: {error.strerror}") from None
         except UnicodeDecodeError as error:
             raise UsageError(f"{file}: byte {error.start} is not UTF-8") from None
+
+    @classmethod
+    def from_json_schema(
+        cls, json_schema: str | bool | Mapping[str, Any], *, is_ordered: bool = False, has_spaces: bool = True
+    ) -> LlamaGrammar:
+        """The JSON texts of the values that a schema (JSON text, or the same as Python values) allows.
+
+        is_ordered: properties only in the order of the schema, others after them. has_spaces: a blank, or up to two
+        line ends and an indent, after `{ [ , :` and before `} ]`; without, no space at all. A schema that cannot be
+        held to in every point is refused with the JSON pointer of what is not supported; nothing is ever fetched.
+        """
+        return cls(schema_rules(json_schema, JsonStyle(is_ordered, has_spaces)))
+
+    @classmethod
+    def from_regex(cls, pattern: str) -> LlamaGrammar:
+        """What a regular expression matches from begin to end."""
+        return cls(regex_rules(pattern))

@@ -78,7 +78,7 @@ def literal(text: str) -> Node:
     return Concat(tuple(One(((ord(c), ord(c)),)) for c in text))
 
 
-@lru_cache(256)
+@lru_cache(64)
 def parse_regex(pattern: str) -> Node:
     """The tree of a pattern. Raises GrammarError with the position of what is wrong or not supported."""
     return Parser(pattern).parse()

@@ -16,7 +16,7 @@ AT_BEGIN, AT_END = 1, 2
 State = tuple[frozenset[int], bool]  # nodes; whether nothing has been read
 
 
-@lru_cache(512)
+@lru_cache(64)
 def search(pattern: str) -> Dfa:
     """The strings in which a pattern is found, as JSON Schema means it."""
     nfa = Nfa()
@@ -28,13 +28,13 @@ def search(pattern: str) -> Dfa:
     return nfa.determinize(start, end)
 
 
-@lru_cache(512)
+@lru_cache(64)
 def whole(pattern: str) -> Dfa:
     """The strings that a pattern matches from begin to end."""
     return whole_tree(parse_regex(pattern))
 
 
-@lru_cache(512)
+@lru_cache(64)
 def whole_tree(tree: Node) -> Dfa:
     nfa = Nfa()
     end = nfa.node()

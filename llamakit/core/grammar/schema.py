@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import combinations
 
 from llamakit.core.grammar.schema_document import Document, SchemaError, describe, join
 from llamakit.core.grammar.schema_keywords import Keywords, keys_outside, literal_shape
@@ -36,6 +37,7 @@ from llamakit.core.grammar.schema_strings import Strings, merge_literals
 
 MOST_SHAPES = 2000
 MOST_NESTED = 60  # schemas within schemas about the same value
+MOST_TOGETHER = 6
 LOOKED_INTO = 5  # levels of objects and arrays that are searched for contradictions
 TYPES = ("null", "boolean", "number", "integer", "string", "array", "object")
 REFUSED = ("extends", "disallow", "divisibleBy")  # of drafts before 4
@@ -70,11 +72,22 @@ class Schemas:
             case Literal(text):
                 return [literal_shape(text, self.pointer)]
             case AnyOf(parts):
-                return [shape for part in parts for shape in self.shapes(part)]
+                return self.any_of(parts)
             case Not(part):
                 return self.negation(self.shapes(part))
             case AllOf(parts):
                 return self.meet(ANYTHING, *map(self.shapes, sorted(parts, key=repr)))
+
+    def any_of(self, parts: tuple[Expr, ...]) -> list[Shape]:
+        """One of the parts holds. Where it matters what keywords have looked at, also: several of them hold."""
+        found = [shape for part in parts for shape in self.shapes(part)]
+        if self.document.has_unevaluated and len(parts) > 1:
+            if len(parts) > MOST_TOGETHER:
+                raise SchemaError(self.pointer, f"anyOf with more than {MOST_TOGETHER} parts beside unevaluated...")
+            for n in range(2, len(parts) + 1):
+                for chosen in combinations(parts, n):
+                    found += self.meet(*map(self.shapes, chosen))
+        return found
 
     def meet(self, *choices: Iterable[Shape]) -> list[Shape]:
         """Shapes that are in every one of the choices."""

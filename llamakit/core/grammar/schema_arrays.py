@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 from llamakit.core.grammar.rules import Close, Count, Graph, Open, Ref, Requires, Sequence, Symbol, Take, Text
@@ -84,36 +85,36 @@ class Items:
             self.n_bits += length
             self.needs |= sum(bits[: c.least])
             self.chains.append((c, bits))
-        self.choices: list[Expr] | None = None
-        if a.unique_at is not None and (a.most is None or a.most > 1):
-            self.choices = self.finite(a)
-            self.n_bits += len(self.choices)
-            self.is_impossible |= a.least > len(self.choices)
+        self.marks: dict[Expr, int] = {}  # the bits of the constants that must not come twice
+        self.is_unique = a.unique_at is not None and (a.most is None or a.most > 1)
+        if self.is_unique:
+            places = (*a.prefix, a.rest) if a.most is None or a.most > len(a.prefix) else a.prefix
+            for literal in dict.fromkeys(literal for item in places for literal in self.literals(item, a)):
+                self.marks[literal] = 1 << self.n_bits
+                self.n_bits += 1
+            self.is_impossible |= a.least > len(self.marks)
 
-    def finite(self, a: Arrays) -> list[Expr]:
-        """The values that items may have, if they can be listed."""
-        found: dict[Expr, None] = {}
-        for shape in self.writer.schemas.shapes(a.rest):
+    def literals(self, item: Expr, a: Arrays) -> list[Expr]:
+        """The values that an item may have."""
+        found: list[Expr] = []
+        for shape in self.writer.schemas.shapes(item):
             literals = literals_of(shape)
-            if literals is None or a.prefix or a.contains:
-                raise SchemaError(
-                    a.unique_at or "",
-                    "uniqueItems is supported only for items out of a list of constants (enum, const)",
-                )
-            found |= dict.fromkeys(literals)
-        return [*found]
+            if literals is None or self.contains:
+                message = "uniqueItems is supported only for items out of a list of constants (enum, const)"
+                raise SchemaError(a.unique_at or "", message)
+            found += literals
+        return found
 
     def ways(self, item: Expr, place: int) -> Iterator[Sequence]:
         """How an item may be read and marked."""
-        if self.choices is not None:
-            for i, choice in enumerate(self.choices):
-                yield (Take(1 << i, 0, 1 << i), Ref(self.writer.value(choice)))
+        if self.is_unique:
+            for shape in self.writer.schemas.shapes(item):
+                for literal in literals_of(shape) or ():
+                    bit = self.marks[literal]
+                    yield (Take(bit, 0, bit), Ref(self.writer.value(literal)))
             return
         options = [self.options(c, bits) if place >= c.skip else [((), None)] for c, bits in self.chains]
-        n_ways = 1
-        for option in options:
-            n_ways *= len(option)
-        if n_ways > MOST_WAYS:
+        if prod(map(len, options)) > MOST_WAYS:
             raise SchemaError(self.writer.schemas.pointer, "contains: too much to count at once")
         for chosen in product(*options):
             expr = all_of(item, *(e for _, e in chosen if e is not None))

@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 import math
 import re
+from enum import Enum
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.errors import printable
 
-LITERALS = {"enum", "const", "default", "examples", "example"}  # what is within is no schema
+WITH_SCHEMAS = {
+    "additionalItems", "additionalProperties", "allOf", "anyOf", "contains", "contentSchema", "else", "if", "items",
+    "not", "oneOf", "prefixItems", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
+}  # fmt: skip
+WITH_NAMES = {"$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties"}
 UNEVALUATED = {"unevaluatedItems", "unevaluatedProperties"}
 DRAFT = re.compile(r"json-schema\.org/draft(?:-0|/)([0-9]+)")
 NEWEST_DRAFT = 2020
+
+
+class Role(Enum):
+    """What a JSON value in a schema document is: a schema or a list of them, schemas by name, or anything else."""
+
+    SCHEMA, NAMES, DATA = range(3)
 
 
 class SchemaError(GrammarError):
@@ -74,31 +85,37 @@ class Document:
         return int(found[1]) if found else NEWEST_DRAFT
 
     def index(self) -> None:
-        """Find every object's place, and the names that references may use."""
-        queue: list[tuple[str, Any, str]] = [("", self.root, "")]
+        """Find every place, and the names that references may use: only schemas can have names."""
+        queue: list[tuple[str, Any, str, Role]] = [("", self.root, "", Role.SCHEMA)]
         while queue:
-            pointer, value, base = queue.pop()
+            pointer, value, base, role = queue.pop()
             self.places[pointer] = value
-            if isinstance(value, dict):
-                own = value.get("$id", value.get("id") if self.draft <= 4 else None)
-                if isinstance(own, str) and not (self.draft <= 7 and "$ref" in value):
-                    uri, fragment = urldefrag(urljoin(base, own))
-                    if fragment:
-                        self.anchors[base, fragment] = pointer
-                    else:
-                        base = uri
-                        self.resources[uri] = pointer
-                for keyword in ("$anchor", "$dynamicAnchor"):
-                    if isinstance(name := value.get(keyword), str):
-                        self.anchors[base, name] = pointer
-                        if keyword == "$dynamicAnchor":
-                            self.dynamic.setdefault(name, []).append(pointer)
+            if role is Role.SCHEMA and isinstance(value, dict):
+                base = self.enter(pointer, value, base)
                 self.has_unevaluated |= not value.keys().isdisjoint(UNEVALUATED)
-                parts = value.items() if is_names(pointer) else ((k, v) for k, v in value.items() if k not in LITERALS)
-                queue += [(join(pointer, k), v, base) for k, v in parts]
-            elif isinstance(value, list):
-                queue += [(join(pointer, i), v, base) for i, v in enumerate(value)]
             self.bases[pointer] = base
+            if isinstance(value, dict):
+                queue += [(join(pointer, k), v, base, role_within(role, k)) for k, v in value.items()]
+            elif isinstance(value, list):
+                inner = Role.SCHEMA if role is not Role.DATA else Role.DATA
+                queue += [(join(pointer, i), v, base, inner) for i, v in enumerate(value)]
+
+    def enter(self, pointer: str, schema: dict[str, Any], base: str) -> str:
+        """Note the names of a schema; returns the URI that references within start from."""
+        own = schema.get("$id", schema.get("id") if self.draft <= 4 else None)
+        if isinstance(own, str) and not (self.draft <= 7 and "$ref" in schema):
+            uri, fragment = urldefrag(urljoin(base, own))
+            if fragment:
+                self.anchors[base, fragment] = pointer
+            else:
+                base = uri
+                self.resources[uri] = pointer
+        for keyword in ("$anchor", "$dynamicAnchor"):
+            if isinstance(name := schema.get(keyword), str):
+                self.anchors[base, name] = pointer
+                if keyword == "$dynamicAnchor":
+                    self.dynamic.setdefault(name, []).append(pointer)
+        return base
 
     def at(self, pointer: str) -> Any:
         """The schema at a pointer: an object or a boolean."""
@@ -127,9 +144,11 @@ class Document:
         return found
 
 
-def is_names(pointer: str) -> bool:
-    """Whether the members of the object at a pointer are schemas by name, whatever their names are."""
-    return pointer.rpartition("/")[2] in {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+def role_within(role: Role, key: str) -> Role:
+    """What stands under a key."""
+    if role is Role.SCHEMA:
+        return Role.SCHEMA if key in WITH_SCHEMAS else Role.NAMES if key in WITH_NAMES else Role.DATA
+    return Role.SCHEMA if role is Role.NAMES else Role.DATA
 
 
 def describe(value: Any) -> str:

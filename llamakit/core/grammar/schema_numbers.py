@@ -76,7 +76,7 @@ class Numbers:
         return self.low if self.low is not None and self.low == self.high else None
 
 
-@lru_cache(512)
+@lru_cache(64)
 def number_dfa(numbers: Numbers) -> Dfa:
     """The JSON texts of these numbers.
 

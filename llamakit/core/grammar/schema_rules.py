@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from llamakit.core.grammar.charset import union
-from llamakit.core.grammar.dfa import EVERYTHING, Dfa, any_of
+from llamakit.core.grammar.dfa import EVERYTHING, any_of
 from llamakit.core.grammar.errors import GrammarError
+from llamakit.core.grammar.graphs import graph_of
 from llamakit.core.grammar.json_text import RAW
 from llamakit.core.grammar.prune import prune
-from llamakit.core.grammar.rules import Chars, Close, Count, Graph, Open, Ref, Repeat, Rules, Sequence, Text
+from llamakit.core.grammar.rules import Chars, Close, Open, Ref, Repeat, Rules, Sequence, Text
 from llamakit.core.grammar.schema import Schemas
 from llamakit.core.grammar.schema_arrays import array_sequence
 from llamakit.core.grammar.schema_document import Document, SchemaError, load
@@ -139,22 +140,3 @@ def spelled(text: str) -> Sequence:
     if text.isascii() and text.isprintable() and not set(text) & {'"', "\\"}:
         return (Text(f'"{text}"'.encode()),)
     return (Text(b'"'), *(Chars(((ord(char), ord(char)),), is_json=True) for char in text), Text(b'"'))
-
-
-def graph_of(dfa: Dfa, is_json: bool = True, least: int = 0, most: int | None = None) -> Graph:
-    """The texts of an automaton. Characters are counted where lengths are given: no further than an end can be."""
-    is_counted = least > 0 or most is not None
-    states = []
-    for edges in dfa.edges:
-        targets: dict[int, list[tuple[int, int]]] = {}
-        for low, high, to in edges:
-            targets.setdefault(to, []).append((low, high))
-        ways = []
-        for to, ranges in targets.items():
-            sequence: Sequence = (Chars(tuple(ranges), is_json),)
-            if is_counted:
-                room = None if most is None else most - dfa.shortest[to]
-                sequence += (Count(room, least if most is None else most),)
-            ways.append((sequence, to))
-        states.append(tuple(ways))
-    return Graph(tuple(states), dfa.accepting, is_plain=not dfa.is_empty)

@@ -96,18 +96,18 @@ class Strings:
         return intersection(dfa, lengths(self.least, self.most)), 0, None
 
 
-@lru_cache(512)
+@lru_cache(64)
 def combined(patterns: frozenset[Dfa], excluded: frozenset[str]) -> Dfa:
     dfa = reduce(intersection, sorted(patterns, key=lambda p: len(p.edges)), EVERYTHING)
     return intersection(dfa, other_than(excluded)) if excluded else dfa
 
 
-@lru_cache(512)
+@lru_cache(64)
 def opposite(pattern: Dfa) -> Dfa:
     return negation(pattern)
 
 
-@lru_cache(512)
+@lru_cache(64)
 def pattern_strings(pattern: str) -> Strings:
     """The same; ^[set]{m,n}$ as lengths, so that large ones need no large automaton."""
     tree = parse_regex(pattern)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from functools import cache
+from functools import lru_cache
 
 from llamakit.core.grammar.charset import LAST, Ranges, union
 
@@ -22,7 +22,7 @@ LONG_NAMES = {
 MOST_CASED = 0x1E944  # no character beyond has an upper or lower case
 
 
-@cache
+@lru_cache(1)
 def all_categories() -> dict[str, Ranges]:
     """The characters of each two-letter category; surrogates are no characters."""
     found: dict[str, list[tuple[int, int]]] = {}
@@ -36,7 +36,7 @@ def all_categories() -> dict[str, Ranges]:
     return {name: tuple(ranges) for name, ranges in found.items()}
 
 
-@cache
+@lru_cache(64)
 def category(name: str) -> Ranges | None:
     """A category by its short or long name, perhaps after `gc=` or `General_Category=`; None if there is none."""
     name = name.removeprefix("General_Category=").removeprefix("gc=")
@@ -49,7 +49,7 @@ def category(name: str) -> Ranges | None:
     return union(r for k in wanted for r in all_categories()[k]) if wanted and len(short) <= 2 else None
 
 
-@cache
+@lru_cache(64)
 def with_cases(ranges: Ranges) -> Ranges:
     """The characters, and their upper and lower case where that is one character."""
     more = []
