@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -98,4 +99,23 @@ def test_what_cannot_be_is_one_line(args: list[str], code: int, words: str, mode
     assert run(["gguf-split", *args]) == code
     err = capsys.readouterr().err
     assert words in err.splitlines()[-1]
+    assert os.listdir() == ["m.gguf"]
+
+
+def test_ctrl_c_while_writing_leaves_nothing(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: GGUFWriter, name: str, data: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(GGUFWriter, "write_tensor", interrupted)
+    assert run(["gguf-split", "m.gguf", "part"]) == 130
+    assert os.listdir() == ["m.gguf"]
+
+
+def test_ctrl_c_between_two_tensors_leaves_nothing(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(stage: str, done: int, total: int) -> None:
+        assert len(os.listdir()) == 2  # a shard is being written
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llamakit.cli.gguf_split.progress", lambda: nullcontext(interrupted))
+    assert run(["gguf-split", "m.gguf", "part"]) == 130
     assert os.listdir() == ["m.gguf"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -342,3 +343,20 @@ def test_a_finding_is_one_printable_line_and_plain_data():
     assert str(finding) == r"error: tensor t\x1b (Q4_0), block 3 and 1 more, byte 80: is\nNaN"
     assert finding.as_json()["level"] == "error"
     assert "key" not in finding.as_json()
+
+
+def test_fault_32_whatever_bits_flip_there_are_findings_and_no_crash(tmp_path):
+    tiny = Tiny(metadata=VOCABULARY | {"tokenizer.chat_template": "{{ x }}"}, n_layer=1, n_embd=16, n_head=2, n_ff=16)
+    raw, path = write_tiny(tmp_path / "m.gguf", tiny).read_bytes(), tmp_path / "flipped.gguf"
+    with GGUFFile(tmp_path / "m.gguf") as file:
+        n_header = file.data_offset
+    rng, n_found = np.random.default_rng(0), 0
+    for _ in range(300):
+        flipped = bytearray(raw)
+        for at in rng.integers(0, n_header, rng.integers(1, 4)):
+            flipped[at] ^= 1 << rng.integers(0, 8)
+        path.write_bytes(flipped)
+        findings = found(path)
+        assert all(str(finding).isprintable() and json.dumps(finding.as_json()) for finding in findings)
+        n_found += bool(findings)
+    assert n_found > 200
