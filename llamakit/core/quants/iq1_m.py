@@ -13,7 +13,7 @@ from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
 from llamakit.core.quants.bits import unpack
-from llamakit.core.quants.grid_tile import code_tables, sixteen
+from llamakit.core.quants.grid_tile import sixteen, ternary_points
 from llamakit.core.quants.grids import find_grid
 from llamakit.core.quants.iq1_s import SHIFT
 from llamakit.core.quants.neighbours import search_table
@@ -26,7 +26,6 @@ from llamakit.core.simd.ops import (
     half_to_float,
     less,
     look_up,
-    look_up_large,
     registers,
     select,
     spread,
@@ -128,7 +127,7 @@ IQ1_M = QuantType(GGMLType.IQ1_M, LAYOUT, dequantize, PACKING, WEIGHTED)
 
 
 BIAS = 16
-FIRST, SECOND = code_tables("iq1")
+points = ternary_points()
 # eight times the value, for a shift up and for one down
 VALUES_LOW, VALUES_HIGH = sixteen([BIAS - 7, BIAS + 1, BIAS + 9, 0, BIAS - 9, BIAS - 1, BIAS + 7])
 
@@ -150,13 +149,10 @@ def tile_scales(tile, d, m):
 def part(tile, h, q):
     words = view(tile + 128, i32x16) + h * 3
     for b in range(2):
-        high = spread(words[2], 16 * b, 4, 3, 0)
-        first, second = look_up_large(FIRST, words[b], high), look_up_large(SECOND, words[b], high)
-        for e in range(4):
-            is_down = spread(words[2], 16 * b + 4 * e + 3, 0, 1, 2)
-            one, two = spread(first, 8 * e, 2, 2, 0) | is_down, spread(second, 8 * e, 2, 2, 0) | is_down
-            k = 8 * b + 2 * e
-            q[k], q[k + 1] = look_up(one, VALUES_LOW, VALUES_HIGH), look_up(two, VALUES_LOW, VALUES_HIGH)
+        points(words[b], spread(words[2], 16 * b, 4, 3, 0), q + 8 * b)
+        for k in range(8):
+            is_down = spread(words[2], 16 * b + k // 2 * 4 + 3, 0, 1, 2)
+            q[8 * b + k] = look_up(q[8 * b + k] | is_down, VALUES_LOW, VALUES_HIGH)
 
 
 TILE = Tile(256, 56, UNITS, 64, 16, has_min=False, bias=BIAS, scales=tile_scales, part=part)

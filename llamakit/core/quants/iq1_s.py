@@ -10,7 +10,7 @@ from llamakit.core.gguf.types import GGMLType
 from llamakit.core.kernels.pack import Packing
 from llamakit.core.kernels.tile import Tile, Unit
 from llamakit.core.quants.base import Blocks, Floats, QuantType, column
-from llamakit.core.quants.grid_tile import code_tables
+from llamakit.core.quants.grid_tile import ternary_points
 from llamakit.core.quants.grids import find_grid
 from llamakit.core.quants.neighbours import search_table
 from llamakit.core.quants.pack_parts import store_half
@@ -19,7 +19,7 @@ from llamakit.core.quants.search.points import low_bytes_of_indices
 from llamakit.core.quants.search.splits import split_search
 from llamakit.core.quants.search.superblocks import by_importance
 from llamakit.core.simd.op import helper, inlined
-from llamakit.core.simd.ops import as_float, as_int, look_up_large, registers, spread, to_float, view
+from llamakit.core.simd.ops import as_float, as_int, registers, spread, to_float, view
 from llamakit.core.simd.records import f16x16, f32x16, i32x16
 
 LAYOUT = np.dtype(
@@ -71,7 +71,7 @@ WEIGHTED = Packing(256, 50, UNITS, quantize, is_weighted=True, tables=partial(se
 IQ1_S = QuantType(GGMLType.IQ1_S, LAYOUT, dequantize, None, WEIGHTED, needs_imatrix=True)
 
 
-FIRST, SECOND = code_tables("iq1")
+points = ternary_points()
 
 
 @inlined
@@ -88,10 +88,7 @@ def tile_scales(tile, d, m):
 def part(tile, h, q):
     words = view(tile + 32, i32x16) + h * 3
     for b in range(2):
-        high = spread(words[2], 16 * b, 3, 3, 0)
-        first, second = look_up_large(FIRST, words[b], high), look_up_large(SECOND, words[b], high)
-        for e in range(4):
-            q[8 * b + 2 * e], q[8 * b + 2 * e + 1] = spread(first, 8 * e, 2, 2, 0), spread(second, 8 * e, 2, 2, 0)
+        points(words[b], spread(words[2], 16 * b, 3, 3, 0), q + 8 * b)
 
 
 TILE = Tile(256, 50, UNITS, 64, 32, has_min=True, bias=1, scales=tile_scales, part=part)

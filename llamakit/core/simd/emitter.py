@@ -5,6 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba.core import cgutils
 
+from llamakit.core.simd import tables
 from llamakit.core.simd.records import Vector
 from llamakit.core.simd.target import host_target
 from llamakit.core.simd.types import F16, F32, I8, I16, I32, I64, memory_type, value_type
@@ -127,65 +128,35 @@ class Emitter:
         return self.builder.bitcast(found, indices.type)
 
     def look_up_large(self, table, low, high):
-        """With AVX-512 VBMI 128 entries an instruction, and a choice for each further bit; else byte by byte."""
-        kind = ir.VectorType(I8, 64)
-        low, high, entries = self.builder.bitcast(low, kind), self.builder.bitcast(high, kind), table.make()
-        if not (self.target.has_avx2 and self.target.has("avx512vbmi")):
-            return self.builder.bitcast(self.look_up_singly(entries, low, high), ir.VectorType(I32, 16))
-        found = []
-        for i in range(0, len(entries), 128):
-            halves = (ir.Constant(kind, list(entries[i + j : i + j + 64])) for j in (0, 64))
-            first, second = halves
-            found.append(self.call("llvm.x86.avx512.vpermi2var.qi.512", kind, first, low, second))
-        bit, bits = 7, low
-        while len(found) > 1:
-            is_set = self.builder.and_(bits, ir.Constant(kind, [1 << bit] * 64))
-            is_set = self.builder.icmp_unsigned("!=", is_set, ir.Constant(kind, None))
-            pairs = zip(found[::2], found[1::2], strict=True)
-            found = [self.builder.select(is_set, upper, lower) for lower, upper in pairs]
-            bit, bits = (0, high) if bit == 7 else (bit + 1, high)
-        return self.builder.bitcast(found[0], ir.VectorType(I32, 16))
+        return tables.look_up_large(self, table, low, high)
 
-    def look_up_singly(self, entries, low, high):
-        kind = ir.ArrayType(I8, len(entries))
-        table = cgutils.global_constant(self.builder, "table", ir.Constant(kind, bytearray(entries)))
-        mask, found = len(entries) - 1, ir.Constant(low.type, ir.Undefined)
-        for lane in range(64):
-            place = self.builder.zext(self.extract(low, lane), I64)
-            if len(entries) > 256:
-                above = self.builder.shl(self.builder.zext(self.extract(high, lane), I64), I64(8))
-                place = self.builder.or_(place, above)
-            place = self.builder.and_(place, I64(mask))
-            entry = self.builder.load(self.builder.gep(table, [I64(0), place]))
-            found = self.builder.insert_element(found, entry, I32(lane))
-        return found
+    def address(self, table):
+        return tables.address(self, table)
 
     def spread(self, words, first, step, width, at):
         """With AVX-512 VBMI one instruction takes eight bits from anywhere in 64; else halves, then quarters."""
-        b, kind = self.builder, words.type
-        ones = b.sub(b.shl(I64(1), width), I64(1))
-        if self.target.has_avx2 and self.target.has("avx512vbmi"):
-            bytes_kind, places = ir.VectorType(I8, 64), []
-            start, stride = (b.trunc(n, I8) for n in (b.sub(first, at), step))
-            numbers = ir.Constant(bytes_kind, [k % 4 for k in range(64)])
-            places = b.add(self.splat(start, 64), b.mul(numbers, self.splat(stride, 64)))
-            places = b.add(places, ir.Constant(bytes_kind, [32 * (k // 4 % 2) for k in range(64)]))
+        b, kind, bytes_kind = self.builder, words.type, ir.VectorType(I8, 64)
+        step, width, at = step.constant, width.constant, at.constant
+        ones = (1 << width) - 1
+        if self.target.has_vbmi:
+            places = ir.Constant(bytes_kind, [32 * (k // 4 % 2) + k % 4 * step - at for k in range(64)])
+            places = b.add(places, self.splat(b.trunc(first, I8), 64))
             taken = self.call("llvm.x86.avx512.pmultishift.qb.512", bytes_kind, places, b.bitcast(words, bytes_kind))
-            return b.bitcast(b.and_(taken, self.splat(b.trunc(b.shl(ones, at), I8), 64)), kind)
+            return b.bitcast(b.and_(taken, ir.Constant(bytes_kind, [ones << at] * 64)), kind)
 
         def repeated(number):
-            return self.splat(b.trunc(number, I32), 16)
+            return ir.Constant(kind, [number] * 16)
 
-        def halve(words, mask, distance, shift):
-            """The bits of `mask` stay; as many that follow them go to the same place `distance` bits further."""
-            far = b.and_(b.shl(words, repeated(shift)), repeated(b.shl(mask, I64(distance))))
-            return b.or_(b.and_(words, repeated(mask)), far)
-
-        words = b.lshr(words, repeated(first))
-        twice = b.shl(step, I64(1))
-        pair = b.sub(b.shl(I64(1), b.add(step, width)), I64(1))
-        words = halve(words, pair, 16, b.sub(I64(16), twice))
-        words = halve(words, b.or_(ones, b.shl(ones, I64(16))), 8, b.sub(I64(8), step))
+        words = b.lshr(words, self.splat(b.trunc(first, I32), 16))
+        if (step, width) == (1, 1):
+            bits = ir.Constant(bytes_kind, [1 << k % 4 for k in range(64)])
+            taken = self.lanes(b.bitcast(words, bytes_kind), (k // 4 * 4 for k in range(64)))
+            is_set = b.icmp_unsigned("==", b.and_(taken, bits), bits)
+            mask = b.sext(is_set, bytes_kind)
+            return b.bitcast(b.and_(mask, ir.Constant(bytes_kind, [1 << at] * 64)), kind)
+        for distance, n, mask in ((16, 2 * step, (1 << step + width) - 1), (8, step, ones | ones << 16)):
+            far = b.and_(b.shl(words, repeated(distance - n)), repeated(mask << distance))
+            words = b.or_(b.and_(words, repeated(mask)), far)
         return b.shl(words, repeated(at))
 
     def pick(self, table, indices):

@@ -58,7 +58,7 @@ class Helper:
 
 
 class Table:
-    """Bytes that are part of a kernel's code: a kernel looks numbers up in them. They are made where it is compiled.
+    """Bytes that are part of a kernel: it looks numbers up in them. `make` runs where the kernel is compiled.
 
     `n_bytes` is a power of two, at least 128.
     """

@@ -222,9 +222,18 @@ def look_up_large(b, table, low, high):
     return b.look_up_large(b.signature.args[0].table, low, high)
 
 
+@op(ANY, returns=BYTES)
+def entries(b, table):
+    """The address of a `Table`."""
+    return b.address(b.signature.args[0].table)
+
+
 @op(i32x16, i64, i64, i64, i64, returns=i32x16)
 def spread(b, words, first, step, width, at):
-    """`width` bits of each word from `first + step * k` on become bits `at` .. of its byte k, k < 4; all else is 0."""
+    """`width` bits of each word from `first + step * k` on become bits `at` .. of its byte k, k < 4; all else is 0.
+
+    `step`, `width` and `at` must be literal numbers.
+    """
     return b.spread(words, first, step, width, at)
 
 

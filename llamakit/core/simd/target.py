@@ -41,6 +41,10 @@ class Target:
         return not self.is_generic and ((self.has("avx512vnni") and self.has("avx512vl")) or self.has("avxvnni"))
 
     @property
+    def has_vbmi(self) -> bool:
+        return not self.is_generic and self.has("avx512vbmi") and self.has("avx512bw")
+
+    @property
     def has_bf16(self) -> bool:
         return not self.is_generic and self.has("avx512bf16")
 

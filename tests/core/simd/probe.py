@@ -35,6 +35,7 @@ from llamakit.core.simd.ops import (
     dot2,
     dot4,
     dot4_wide,
+    entries,
     even_lanes,
     fma,
     gather_i32,
@@ -206,8 +207,9 @@ def random_bytes(n: int) -> bytes:
 
 
 SMALL, MIDDLE, LARGE, HUGE = TABLES = [Table(n, partial(random_bytes, n)) for n in (128, 256, 512, 2048)]
+STEPS = Table(2048, lambda: bytes(i // 17 for i in range(2048)))
 SPREADS = (  # first, step, width, at
-    (8, 2, 2, 0), (0, 4, 3, 0), (0, 7, 7, 0), (28, 1, 1, 3), (0, 1, 1, 2), (19, 0, 1, 2), (16, 3, 3, 0),
+    (8, 2, 2, 0), (0, 4, 3, 0), (0, 7, 7, 0), (28, 1, 1, 3), (8, 1, 1, 2), (19, 0, 1, 2), (16, 3, 3, 0),
 )  # fmt: skip
 
 
@@ -217,10 +219,12 @@ def pieces(op, thread, n_threads):
     any_word, low, out = view(op.any, i32x16)[0], view(op.low, i32x16)[0], view(op.out, i32x16)
     out[0], out[1] = look_up_large(SMALL, low, any_word), look_up_large(MIDDLE, any_word, low)
     out[2], out[3] = look_up_large(LARGE, any_word, low), look_up_large(HUGE, any_word, low & 0x07070707)
-    for k in range(len(SPREADS)):
-        first, step, width, at = SPREADS[k]
-        out[4 + k] = spread(any_word, first, step, width, at)
-    halves = view(op.out, f32x16) + 4 + len(SPREADS)
+    out[4], out[5], out[6] = spread(any_word, 8, 2, 2, 0), spread(any_word, 0, 4, 3, 0), spread(any_word, 0, 7, 7, 0)
+    out[7], out[8] = spread(any_word, 28, 1, 1, 3), spread(any_word, 4 * thread, 1, 1, 2)
+    out[9], out[10] = spread(any_word, 19, 0, 1, 2), spread(any_word, 16, 3, 3, 0)
+    out[11] = gather_i32(view(entries(SMALL), i32), low & 31)
+    out[12] = look_up_large(STEPS, any_word, low & 0x07070707)
+    halves = view(op.out, f32x16) + 13
     halves[0] = half_to_float(view(op.halves, i32x16)[0] & 0xFFFF)
     halves[1] = half_to_float(any_word)
 
@@ -287,7 +291,7 @@ def main(source: str, target: str) -> None:
 
     results["floats"] = run(floats, "floats", 64 * (len(FLOATS) + 1)).view(np.float32).reshape(-1, 16)
     results["ints"] = run(ints, "ints", 64 * (len(INTS) + 1)).view(np.int32).reshape(-1, 16)
-    results["pieces"] = run(pieces, "pieces", 64 * (4 + len(SPREADS) + 2)).reshape(-1, 64)
+    results["pieces"] = run(pieces, "pieces", 64 * 15).reshape(-1, 64)
     results["spreads"] = np.array(SPREADS)
     results |= {f"table {k}": np.frombuffer(table.make(), np.uint8) for k, table in enumerate(TABLES)}
     results["stores"] = run(stores, "stores", 64 * len(STORES)).reshape(-1, 64)

@@ -153,6 +153,8 @@ def test_bytes_by_tables_and_bits_that_become_bytes(results):
     for k, (first, step, width, at) in enumerate(results["spreads"]):
         bits = words[:, None] >> (first + step * np.arange(4)) & (1 << width) - 1
         np.testing.assert_array_equal(got[4 + k].reshape(16, 4), bits << at, err_msg=f"spread {k}")
+    np.testing.assert_array_equal(got[11].view(np.int32), results["table 0"].view(np.int32)[low.view(np.int32) & 31])
+    np.testing.assert_array_equal(got[12], (anything + 256 * (low & 7).astype(int)) // 17)
     halves = [g["halves"].view(np.uint16)[::2], anything.view(np.uint16)[::2]]
     for row, bits in zip(got[-2:].view(np.float32), halves, strict=True):
         np.testing.assert_array_equal(row[: len(bits)], bits.view(np.float16).astype(np.float32))
