@@ -27,16 +27,17 @@ class Dfa:
     def is_empty(self) -> bool:
         return len(self.edges) == 1 and not self.accepting[0]
 
+    def read(self, state: int, text: str) -> int:
+        """The state that a text leads to; -1 when it is refused."""
+        for char in map(ord, text):
+            if state < 0:
+                break
+            state = next((to for low, high, to in self.edges[state] if low <= char <= high), -1)
+        return state
+
     def accepts(self, text: str) -> bool:
-        state = 0
-        for char in text:
-            for low, high, to in self.edges[state]:
-                if low <= ord(char) <= high:
-                    state = to
-                    break
-            else:
-                return False
-        return self.accepting[state]
+        state = self.read(0, text)
+        return state >= 0 and self.accepting[state]
 
     @cached_property
     def shortest(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from llamakit.core.grammar.automaton import Automaton
 from llamakit.core.grammar.compiler import compile_rules
 from llamakit.core.grammar.errors import GrammarError
+from llamakit.core.grammar.lazy import LazyMatcher, Triggers
 from llamakit.core.grammar.matcher import Masks, Matcher
 from llamakit.core.grammar.program import Program
 from llamakit.core.grammar.rules import Rules
@@ -49,6 +50,10 @@ class Grammar:
             with self._lock:
                 masks = self._masks.setdefault(vocab, masks)
         return Matcher(masks)
+
+    def lazy_matcher(self, vocab: Vocabulary, triggers: Triggers) -> LazyMatcher:
+        """As `matcher`, for a sequence in which the grammar holds from a trigger on."""
+        return LazyMatcher(self.matcher(vocab), triggers, vocab)
 
     def automaton(self, program: Program) -> Automaton:
         """The one of the program without a vocabulary, as far as none is needed."""

@@ -77,6 +77,13 @@ class Matcher:
         self.is_ended = token in self.trie.ends
         self.reader.states.append(state)
 
+    def accept_text(self, text: bytes) -> None:
+        """The sequence goes on with this text, as one step. Raises GrammarError if the grammar does not allow it."""
+        state = 0 if self.is_ended else self.automaton.read(self.reader, text)
+        if state == 0:
+            raise GrammarError(f"{printable(text.decode(errors='replace'))!r:.80} cannot come next in this grammar")
+        self.reader.states.append(state)
+
     def after(self, token: int) -> int | None:
         """The state after a token; None if it cannot come next."""
         if self.is_ended or not 0 <= token < self.trie.n_tokens:

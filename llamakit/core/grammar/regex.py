@@ -61,6 +61,14 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
+class Captured:
+    """A group in plain parentheses, the how-manieth (from 0)."""
+
+    part: Node
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Begin:
     """^"""
 
@@ -70,7 +78,7 @@ class End:
     """$"""
 
 
-Node = One | Concat | Either | Repeated | Begin | End
+Node = One | Concat | Either | Repeated | Captured | Begin | End
 EMPTY = Concat(())
 
 
@@ -93,6 +101,7 @@ class Group:
     dot_is_any: bool
     choices: list[Node]
     parts: list[Node]
+    number: int | None = None  # of groups that are captured
 
     def node(self) -> Node:
         last = self.parts[0] if len(self.parts) == 1 else Concat(tuple(self.parts))
@@ -102,6 +111,7 @@ class Group:
 class Parser:
     def __init__(self, pattern: str) -> None:
         self.text, self.at = pattern, 0
+        self.n_groups = 0  # captured so far
 
     def parse(self) -> Node:
         groups = [Group(0, False, False, [], [])]
@@ -115,7 +125,8 @@ class Parser:
                 if len(groups) == 1:
                     raise self.error("this ) closes nothing")
                 self.at += 1
-                node = groups.pop().node()
+                closed = groups.pop()
+                node = closed.node() if closed.number is None else Captured(closed.node(), closed.number)
                 groups[-1].parts.append(self.repeated(node))
             elif letter == "|":
                 self.at += 1
@@ -140,8 +151,10 @@ class Parser:
         inner = Group(start, outer.ignores_case, outer.dot_is_any, [], [])
         if not self.text.startswith("(?", start):
             self.at += 1
+            inner.number = self.n_groups
         elif found := GROUP.match(self.text, start):
             self.at = found.end()
+            inner.number = None if found[0].endswith(":") else self.n_groups
         elif (found := FLAGS.match(self.text, start)) and set(found[1] + (found[2] or "")) <= set("isu"):
             self.at = found.end()
             target = inner if found[3] == ":" else outer
@@ -153,6 +166,7 @@ class Parser:
         else:
             what = "look-around is" if re.match(r"\(\?<?[=!]", self.text[start:]) else "this kind of group is"
             raise self.error(f"{what} not supported")
+        self.n_groups += inner.number is not None
         groups.append(inner)
 
     def atom(self, group: Group) -> Node:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from llamakit.core.grammar.charset import ANY, Ranges
 from llamakit.core.grammar.dfa import Dfa, explore
 from llamakit.core.grammar.errors import GrammarError
-from llamakit.core.grammar.regex import Begin, Concat, Either, End, Node, One, Repeated, parse_regex
+from llamakit.core.grammar.regex import Begin, Captured, Concat, Either, End, Node, One, Repeated, parse_regex
 
 MOST_NODES = 50_000
 AT_BEGIN, AT_END = 1, 2
@@ -84,6 +84,8 @@ class Nfa:
                 for _ in range(least):
                     after = self.build(part, after)
                 return after
+            case Captured(part):
+                return self.build(part, after)
             case Begin() | End():
                 start = self.node()
                 self.free[start].append((after, AT_BEGIN if isinstance(node, Begin) else AT_END))

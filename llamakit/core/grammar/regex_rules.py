@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.grammar.graphs import graph_of
-from llamakit.core.grammar.regex import Begin, Concat, Either, End, Node, One, Repeated, parse_regex
+from llamakit.core.grammar.regex import Begin, Captured, Concat, Either, End, Node, One, Repeated, parse_regex
 from llamakit.core.grammar.regex_dfa import whole
 from llamakit.core.grammar.rules import Chars, Ref, Repeat, Rules, Sequence
 
@@ -34,7 +34,7 @@ def has_anchor(node: Node) -> bool:
             return True
         case Concat(parts) | Either(parts):
             return any(map(has_anchor, parts))
-        case Repeated(part):
+        case Repeated(part) | Captured(part):
             return has_anchor(part)
     return False
 
@@ -50,4 +50,6 @@ def sequence(node: Node, rules: Rules) -> Sequence:
             return (Ref(rules.add("choice", *(sequence(part, rules) for part in parts))),)
         case Repeated(part, least, most):
             return (Repeat(rules.add("repeated", sequence(part, rules)), least, most),)
+        case Captured(part):
+            return sequence(part, rules)
     raise AssertionError(node)

@@ -90,6 +90,7 @@ class TokenTrie:
         self.others = build(Packed.of([*compress(texts, others)]), [*compress(ids, others)])
         self.ordinary = np.full(self.n_words, 0xFFFFFFFF, np.uint32)
         self.ordinary[-1:] = (1 << (self.n_tokens - 1) % 32 + 1) - 1
+        self.everything = self.ordinary.copy()
         for token in ends:
             self.ordinary[token // 32] &= ~np.uint32(1 << token % 32)
 

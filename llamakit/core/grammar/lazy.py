@@ -1,0 +1,144 @@
+"""Grammars that wait: any text, until a trigger; from there on the grammar holds."""
+
+from __future__ import annotations
+
+import re
+from codecs import utf_8_decode
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from llamakit.core.grammar.dfa import Dfa
+from llamakit.core.grammar.matcher import Mask, Matcher
+from llamakit.core.grammar.regex_dfa import search
+from llamakit.core.grammar.regex_find import Finder
+from llamakit.core.grammar.trie import Vocabulary
+
+
+@dataclass(frozen=True)
+class Triggers:
+    """What wakes a grammar: words, patterns that are found in the text or match all of it, and tokens.
+
+    The grammar reads the text from the trigger on: from the word, from the pattern's first group that is not empty, or
+    from where the pattern begins; of a token, the token itself.
+    """
+
+    words: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    full_patterns: tuple[str, ...] = ()
+    tokens: frozenset[int] = frozenset()
+
+    @cached_property
+    def all_patterns(self) -> tuple[str, ...]:
+        words = (re.sub(r"([^\w\s])", r"\\\1", word) for word in self.words)
+        return (*words, *self.patterns, *(f"^(?:{p})$" for p in self.full_patterns))
+
+    @cached_property
+    def watchers(self) -> tuple[Dfa, ...]:
+        """Automata that say after each character whether a pattern has been found."""
+        return tuple(search(pattern) for pattern in self.all_patterns)
+
+    def place(self, text: str) -> int | None:
+        """Where the grammar begins in a text; None if nothing wakes it."""
+        places = []
+        for pattern in self.all_patterns:
+            if (found := Finder(pattern).find(text)) is not None:
+                start, marks = found
+                groups = zip(marks[::2], marks[1::2], strict=True)
+                places.append(next((begin for begin, end in groups if end > begin >= 0), start))
+        return min(places, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sequence is: what must be remembered to come back."""
+
+    n_bytes: int = 0  # of the text it waits in
+    n_read: int = 0  # of these, what the watchers have seen: whole characters
+    watching: tuple[int, ...] = ()  # the watchers' states
+    is_awake: bool = False
+    n_states: int = 0  # of the matcher's reader
+
+
+class LazyMatcher:
+    """As a Matcher, but everything may come until a trigger is there.
+
+    `accept` raises GrammarError when the text from the trigger on is none of the grammar's.
+    """
+
+    def __init__(self, matcher: Matcher, triggers: Triggers, vocab: Vocabulary) -> None:
+        self.matcher, self.triggers, self.trie = matcher, triggers, matcher.trie
+        singles = [vocab.encode(word, add_special=False, parse_special=True) for word in triggers.words]
+        self.tokens = triggers.tokens | {ids[0] for ids in singles if len(ids) == 1}
+        self.text = b""
+        first = Place(watching=(0,) * len(triggers.watchers), n_states=len(matcher.reader.states))
+        self.places = [first]
+
+    @property
+    def is_awake(self) -> bool:
+        """Whether the grammar holds."""
+        return self.places[-1].is_awake
+
+    def fill_mask(self, mask: Mask) -> None:
+        """See Matcher.fill_mask; every token while it waits."""
+        if self.is_awake:
+            self.matcher.fill_mask(mask)
+            return
+        n_words = min(len(mask), self.trie.n_words)
+        mask[:n_words] = self.trie.everything[:n_words]
+        mask[n_words:] = 0
+
+    def allows(self, token: int) -> bool:
+        return self.matcher.allows(token) if self.is_awake else 0 <= token < self.trie.n_tokens
+
+    def accept(self, token: int) -> None:
+        """The sequence goes on with this token."""
+        here = self.places[-1]
+        if here.is_awake or token in self.tokens:
+            self.matcher.accept(token)
+            here = replace(here, is_awake=True)
+        elif token not in self.trie.ends:
+            here = self.watch(here, self.trie.pieces[token])
+        self.places.append(replace(here, n_states=len(self.matcher.reader.states)))
+
+    def watch(self, here: Place, piece: bytes) -> Place:
+        """The place after more text, in which a trigger may be."""
+        self.text = self.text[: here.n_bytes] + piece
+        chars, n_read = utf_8_decode(self.text[here.n_read :], "surrogateescape", False)
+        states = tuple(w.read(s, chars) for w, s in zip(self.triggers.watchers, here.watching, strict=True))
+        here = Place(len(self.text), here.n_read + n_read, states)
+        if any(s >= 0 and w.accepting[s] for w, s in zip(self.triggers.watchers, states, strict=True)):
+            text = self.text[: here.n_read].decode("utf-8", "surrogateescape")
+            start = self.triggers.place(text)
+            if start is not None:
+                self.matcher.accept_text(self.text[len(text[:start].encode("utf-8", "surrogateescape")) :])
+                here = replace(here, is_awake=True)
+        return here
+
+    def rollback(self, n: int) -> None:
+        """Forget the last n tokens."""
+        if not 0 <= n < len(self.places):
+            raise ValueError(f"cannot go back {n} tokens of {len(self.places) - 1}")
+        if n:
+            del self.places[-n:]
+            self.matcher.rollback(len(self.matcher.reader.states) - self.places[-1].n_states)
+
+    def copy(self) -> LazyMatcher:
+        """Another sequence that begins with the same tokens."""
+        made = copy(self)
+        made.matcher, made.places = self.matcher.copy(), self.places.copy()
+        return made
+
+    def forced(self, most: int = 256) -> bytes:
+        """See Matcher.forced."""
+        return self.matcher.forced(most) if self.is_awake else b""
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the text may end here."""
+        return not self.is_awake or self.matcher.is_accepting
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether no token at all may follow."""
+        return self.is_awake and self.matcher.is_dead

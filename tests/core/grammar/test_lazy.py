@@ -1,0 +1,108 @@
+"""Grammars that wait for a trigger, and where patterns are found."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import Any
+
+import pytest
+
+from llamakit.core.grammar.errors import GrammarError
+from llamakit.core.grammar.gbnf import parse_gbnf
+from llamakit.core.grammar.grammar import Grammar
+from llamakit.core.grammar.lazy import LazyMatcher, Triggers
+from llamakit.core.grammar.regex_find import Finder
+from tests.core.grammar.tokens import Tokens, mask_of, tried
+
+TOOL = Grammar(parse_gbnf('root ::= "<tool>" [0-9]+ "</tool>"'))
+
+
+def lazy(text: str, vocab: Tokens, grammar: Grammar = TOOL, **triggers: Any) -> LazyMatcher:
+    """A matcher after the text, in single bytes."""
+    matcher = grammar.lazy_matcher(vocab, Triggers(**triggers))
+    for byte in text.encode():
+        matcher.accept(byte)
+    return matcher
+
+
+@pytest.mark.parametrize(
+    "triggers, text, is_awake",
+    [
+        ({"words": ("<tool>",)}, "abc <tool", False),
+        ({"words": ("<tool>",)}, "abc <tool>", True),
+        ({"words": ("<other>", "<tool>")}, "<tool>", True),
+        ({"patterns": (r"call:\s*(<tool>)",)}, "call:  <tool>", True),
+        ({"patterns": (r"call:\s*(<tool>)",)}, "<tool>", False),
+        ({"patterns": (r"(x)?<tool>",)}, "aé<tool>", True),
+        ({"full_patterns": (r"\w*(<tool>)",)}, "abc<tool>", True),
+        ({"full_patterns": (r"\w*(<tool>)",)}, "a b<tool>", False),
+    ],
+)
+def test_a_grammar_wakes_at_its_trigger(triggers: Any, text: str, is_awake: bool) -> None:
+    vocab = Tokens()
+    matcher = lazy(text, vocab, **triggers)
+    assert matcher.is_awake == is_awake
+    digits = list(range(ord("0"), ord("9") + 1))
+    assert mask_of(matcher) == tried(matcher) == (digits if is_awake else list(range(vocab.n_tokens)))
+    assert matcher.is_accepting == (not is_awake)
+
+
+def test_a_token_that_overlaps_the_trigger_is_read_from_there() -> None:
+    vocab = Tokens("x<to", "ol>12")
+    matcher = lazy("abc", vocab, words=("<tool>",))
+    matcher.accept(vocab.id("x<to"))
+    matcher.accept(vocab.id("ol>12"))
+    assert matcher.is_awake and matcher.forced() == b""
+    matcher.accept(ord("<"))
+    assert matcher.forced() == b"/tool>"
+
+
+def test_text_after_the_trigger_that_the_grammar_forbids_is_an_error() -> None:
+    vocab = Tokens("<tool>x")
+    matcher = lazy("abc", vocab, words=("<tool>",))
+    with pytest.raises(GrammarError, match="'<tool>x' cannot come next"):
+        matcher.accept(vocab.id("<tool>x"))
+    assert not matcher.is_awake
+    matcher.accept(ord("d"))  # nothing has changed
+
+
+def test_a_trigger_token_is_read_by_the_grammar() -> None:
+    vocab = Tokens(control=("<think>",))
+    grammar = Grammar(parse_gbnf('root ::= <think> "a"'))
+    for triggers in (Triggers(tokens=frozenset([vocab.names["<think>"]])), Triggers(words=("<think>",))):
+        matcher = grammar.lazy_matcher(vocab, triggers)
+        matcher.accept(ord("x"))
+        matcher.accept(vocab.names["<think>"])
+        assert mask_of(matcher) == [ord("a")]
+
+
+def test_a_sequence_can_go_back_before_its_trigger() -> None:
+    vocab = Tokens()
+    matcher = lazy("ab<tool>1", vocab, words=("<tool>",))
+    copy = matcher.copy()
+    matcher.rollback(2)
+    assert not matcher.is_awake
+    for byte in b">2":
+        matcher.accept(byte)
+    assert matcher.is_awake and copy.is_awake
+    matcher.rollback(4)
+    for byte in b"no, <tool>":
+        matcher.accept(byte)
+    assert matcher.is_awake
+    with pytest.raises(ValueError, match="cannot go back 99"):
+        matcher.rollback(99)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a", "(a|ab)(c|bcd)", "(a*)(b)?", "(a(b(c)?)?)?d", "(ab){2,3}(c)", "^(a)|b$", "((a)|b)+", "(a{0,2})(a*)c", "(|a)b",
+     "[^a]+(a)", "x*?(y)", "(?:a|(b))*c"],
+)  # fmt: skip
+def test_a_pattern_and_its_groups_are_found_where_re_finds_them(pattern: str) -> None:
+    rng, finder, wanted = random.Random(1), Finder(pattern), re.compile(pattern)
+    for _ in range(300):
+        text = "".join(rng.choice("abcdxy") for _ in range(rng.randrange(9)))
+        match = wanted.search(text)
+        groups = () if match is None else tuple(x for i in range(1, wanted.groups + 1) for x in match.span(i))
+        assert finder.find(text) == (None if match is None else (match.start(), groups)), text
