@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import GGMLType
+from llamakit.errors import UsageError
 from llamakit.tools.measured.candidates import Choices
 from llamakit.tools.measured.estimate import damage_of
 from llamakit.tools.measured.notebook import Notebook
@@ -30,7 +31,10 @@ def standard_mixes(
     """Those whose types are all among the candidates, with the same importance matrix."""
     plain = Options(imatrix=options.imatrix, allow_requantize=options.allow_requantize)
     for file_type in FILE_TYPES:
-        plan = make_plan(reader, file_type, plain)
+        try:
+            plan = make_plan(reader, file_type, plain)
+        except UsageError:  # its blocks do not divide the rows of this model
+            continue
         types = {tensor.source.name: tensor.type for tensor in plan.tensors}
         found = [(c, c.find(types[c.name])) for c in choices]
         n_bytes, damage = 0, 0.0
