@@ -82,8 +82,6 @@ def set_(
     from llamakit.tools.gguf_set import changes as changing
     from llamakit.tools.gguf_set.check import check_changes
 
-    if (key is None) != (value is None):
-        raise InvalidArgument("a KEY needs a VALUE")
     with GGUFReader(file) as reader:
         opened, metadata = reader.files[0], reader.metadata
         if not opened.path.samefile(file):
@@ -97,7 +95,9 @@ def set_(
         wanted += [changing.set_text(name, text) for name, text in texts.items() if text is not None]
         wanted += template_changes(metadata, chat_template, chat_template_config, chat_template_file)
         wanted += token_changes(metadata, special_token, special_token_by_id)
-        if key is not None and value is not None:
+        if key is not None:
+            if value is None:
+                raise InvalidArgument(f"the key {key} needs a VALUE")
             wanted.append(changing.set_key(metadata, key, value, type_))
         if not wanted:
             raise InvalidArgument("nothing is to be changed; give a KEY and a VALUE, or see --help")

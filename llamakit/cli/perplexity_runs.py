@@ -75,6 +75,7 @@ class Run:
     def over(self, items: Iterable[T]) -> Iterator[T]:
         """The items, until Ctrl-C; counts them on the bar."""
         started, n_done = time.perf_counter(), 0
+        self.job.screen.progress(0, self.n_steps, self.unit)
         try:
             for item in items:
                 n_done += 1
@@ -88,7 +89,8 @@ class Run:
         """Say how long it took, print the JSON, draw the plot; was the run whole?"""
         screen = self.job.screen
         speed = n_computed / self.seconds if self.seconds else 0.0
-        screen.note(f"{self.name}: {n_computed} tokens in {self.seconds:.2f} s ({speed:.2f} tokens per second)")
+        if n_computed:
+            screen.note(f"{self.name}: {n_computed} tokens in {self.seconds:.2f} s ({speed:.2f} tokens per second)")
         if not self.is_whole:
             screen.note("Interrupted by user")
         if screen.json:

@@ -98,10 +98,11 @@ def test_a_negative_number_follows_two_dashes(model: Path) -> None:
     "args, code, words",
     [
         ([], 1, "nothing is to be changed"),
-        (["general.name"], 1, "a KEY needs a VALUE"),
+        (["general.name"], 1, "the key general.name needs a VALUE"),
         (["general.name", "x", "--general-name", "y"], 1, "in two ways"),
         (["--chat-template", "x", "--chat-template-file", "y"], 1, "only one of"),
         (["--special-token", "eos"], 1, "not ROLE=TEXT"),
+        (["--special-token", "eos", "<end>"], 1, "not ROLE=TEXT"),
         (["--special-token-by-id", "eos=x"], 1, "not ROLE=ID"),
         (["--special-token-by-id", "eos=4"], 2, "the ids 0..3"),
         (["--remove-metadata", "nothing"], 2, "no key nothing"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +253,15 @@ def test_a_run_that_is_interrupted_says_what_is_known(
     assert perplexity(folder, *options, "--json", "--kl-divergence-base", str(base)) == 130
     out, err = capsys.readouterr()
     assert json.loads(out)["is_whole"] is False and f"{base} was not written" in err and not base.exists()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "from llamakit.cli.app import run; import sys; assert run(['perplexity', '--help']) == 0; print(*sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "--kl-divergence-base" in shown
+    assert not {"numpy", "numba", "tqdm", "llamakit.core.engine.context"} & set(shown.splitlines()[-1].split())
 
 
 # the screen

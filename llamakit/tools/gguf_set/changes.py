@@ -39,8 +39,10 @@ class Change:
 
     def is_needed(self, metadata: FileMetadata) -> bool:
         """Whether the file is any different without it."""
-        if self.types is None or self.key not in metadata:
-            return (self.types is None) == (self.key in metadata)
+        if self.types is None:
+            return self.key in metadata
+        if self.key not in metadata:
+            return True
         same_types = metadata.field(self.key).types == self.types
         return not same_types or metadata.raw(self.key) != encode(self.value, self.types, metadata.encoding)
 

@@ -39,7 +39,9 @@ def special_token_by_id(metadata: FileMetadata, role: str, token_id: int) -> Cha
     n = len(tokens(metadata))
     if not 0 <= token_id < n:
         raise UsageError(f"{token_id} is no token: the vocabulary has the ids 0..{n - 1}")
-    return Change(f"tokenizer.ggml.{role}_token_id", (ValueType.UINT32,), token_id)
+    key = f"tokenizer.ggml.{role}_token_id"
+    types = metadata.field(key).types if key in metadata else (ValueType.UINT32,)
+    return Change(key, types, token_id)
 
 
 def tokens(metadata: FileMetadata) -> list[Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +131,14 @@ def test_weights_of_other_float_types_and_more_axes_are_taken():
 def test_sizes_that_do_not_fit_are_refused(shape, imatrix, message):
     with pytest.raises(UsageError, match=message):
         quantize(weights(shape), "Q4_K", None if imatrix is None else weights(imatrix))
+
+
+def test_bytes_are_the_same_with_avx2():
+    """A whole command's bytes do not depend on the machine: here the AVX2 form of what the tests above ran."""
+    code = (
+        "import sys, numpy as np; from llamakit.core.quants import quantize; g = np.load(sys.argv[1]);"
+        "[np.testing.assert_array_equal(quantize(g['weights'], n), g[n]) for n in sys.argv[2:]]"
+    )
+    environment = os.environ | {"NUMBA_CPU_NAME": "haswell", "PYTHONPATH": str(REPO)}
+    names = ["Q8_0", "Q4_K", "IQ4_NL", "MXFP4"]
+    subprocess.run([sys.executable, "-c", code, str(EXCERPT), *names], env=environment, check=True)
