@@ -11,6 +11,7 @@ import pytest
 
 from llamakit.core.gguf.file import GGUFFile
 from llamakit.core.gguf.writer import GGUFWriter
+from llamakit.core.kernels.checksum import XXH64, mixed, rotated, scattered, with_rest
 from llamakit.tools.gguf_hash import hashes
 from llamakit.tools.gguf_hash.hashes import Entry, hash_file
 from llamakit.tools.gguf_hash.manifest import (
@@ -22,7 +23,6 @@ from llamakit.tools.gguf_hash.manifest import (
     read_manifest,
     without_folder,
 )
-from llamakit.tools.gguf_hash.xxh64 import XXH64, mixed, rotated, scattered, with_rest
 
 P1, P2, P3, P4, P5 = (
     11400714785074694791, 14029467366897019727, 1609587929392839161, 9650029242287828579, 2870177450012600261,

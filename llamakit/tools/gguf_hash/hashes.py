@@ -66,7 +66,7 @@ def hash_file(
 
 def new(algorithm: str) -> Hasher:
     if algorithm == "xxh64":
-        from llamakit.tools.gguf_hash.xxh64 import XXH64  # the others need no kernel
+        from llamakit.core.kernels.checksum import XXH64  # the others need no kernel
 
         return XXH64()
     if algorithm == UUID:
