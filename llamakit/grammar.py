@@ -18,26 +18,29 @@ from llamakit.errors import UsageError
 
 
 class LlamaGrammar(Grammar):
-    """A grammar. All constructors raise GrammarError for a text that cannot be used, and say where."""
+    """A grammar. All constructors raise GrammarError for a text that cannot be used, and say where.
+
+    `verbose` is there for llama-cpp-python's callers; nothing is printed either way.
+    """
 
     @classmethod
-    def from_string(cls, grammar: str) -> LlamaGrammar:
+    def from_string(cls, grammar: str, verbose: bool = True) -> LlamaGrammar:
         """GBNF, as llama.cpp reads it."""
         return cls(parse_gbnf(grammar))
 
     @classmethod
-    def from_file(cls, file: str | Path) -> LlamaGrammar:
+    def from_file(cls, file: str | Path, verbose: bool = True) -> LlamaGrammar:
         """A file of GBNF in UTF-8."""
-        try:
-            return cls.from_string(Path(file).read_bytes().decode("utf-8"))
-        except OSError as error:
-            raise UsageError(f"{file}: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{file}: byte {error.start} is not UTF-8") from None
+        return cls.from_string(read_text(file))
 
     @classmethod
     def from_json_schema(
-        cls, json_schema: str | bool | Mapping[str, Any], *, is_ordered: bool = False, has_spaces: bool = True
+        cls,
+        json_schema: str | bool | Mapping[str, Any],
+        verbose: bool = True,
+        *,
+        is_ordered: bool = False,
+        has_spaces: bool = True,
     ) -> LlamaGrammar:
         """The JSON texts of the values that a schema (JSON text, or the same as Python values) allows.
 
@@ -51,3 +54,13 @@ class LlamaGrammar(Grammar):
     def from_regex(cls, pattern: str) -> LlamaGrammar:
         """What a regular expression matches from begin to end."""
         return cls(regex_rules(pattern))
+
+
+def read_text(path: str | Path) -> str:
+    """A file of UTF-8, with or without a byte order mark. Raises UsageError for any other."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: byte {error.start} is not UTF-8") from None
