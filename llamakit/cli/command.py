@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from llamakit.cli.option_groups import flatten
 from llamakit.cli.parsing import HELP, HelpWanted, read
 
 
@@ -38,7 +39,7 @@ class LlamaCommand(TyperCommand):
 def read_and_call(name: str, function: Callable[..., None], args: Sequence[str]) -> None:
     """Read `args` as the parameters of `function` and call it. Raises typer.Exit where it wants an exit code."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=LlamaCommand, context_settings={"help_option_names": list(HELP)})(function)
+    app.command(name, cls=LlamaCommand, context_settings={"help_option_names": list(HELP)})(flatten(function))
     command = typer.main.get_command(app)
     with command.make_context(name, list(args)) as context:
         command.invoke(context)
