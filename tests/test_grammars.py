@@ -77,7 +77,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
          "int f() {\n\tx + 1;\n}\n", 'int f() {\n\tg("\n");\n}\n', "int 1f() {\n}\n"],
     ),
     "english": (
-        ["It rains.", 'The well-known, red-haired man didn\'t reply: "Why?" he asked.\n\nIn 1,024 cases (all) it was 3.5%.'],
+        ["It rains.", 'The well-known, red-haired man didn\'t reply: "Why?" he asked.\n\nIn 1,024 cases (all) 3.5%.'],
         ["", "it rains.", "It rains", "It rains .", "It  rains.", "Café closed.", "It rains.\nIt pours.", "Él."],
     ),
     "japanese": (
