@@ -39,7 +39,7 @@ class FakeContext:
     Keeps the tokens it holds in `cells` and what was called in `calls`; `interrupt_at` is the step Ctrl-C comes in.
     """
 
-    n_threads = 2
+    n_threads, n_batch = 2, 512
 
     def __init__(self, script: Sequence[int] = (), n_ctx: int = 64, interrupt_at: int | None = None) -> None:
         self.script, self.n_ctx, self.interrupt_at = list(script), n_ctx, interrupt_at
@@ -49,6 +49,9 @@ class FakeContext:
         self.is_open = True
 
     def n_past(self, seq: int = 0) -> int:
+        return len(self.cells)
+
+    def n_ungrouped(self, seq: int = 0) -> int:
         return len(self.cells)
 
     def prefill(self, tokens: Sequence[int], seq: int = 0) -> Logits:

@@ -19,6 +19,7 @@ from llamakit.core.engine.threads import n_physical_cores
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.lower import Memory
+from llamakit.core.graph.ops import Node
 from llamakit.core.graph.program import Step, link
 from llamakit.core.graph.tap import Observer, tap_inputs
 from llamakit.core.graph.weights import Weights
@@ -26,7 +27,7 @@ from llamakit.core.kernels.attention import MAX_ROWS
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.kv import cache as kv
-from llamakit.core.kv.cache import KVCache, LayerShape
+from llamakit.core.kv.cache import KVCache, LayerShape, Shift
 from llamakit.core.simd.records import Record
 from llamakit.errors import UsageError
 
@@ -137,18 +138,52 @@ class Context:
         return self.cache.n_past(seq)
 
     def truncate(self, n_past: int, seq: int = 0) -> None:
-        """Forget a sequence's positions from n_past on."""
+        """Forget a sequence's positions from n_past on. UsageError where `group` has taken some of those that stay."""
         self.cache.truncate(seq, n_past)
 
     def shift(self, n_keep: int, n_discard: int, seq: int = 0) -> None:
         """Forget n_discard positions behind the first n_keep; those that follow move up, their keys turned to fit."""
         if min(n_keep, n_discard) < 0:
             raise UsageError(f"cannot keep {n_keep} and discard {n_discard} positions: both must be at least 0")
-        moved = self.cache.remove(seq, n_keep, n_keep + n_discard)
-        if moved.distance and len(moved.sources):
-            steps = shift_steps(self._programs.graph, self._programs.memory, self.cache, moved)
+        if n_discard:
+            self._move(self.cache.remove(seq, n_keep, n_keep + n_discard))
+
+    def group(self, width: int, n: int, seq: int = 0) -> None:
+        """Self-extend (arXiv:2401.01325): rotate the next `width` tokens that are not grouped as if each n of them
+        stood at one position, and those behind them at the positions that follow."""
+        if n < 1 or width < 1 or width % n or self.n_ungrouped(seq) < width:
+            raise UsageError(f"cannot group {width} of {self.n_ungrouped(seq)} positions by {n}")
+        self._move(self.cache.group(seq, width, n))
+
+    def n_ungrouped(self, seq: int = 0) -> int:
+        """Positions that no `group` has taken yet."""
+        return self.cache.n_past(seq) - self.cache.sequences.n_grouped[seq]
+
+    def _move(self, moved: Shift) -> None:
+        if len(moved.sources):
+            steps = shift_steps(self.graph, self._programs.memory, self.cache, moved)
             kernels = self._programs.store.load(sorted({step.kernel for step in steps}))
             self.run_kernels(steps, kernels)
+
+    def save_state(self, tokens: Sequence[int] = (), seq: int = 0) -> bytes:
+        """A sequence's keys and values, with `tokens`, for `load_state`; see `state.py` for files and more."""
+        from llamakit.core.engine.state import save_state
+
+        return save_state(self, tokens, seq)
+
+    def load_state(self, data: bytes | memoryview, seq: int = 0) -> list[int]:
+        """Go on from what `save_state` gave, in this or another context; returns its tokens.
+
+        Raises StateError, and changes nothing, for bytes that are damaged, or of another model or other settings.
+        """
+        from llamakit.core.engine.state import load_state
+
+        return load_state(self, data, seq).tokens
+
+    @property
+    def graph(self) -> Node:
+        """The fused formula of the model."""
+        return self._programs.graph
 
     # computing
     def prefill(self, tokens: Sequence[int], seq: int = 0) -> Floats:

@@ -8,12 +8,18 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from llamakit.core.engine.timings import Timings
+from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from llamakit.core.engine.context import Context
     from llamakit.core.sampling.chain import Sampler
     from llamakit.core.vocab.base import Vocab
     from llamakit.core.vocab.stream import TextStream
+
+    Floats = npt.NDArray[np.float32]
 
 
 class Finish(Enum):
@@ -31,9 +37,26 @@ class Piece:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class SelfExtend:
+    """A longer context than a model was trained for: each window of `width` tokens is squeezed by `n` once it is full
+    (arXiv:2401.01325, as llama.cpp's -gan and -gaw)."""
+
+    n: int
+    width: int = 512
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.width < 1 or self.width % self.n:
+            raise UsageError(f"self-extend: a width of {self.width} must be a multiple of {self.n}, and both positive")
+
+
 @dataclass(slots=True)
 class Session:
-    """What one sequence is continued with; `timings` and `finish` tell what happened."""
+    """What one sequence is continued with; `timings` and `finish` tell what happened.
+
+    `tokens` are those in the cache, position by position, `pending` those that come next: the end of a prompt, the
+    token drawn last. Both stay true whenever a generation ends or is cancelled, so that another one can go on.
+    """
 
     context: Context
     vocab: Vocab
@@ -41,24 +64,53 @@ class Session:
     text: TextStream
     seq: int = 0
     n_keep: int | None = None  # positions that a context shift leaves in front; None: a full context ends the text
+    extend: SelfExtend | None = None
     timings: Timings = field(default_factory=Timings)
     finish: Finish | None = None
+    tokens: list[int] = field(default_factory=list)
+    pending: list[int] = field(default_factory=list)
 
 
 def generate(s: Session, prompt: Sequence[int], n_predict: int = -1) -> Iterator[Piece]:
     """Yield what follows `prompt`, up to n_predict tokens (negative: any number); closing the iterator cancels.
 
-    The end-of-generation token is yielded only where it has a text. `s.text.flush()` is then the end of the text.
+    The prompt comes behind what the session has. The end-of-generation token is yielded only where it has a text.
+    `s.text.flush()` is then the end of the text.
     """
-    context, sampler, timings = s.context, s.sampler, s.timings
-    sampler.accept_prompt(prompt)
-    with timings.prefill.of(len(prompt)):
-        logits = context.prefill(prompt, s.seq)
+    yield from draw(s, prefill(s, prompt), n_predict)
+
+
+def prefill(s: Session, prompt: Sequence[int]) -> Floats:
+    """Compute what is pending, and the prompt behind it; the logits of the last token.   -> float32 (n_vocab,)
+
+    Raises ModelError when it does not fit the context.
+    """
+    context = s.context
+    s.sampler.accept_prompt(prompt)
+    s.pending += prompt
+    if context.n_past(s.seq) > len(s.tokens):
+        context.truncate(len(s.tokens), s.seq)  # what a cancelled call has left
+    with s.timings.prefill.of(len(s.pending)):
+        while True:
+            n = min(len(s.pending), most_at_once(s))
+            make_room(s, n)
+            logits = context.prefill(s.pending[:n], s.seq)
+            s.tokens += s.pending[:n]
+            del s.pending[:n]
+            if not s.pending:
+                return logits
+
+
+def draw(s: Session, logits: Floats, n_predict: int = -1) -> Iterator[Piece]:
+    """`generate`, from the logits that `prefill` gave."""
+    sampler, timings = s.sampler, s.timings
+    s.finish = None
     n_left = n_predict
     while n_left != 0:
         with timings.sample.of(1):
             token = sampler.sample(logits)
             sampler.accept(token)
+        s.pending.append(token)
         n_left -= 1
         text = s.text.push(token)
         if s.vocab.is_eog(token):
@@ -69,21 +121,51 @@ def generate(s: Session, prompt: Sequence[int], n_predict: int = -1) -> Iterator
         yield Piece(token, text)
         if n_left == 0:
             break
-        if not make_room(s):
+        if not make_room(s, 1):
             s.finish = Finish.CONTEXT_FULL
             return
         with timings.step.of(1):
-            logits = context.step(token, s.seq)
+            logits = s.context.step(token, s.seq)
+        s.tokens.append(s.pending.pop())
     s.finish = Finish.LENGTH
 
 
-def make_room(s: Session) -> bool:
-    """Shift the context when one position is left, as llama.cpp does; False where it must not be shifted."""
-    n_past = s.context.n_past(s.seq)
-    if n_past + 1 < s.context.n_ctx:
-        return True
-    n_discard = 0 if s.n_keep is None else (n_past - s.n_keep) // 2
-    if n_discard <= 0 or s.n_keep is None:
-        return False
-    s.context.shift(s.n_keep, n_discard, s.seq)
-    return True
+def reuse(s: Session, tokens: Sequence[int]) -> list[int]:
+    """Make the session begin as `tokens` do, keeping what it has in common with them; returns those left to compute.
+
+    One token at least is left, as its logits are needed. The sampler is not told of any.
+    """
+    n = 0
+    while n < min(len(s.tokens), len(tokens) - 1) and s.tokens[n] == tokens[n]:
+        n += 1
+    if n < len(s.tokens) - s.context.n_ungrouped(s.seq):
+        n = 0  # positions that self-extend has grouped stay together
+    s.context.truncate(n, s.seq)
+    del s.tokens[n:]
+    s.pending.clear()
+    return list(tokens[n:])
+
+
+def most_at_once(s: Session) -> int:
+    """How many tokens to compute before the context may have to be shifted or squeezed."""
+    if s.extend is not None:
+        return s.context.n_batch
+    if s.n_keep is not None:
+        return max(1, min(s.context.n_batch, (s.context.n_ctx - s.n_keep) // 2))
+    return len(s.pending)
+
+
+def make_room(s: Session, n: int) -> bool:
+    """Shift the context until n tokens fit and one position is left, as llama.cpp does; False where they do not."""
+    context = s.context
+    if s.extend is not None:
+        while context.n_ungrouped(s.seq) >= s.extend.width:
+            context.group(s.extend.width, s.extend.n, s.seq)
+    elif s.n_keep is not None:
+        while len(s.tokens) + n >= context.n_ctx and (n_discard := (len(s.tokens) - s.n_keep) // 2) > 0:
+            try:
+                context.shift(s.n_keep, n_discard, s.seq)
+            finally:  # also when Ctrl-C comes while it moves cells
+                if context.n_past(s.seq) < len(s.tokens):
+                    del s.tokens[s.n_keep : s.n_keep + n_discard]
+    return len(s.tokens) + n < context.n_ctx

@@ -62,6 +62,13 @@ class Model:
         """Architecture, size and file type, as llama-bench says them: "llama 135M Q4_1"."""
         return f"{self.arch} {describe_size(self.n_params)} {file_type(self.metadata)}"
 
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What tells this model from others, for saved states; see `identity.py`."""
+        from llamakit.core.engine.identity import identity_of_model
+
+        return identity_of_model(self)
+
     @property
     def n_bytes_per_token(self) -> int:
         """Bytes of weights read to compute one token: the matrices of all layers and the output head."""

@@ -129,12 +129,13 @@ def rope_store(k_type, v_type):
 
 
 class Move(LayerCache):
-    """One layer's keys and values go from cell to cell, in order; the keys turn by one and the same angle."""
+    """One layer's keys and values go from cell to cell, in order, and the keys turn: that of cell i by turn turns[i]."""
 
     sources: Ptr[i32]  # (n_cells,)
     targets: Ptr[i32]
     n_cells: i64
-    angles: Ptr[f32]  # (n_rot / 2, 2): cos and sin; null: no rotation
+    turns: Ptr[i32]  # (n_cells,)
+    angles: Ptr[f32]  # (n_turns, n_rot / 2, 2): cos and sin; null: no rotation
     n_rot: i64
     is_neox: i64
 
@@ -153,7 +154,7 @@ def move(k_type, v_type):
                 source, target = op.sources[i], op.targets[i]
                 read_key(head, keys_of(op, kv_head, source // BLOCK), source % BLOCK, op.head_dim)
                 if is_null(op.angles) == 0:
-                    rotate(head, op.angles, op.n_rot, op.is_neox)
+                    rotate(head, op.angles + op.turns[i] * op.n_rot, op.n_rot, op.is_neox)
                 store_key(head, keys_of(op, kv_head, target // BLOCK), target % BLOCK, op.head_dim)
                 old, new = values_of(op, kv_head, source // BLOCK), values_of(op, kv_head, target // BLOCK)
                 copy_value(old, source % BLOCK, new, target % BLOCK, op.head_dim_v)

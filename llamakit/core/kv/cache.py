@@ -30,14 +30,14 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class Shift:
-    """Positions that move back by `distance` when a range before them is removed: their old and new cells, in order.
+    """What moves when positions are removed or grouped: old and new cells, in order, and by how many positions back.
 
-    Keys must be turned back by as many positions; `rope.move` does both.
+    Keys must be turned back by as many; `rope.move` does both.
     """
 
     sources: Ints
     targets: Ints
-    distance: int
+    distances: Ints
 
 
 def find_cell_type(name: str) -> CellType:
@@ -118,13 +118,14 @@ class KVCache:
         first = 0
         for i, (seq, n) in enumerate(parts):
             past = sequences.n_past[seq]
+            position = past - sequences.n_merged[seq]
             sequences.grow(seq, n)
             self.runs[i] = first, n, past, seq * sequences.tables.shape[1]
             if n == 1:
-                self.positions[first] = past
+                self.positions[first] = position
                 self.cells[first] = sequences.tables[seq, past // BLOCK] * BLOCK + past % BLOCK
             else:
-                self.positions[first : first + n] = np.arange(past, past + n)
+                self.positions[first : first + n] = np.arange(position, position + n)
                 self.cells[first : first + n] = sequences.cells(seq, past, past + n)
             first += n
         return first
@@ -145,23 +146,46 @@ class KVCache:
     def remove(self, seq: int, first: int, end: int) -> Shift:
         """Forget positions first .. end - 1 and let the later ones move up; the caller must then move their cells.
 
-        Raises ModelError when shared blocks would have to be copied and there is no room for them.
+        Raises ModelError when shared blocks would have to be copied and there is no room for them, UsageError when
+        some of the positions are grouped.
         """
         sequences, past = self.sequences, self.n_past(seq)
         end = min(end, past)
         first = min(first, end)
-        touched = range(first // BLOCK, n_blocks(past) if first < end < past else 0)
-        shared = [b for b in touched if self.pool.is_shared(int(sequences.tables[seq, b]))]
+        sequences.check_ungrouped(seq, first)
+        self.make_private(seq, first, past if first < end < past else first)
+        sources, targets = sequences.cells(seq, end, past), sequences.cells(seq, first, first + past - end)
+        sequences.truncate(seq, past - (end - first))
+        return Shift(sources, targets, np.full(len(sources), end - first, np.int32))
+
+    def group(self, seq: int, width: int, n: int) -> Shift:
+        """Let each n of the first `width` positions that are not grouped share one; the later ones move up.
+
+        The cells stay where they are, but the caller must turn their keys. Needs that many positions, width a multiple
+        of n. Raises ModelError as `remove` does.
+        """
+        sequences, past = self.sequences, self.n_past(seq)
+        first = sequences.n_grouped[seq]
+        self.make_private(seq, first, past)
+        in_window = np.minimum(np.arange(past - first), width)
+        distances = in_window - in_window // n
+        moved = np.flatnonzero(distances)
+        cells = sequences.cells(seq, first, past)[moved]
+        sequences.n_grouped[seq] += width
+        sequences.n_merged[seq] += width - width // n
+        return Shift(cells, cells, distances[moved].astype(np.int32))
+
+    def make_private(self, seq: int, first: int, end: int) -> None:
+        """Copy the shared blocks that hold positions first .. end - 1 of a sequence, as they will be written."""
+        touched = range(first // BLOCK, n_blocks(end) if first < end else 0)
+        shared = [b for b in touched if self.pool.is_shared(int(self.tables[seq, b]))]
         if len(shared) > self.pool.n_free:
             raise ModelError(
-                f"the KV cache is full: removing positions {first} to {end} of a sequence with shared blocks needs "
+                f"the KV cache is full: moving positions {first} to {end} of a sequence with shared blocks needs "
                 f"{len(shared)} free blocks of {BLOCK}, and {self.pool.n_free} are"
             )
         for b in shared:
-            sequences.make_private(seq, b)
-        shift = Shift(sequences.cells(seq, end, past), sequences.cells(seq, first, first + past - end), end - first)
-        sequences.truncate(seq, past - (end - first))
-        return shift
+            self.sequences.make_private(seq, b)
 
     def copy_block(self, source: int, target: int) -> None:
         for memory in (*self.keys, *self.values):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from llamakit.core.kernels.kv_cells import BLOCK
 from llamakit.core.kv.blocks import BlockPool
-from llamakit.errors import ModelError
+from llamakit.errors import ModelError, UsageError
 
 Ints = npt.NDArray[np.int32]
 
@@ -19,12 +19,17 @@ class Sequences:
 
     `tables[s, b]` is the block of positions 64 b .. 64 b + 63 of sequence s. Blocks may be shared (`fork`); one that is
     about to be written is made private by `copy_block(source, target)`, which copies its bytes in every layer.
+
+    What is called a position here is a place in the sequence. The first n_grouped of them share positions as rotations
+    count them, so that the later ones are n_merged less than their place (self-extend, arXiv:2401.01325).
     """
 
     def __init__(self, n_ctx: int, n_seq_max: int, pool: BlockPool, copy_block: Callable[[int, int], None]) -> None:
         self.n_ctx, self.pool, self.copy_block = n_ctx, pool, copy_block
         self.tables: Ints = np.zeros((n_seq_max, n_blocks(n_ctx)), np.int32)
         self.n_past = [0] * n_seq_max  # positions in the cache
+        self.n_grouped = [0] * n_seq_max
+        self.n_merged = [0] * n_seq_max
 
     def append(self, seq: int, n: int) -> None:
         """Room for n more positions. Raises ModelError, and changes nothing, when there is none."""
@@ -69,8 +74,12 @@ class Sequences:
             self.pool.release(block)
 
     def truncate(self, seq: int, n_past: int) -> None:
-        """Keep the first n_past positions (all, if there are fewer)."""
+        """Keep the first n_past positions (all, if there are fewer). UsageError for some of grouped ones."""
         n_past = min(n_past, self.n_past[seq])
+        if n_past:
+            self.check_ungrouped(seq, n_past)
+        else:
+            self.n_grouped[seq] = self.n_merged[seq] = 0
         for b in range(n_blocks(n_past), n_blocks(self.n_past[seq])):
             self.pool.release(int(self.tables[seq, b]))
         self.n_past[seq] = n_past
@@ -79,13 +88,24 @@ class Sequences:
         """The target forgets what it had and shares the source's first n_past positions (default: all)."""
         if source == target:
             return
-        self.truncate(target, 0)
         n = self.n_past[source] if n_past is None else min(n_past, self.n_past[source])
+        self.truncate(target, 0)
+        if n:
+            self.check_ungrouped(source, n)
+            self.n_grouped[target], self.n_merged[target] = self.n_grouped[source], self.n_merged[source]
         used = self.tables[source, : n_blocks(n)]
         for block in used.tolist():
             self.pool.share(block)
         self.tables[target, : len(used)] = used
         self.n_past[target] = n
+
+    def check_ungrouped(self, seq: int, first: int) -> None:
+        """Raises UsageError unless all positions from `first` on are ones of their own."""
+        if first < self.n_grouped[seq]:
+            raise UsageError(
+                f"sequence {seq} cannot be cut at position {first}: its first {self.n_grouped[seq]} are grouped "
+                f"(self-extend); begin it anew"
+            )
 
     def cells(self, seq: int, first: int, end: int) -> Ints:
         """The cells of positions first .. end - 1."""

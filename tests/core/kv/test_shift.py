@@ -8,7 +8,7 @@ import pytest
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.rope import RopeStore
 from llamakit.core.kv.cache import KVCache, LayerShape
-from llamakit.core.kv.shift import move_layer, turn_back
+from llamakit.core.kv.shift import move_layer, turns_back
 
 N_HEAD_KV, HEAD_DIM, MAGNITUDE = 2, 40, 1.3
 THETA = np.arange(300)[:, None] * 10000.0 ** (-np.arange(16) / 16)
@@ -69,4 +69,4 @@ def test_shifted_cells_hold_what_never_removed_ones_would(run_kernel, name, tole
 
 
 def test_turning_back_by_nothing_is_no_turn():
-    np.testing.assert_allclose(turn_back(ANGLES, 0), np.tile([1, 0], (16, 1)))
+    np.testing.assert_allclose(turns_back(ANGLES, np.array([0]))[0], np.tile([1, 0], (16, 1)))
