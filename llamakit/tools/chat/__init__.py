@@ -1,0 +1,1 @@
+"""Talking with a model: what `llamakit chat` does, without the terminal."""

@@ -1,0 +1,71 @@
+"""A conversation whose model says what a script says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from llamakit.core.chat.message import Message
+from llamakit.core.engine.generate import Session
+from llamakit.core.vocab.stream import TextStream
+from llamakit.tools.chat.answer import Plain
+from llamakit.tools.chat.conversation import Conversation
+from llamakit.tools.chat.events import Delta, Event, Notice
+from llamakit.tools.chat.speaker import ChatParams, Speaker, Voice
+from tests.fake_engine import BOS, EOS, N_VOCAB, ByteVocab, FakeContext, GreedySampler
+
+
+class TalkVocab(ByteVocab):
+    n_tokens, bos_id = N_VOCAB, BOS
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """As core.chat.prompt's."""
+
+    text: str
+    generation: str = ""
+
+
+def render(messages: Sequence[Message]) -> Prompt:
+    """A template of one letter a role: S:be brief;U:hello;A:"""
+    return Prompt("".join(f"{m.role[0].upper()}:{m.text};" for m in messages) + "A:", "A:")
+
+
+def script_of(text: str) -> list[int]:
+    """The bytes of a script as tokens; `|` ends an answer."""
+    return [EOS if byte == ord("|") else byte for byte in text.encode()]
+
+
+def session_of(script: str, n_ctx: int = 256) -> Session:
+    vocab = TalkVocab()
+    return Session(FakeContext(script_of(script), n_ctx), vocab, GreedySampler(), TextStream(vocab))
+
+
+ENDLESS = ChatParams()
+
+
+def converse(script: str, params: ChatParams = ENDLESS, n_ctx: int = 256, system: str = "") -> Conversation:
+    """With a model that says the script, an answer up to each `|`."""
+    voice = Voice(render, lambda number: GreedySampler(), lambda prompt: Plain())
+    conversation = Conversation(Speaker(session_of(script, n_ctx), voice, params))
+    if system:
+        conversation.set_system(system)
+    return conversation
+
+
+def said(events: Iterable[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def notices(events: Iterable[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Notice)]
+
+
+def seen(conversation: Conversation) -> str:
+    """What the model has before it, as text."""
+    return bytes(conversation.speaker.session.context.cells[1:]).decode()
+
+
+def roles(conversation: Conversation) -> list[tuple[str, str]]:
+    return [(m.role, m.text) for m in conversation.messages]
