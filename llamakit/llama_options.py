@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.gguf.reader import GGUFReader
+from llamakit.core.engine.rope_overrides import RopeParams
 from llamakit.core.gguf.types import GGMLType
 from llamakit.errors import UsageError
 
@@ -40,22 +39,17 @@ def rope_overrides(
         raise UsageError(f"rope_scaling_type is {scaling_type}; it can be {SCALING_TYPES}")
     if freq_scale < 0:
         raise UsageError(f"rope_freq_scale is {freq_scale}; it must be above 0, or 0 for the model's own")
-    wanted = {
-        "rope.scaling.type": SCALING_TYPES.get(-1 if scaling_type is None else scaling_type),
-        "rope.freq_base": freq_base or None,
-        "rope.scaling.factor": 1 / freq_scale if freq_scale else None,
-        "rope.scaling.yarn_ext_factor": ext_factor if ext_factor >= 0 else None,
-        "rope.scaling.attn_factor": attn_factor if attn_factor != 1.0 else None,
-        "rope.scaling.yarn_beta_fast": beta_fast if beta_fast != 32.0 else None,
-        "rope.scaling.yarn_beta_slow": beta_slow if beta_slow != 1.0 else None,
-        "rope.scaling.original_context_length": orig_ctx or None,
-    }
-    given = {key: value for key, value in wanted.items() if value is not None}
-    if not given:
-        return {}
-    with GGUFReader(path) as reader:
-        arch = Metadata.of_model(reader.metadata, path).arch
-    return {f"{arch}.{key}": value for key, value in given.items()}
+    params = RopeParams(
+        scaling_type=SCALING_TYPES.get(-1 if scaling_type is None else scaling_type),
+        freq_base=freq_base or None,
+        freq_scale=freq_scale or None,
+        yarn_orig_ctx=orig_ctx or None,
+        yarn_ext_factor=ext_factor if ext_factor >= 0 else None,
+        yarn_attn_factor=attn_factor if attn_factor != 1.0 else None,
+        yarn_beta_fast=beta_fast if beta_fast != 32.0 else None,
+        yarn_beta_slow=beta_slow if beta_slow != 1.0 else None,
+    )
+    return params.overrides(path)
 
 
 def metadata_as_text(metadata: Mapping[str, Any]) -> dict[str, str]:

@@ -24,5 +24,5 @@ def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     }.items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(package, "limits", limits, raising=False)
-    monkeypatch.setattr("llamakit.core.sampling.chain.Sampler", lambda params, n_vocab, eog_ids: GreedySampler())
+    monkeypatch.setattr("llamakit.core.sampling.chain.Sampler", lambda *args, **options: GreedySampler())
     return engine

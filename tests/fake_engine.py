@@ -47,6 +47,7 @@ class FakeContext:
         self.calls: list[tuple[str, int, int]] = []
         self.n_said = 0
         self.is_open = True
+        self.model = FakeModel()
 
     def n_past(self, seq: int = 0) -> int:
         return len(self.cells)

@@ -10,7 +10,8 @@ from llamakit.cli import options as o
 from llamakit.cli.console import progress
 from llamakit.cli.options import option
 from llamakit.cli.parsing import InvalidArgument
-from llamakit.cli.run import EXIT_INTERRUPTED, read_file, unescape
+from llamakit.cli.prompt_options import read_file, unescape
+from llamakit.cli.run import EXIT_INTERRUPTED
 from llamakit.errors import UsageError
 
 MEASURES = "Measures (perplexity, if no other is named)"

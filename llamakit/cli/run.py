@@ -3,147 +3,121 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llamakit.cli import options as o
-from llamakit.cli.console import is_terminal, log, progress
-from llamakit.errors import UsageError
+from llamakit.cli.console import is_terminal, progress
+from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
+from llamakit.cli.options import OUTPUT, option
+from llamakit.cli.prompt_options import PromptOptions, read_prompt
+from llamakit.cli.run_log import INFO, Log, LogOptions
+from llamakit.cli.sampling_options import SamplingOptions, sampling_params
 
 if TYPE_CHECKING:
     from llamakit.tools.completion import Completion
 
 EXIT_INTERRUPTED = 130
 PROMPT_COLOUR, PLAIN = "\x1b[33m", "\x1b[0m"
+LONG = "Long texts"
 
 
 def run(
     model: o.Model = None,
-    prompt: o.Prompt = None,
-    file: o.PromptFile = None,
-    binary_file: o.BinaryFile = None,
-    escape: o.Escape = True,
+    *,
+    context: ContextOptions,
+    prompting: PromptOptions,
     n_predict: o.Predict = -1,
-    keep: o.Keep = 0,
-    context_shift: o.ContextShift = False,
     reverse_prompt: o.ReversePrompt = [],
     display_prompt: o.DisplayPrompt = True,
     color: o.Color = "auto",
     verbose_prompt: o.VerbosePrompt = False,
     special: o.Special = False,
-    ctx_size: o.CtxSize = None,
-    batch_size: o.BatchSize = 2048,
-    ubatch_size: o.UbatchSize = 512,
-    threads: o.Threads = -1,
-    threads_batch: o.ThreadsBatch = None,
-    cache_type_k: o.CacheTypeK = "f16",
-    cache_type_v: o.CacheTypeV = "f16",
-    override_kv: o.OverrideKv = [],
-    mmap: o.UseMmap = True,
-    seed: o.Seed = -1,
-    temp: o.Temperature = 0.8,
-    top_k: o.TopK = 40,
-    top_p: o.TopP = 0.95,
-    min_p: o.MinP = 0.05,
-    repeat_penalty: o.RepeatPenalty = 1.0,
-    repeat_last_n: o.RepeatLastN = 64,
-    presence_penalty: o.PresencePenalty = 0.0,
-    frequency_penalty: o.FrequencyPenalty = 0.0,
-    ignore_eos: o.IgnoreEos = False,
-    log_disable: o.LogDisable = False,
-    verbose: o.Verbose = False,
+    print_token_count: Annotated[
+        int, option("-ptc", "--print-token-count", panel=OUTPUT, help="Tell the positions in use every N tokens.")
+    ] = -1,
+    keep: o.Keep = 0,
+    context_shift: o.ContextShift = False,
+    grp_attn_n: Annotated[
+        int,
+        option("-gan", "--grp-attn-n", env="GRP_ATTN_N", panel=LONG, help="Self-extend: tokens to a position; 1: off."),
+    ] = 1,
+    grp_attn_w: Annotated[
+        int, option("-gaw", "--grp-attn-w", env="GRP_ATTN_W", panel=LONG, help="Self-extend: tokens of a window.")
+    ] = 512,
+    prompt_cache: Annotated[
+        str | None, option("--prompt-cache", panel=LONG, help="File that keeps the computed prompt for the next run.")
+    ] = None,
+    prompt_cache_all: Annotated[
+        bool, option("--prompt-cache-all", panel=LONG, help="Keep what was generated too, to go on with it.")
+    ] = False,
+    prompt_cache_ro: Annotated[
+        bool, option("--prompt-cache-ro", panel=LONG, help="Use the file, but leave it as it is.")
+    ] = False,
+    rotation: RopeOptions,
+    sampling: SamplingOptions,
+    logging: LogOptions,
 ) -> None:
     """Complete a prompt: the text goes to stdout, everything else to stderr."""
-    text = read_prompt(prompt, file, binary_file, escape)
-    overrides = o.parse_overrides(override_kv)
+    text = read_prompt(prompting)
 
-    from llamakit.core.sampling.params import SamplingParams
+    from llamakit.core.engine.generate import SelfExtend
     from llamakit.tools import completion as c
 
-    context_params = c.ContextParams(
-        n_ctx=ctx_size,
-        n_batch=batch_size,
-        n_ubatch=ubatch_size,
-        n_threads=threads if threads > 0 else None,
-        n_threads_batch=threads_batch if threads_batch and threads_batch > 0 else None,
-        type_k=cache_type_k,
-        type_v=cache_type_v,
-        use_mmap=mmap,
-        overrides=overrides,
+    opening = context_params(context, rotation)
+    sampling_params(sampling)  # what is wrong with it is said before the model is loaded
+    params = c.CompletionParams(
+        n_predict=n_predict,
+        n_keep=keep,
+        context_shift=context_shift,
+        stop=tuple(reverse_prompt),
+        show_special=special,
+        extend=SelfExtend(grp_attn_n, grp_attn_w) if grp_attn_n != 1 else None,
     )
-    sampling = SamplingParams(
-        seed=seed,
-        temperature=temp,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        repeat_penalty=repeat_penalty,
-        repeat_last_n=repeat_last_n if repeat_last_n >= 0 else ctx_size or c.DEFAULT_CONTEXT,
-        presence_penalty=presence_penalty,
-        frequency_penalty=frequency_penalty,
-        ignore_eos=ignore_eos,
-    )
-    params = c.CompletionParams(n_predict, keep, context_shift, tuple(reverse_prompt), special)
+    cache = None
+    if prompt_cache:
+        from llamakit.tools.prompt_cache import PromptCache
+
+        cache = PromptCache(prompt_cache, saves_all=prompt_cache_all, is_read_only=prompt_cache_ro)
 
     with ExitStack() as opened:
-        with progress(not log_disable) as report:
+        log = opened.enter_context(Log.to(logging))
+        with progress(log.shows(INFO)) as report:
             path = model or o.demo_model(report)
-            completion = opened.enter_context(c.open_completion(path, context_params, sampling, params, report))
+            if context.check_tensors:
+                check_tensors(path, report)
+            completion = opened.enter_context(
+                c.open_completion(path, opening, sampling_params(sampling), params, report, cache)
+            )
         tokens = completion.encode(text)
+        if cache and cache.warning:
+            log.warn(cache.warning)
+        warn_of_length(completion, log)
         if verbose_prompt:
-            show_tokens(completion, tokens)
+            show_tokens(completion, tokens, log)
         if display_prompt:
             show_prompt(completion.text_of(tokens), color)
-        interrupted = write(completion.run(tokens))
-        say_how_it_ended(completion, interrupted, quiet=log_disable)
+        interrupted = write(completion, tokens, print_token_count, log)
+        say_how_it_ended(completion, interrupted, log, shows_timings=logging.perf)
+        completion.save()
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def read_prompt(prompt: str | None, file: str | None, binary_file: str | None, escape: bool) -> str | bytes:
-    """The text to go on from: -p, else -f, else -bf, else standard input unless a person sits there."""
-    if prompt is not None:
-        return unescape(prompt) if escape else prompt
-    if file is not None:
-        text = read_file(file).decode("utf-8", errors="replace").removesuffix("\n")
-        return unescape(text) if escape else text
-    if binary_file is not None:
-        return read_file(binary_file)
-    if sys.stdin is None or sys.stdin.isatty():
-        return ""
-    return sys.stdin.buffer.read().decode("utf-8", errors="replace").removesuffix("\n")
+def warn_of_length(completion: Completion, log: Log) -> None:
+    n_ctx, n_trained = completion.context.n_ctx, completion.n_ctx_train
+    if n_ctx > n_trained:
+        log.warn(f"model was trained on only {n_trained} context tokens ({n_ctx} specified)")
 
 
-def read_file(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-
-
-def unescape(text: str) -> str:
-    r"""Read \n \r \t \' \" \\ and \xHH (a byte of UTF-8) as llama.cpp does; other backslashes stay."""
-    raw = text.encode("utf-8", errors="surrogateescape")
-    return re.sub(rb"\\(?:x([0-9A-Fa-f]{2})|([nrt'\"\\]))", unescape_one, raw).decode("utf-8", errors="replace")
-
-
-def unescape_one(match: re.Match[bytes]) -> bytes:
-    if match[1]:
-        return bytes([int(match[1], 16)])
-    return {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(match[2], match[2])
-
-
-def show_tokens(completion: Completion, tokens: list[int]) -> None:
-    log(f"prompt: '{completion.text_of(tokens)}'\nnumber of tokens in prompt = {len(tokens)}")
+def show_tokens(completion: Completion, tokens: list[int], log: Log) -> None:
+    log.info(f"prompt: '{completion.text_of(tokens)}'\nnumber of tokens in prompt = {len(tokens)}")
     for token in tokens:
         piece = completion.vocab.piece(token, special=True).decode("utf-8", errors="replace")
-        log(f"{token:6d} -> '{piece}'")
+        log.info(f"{token:6d} -> '{piece}'")
 
 
 def show_prompt(text: str, color: str) -> None:
@@ -151,11 +125,14 @@ def show_prompt(text: str, color: str) -> None:
     put(text if plain else f"{PROMPT_COLOUR}{text}{PLAIN}")
 
 
-def write(pieces: Iterator[str]) -> bool:
+def write(completion: Completion, prompt: list[int], n_between: int, log: Log) -> bool:
     """Print the pieces as they come; True when the user stopped it."""
     try:
-        for piece in pieces:
+        for piece in completion.run(prompt):
             put(piece)
+            n_past = len(completion.session.tokens)
+            if n_between > 0 and n_past % n_between == 0:
+                log.info(f"\nTokens consumed so far = {n_past} / {completion.context.n_ctx}")
     except KeyboardInterrupt:
         return True
     return False
@@ -167,20 +144,16 @@ def put(text: str) -> None:
         sys.stdout.flush()
 
 
-def say_how_it_ended(completion: Completion, interrupted: bool, quiet: bool) -> None:
+def say_how_it_ended(completion: Completion, interrupted: bool, log: Log, shows_timings: bool) -> None:
     from llamakit.core.engine.generate import Finish
     from llamakit.tools.completion import timing_lines
 
     put(" [end of text]\n" if completion.finish is Finish.END_OF_TEXT else "\n")
-    if quiet:
-        return
+    if completion.cache and completion.cache.note:
+        log.info(completion.cache.note)
     if completion.finish is Finish.CONTEXT_FULL:
-        why = (
-            f"n_predict == {completion.params.n_predict}"
-            if completion.params.context_shift
-            else "context shift is disabled"
-        )
-        log(f"\ncontext full and {why} => stopping")
-    log("\n" + "\n".join(timing_lines(completion.timings)))
+        log.warn(f"\ncontext full and {completion.why_full} => stopping")
+    if shows_timings:
+        log.info("\n" + "\n".join(timing_lines(completion.timings)))
     if interrupted:
-        log("Interrupted by user")
+        log.info("Interrupted by user")

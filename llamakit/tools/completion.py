@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamakit.core.engine.generate import Finish, Session, generate
+from llamakit.core.engine.generate import Finish, SelfExtend, Session, draw, prefill
+from llamakit.core.engine.rope_overrides import RopeParams
 from llamakit.core.engine.timings import Clock, Timings
 from llamakit.core.vocab.stream import TextStream
 from llamakit.errors import LlamakitError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from llamakit.core.sampling.chain import Sampler
     from llamakit.core.sampling.params import SamplingParams
     from llamakit.core.vocab.base import Vocab
+    from llamakit.tools.prompt_cache import PromptCache
 
 CONTEXT_MARGIN = 4  # cells a prompt must leave free, as in llama.cpp
 DEFAULT_CONTEXT = 4096  # unless asked for more: the trained length of a new model can take more memory than there is
@@ -44,6 +46,7 @@ class ContextParams:
     type_v: str = "f16"
     use_mmap: bool = True
     overrides: Mapping[str, int | float | bool | str] = field(default_factory=dict)
+    rope: RopeParams = field(default_factory=RopeParams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,28 @@ class CompletionParams:
     context_shift: bool = False
     stop: tuple[str, ...] = ()
     show_special: bool = False
+    extend: SelfExtend | None = None  # then a full context ends the text: nothing is shifted
 
 
 class Completion:
-    """The continuation of one prompt in one context; `timings` and `finish` tell what happened."""
+    """The continuation of one prompt in one context; `timings` and `finish` tell what happened.
 
-    def __init__(self, context: Context, vocab: Vocab, sampler: Sampler, params: CompletionParams) -> None:
-        self.context, self.vocab, self.sampler, self.params = context, vocab, sampler, params
-        self.session = Session(context, vocab, sampler, self.text_stream())
+    With a prompt cache, `save` must follow when the text has ended, or was interrupted. Raises StateError for a cache
+    of something else.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        vocab: Vocab,
+        sampler: Sampler,
+        params: CompletionParams,
+        cache: PromptCache | None = None,
+    ) -> None:
+        self.context, self.vocab, self.sampler, self.params, self.cache = context, vocab, sampler, params, cache
+        self.session = Session(context, vocab, sampler, self.text_stream(), extend=params.extend)
+        if cache is not None:
+            cache.load(self.session)
 
     @property
     def timings(self) -> Timings:
@@ -70,9 +87,23 @@ class Completion:
     def finish(self) -> Finish | None:
         return self.session.finish
 
+    @property
+    def n_ctx_train(self) -> int:
+        return self.context.model.n_ctx_train
+
+    @property
+    def why_full(self) -> str:
+        """Why a full context has ended the text."""
+        if self.params.extend is not None:
+            return "self-extend shifts nothing"
+        return f"n_predict == {self.params.n_predict}" if self.params.context_shift else "context shift is disabled"
+
     def encode(self, text: str | bytes) -> list[int]:
         """The prompt's tokens. Raises PromptError where there are none, or more than the context holds."""
-        tokens = self.vocab.encode(text, add_special=True, parse_special=True)
+        if self.cache is not None:
+            tokens = self.cache.encode(self.vocab, text)
+        else:
+            tokens = self.vocab.encode(text, add_special=True, parse_special=True)
         if not tokens:
             raise PromptError("input is empty: give a prompt with -p, -f or on standard input")
         most = self.context.n_ctx - CONTEXT_MARGIN
@@ -82,10 +113,13 @@ class Completion:
 
     def run(self, prompt: Sequence[int]) -> Iterator[str]:
         """Yield the text that follows `prompt`, piece by piece; closing the iterator cancels."""
-        params, session, seen = self.params, self.session, ""
-        if params.context_shift and params.n_predict != UNTIL_CONTEXT_IS_FULL:
+        params, session, cache, seen = self.params, self.session, self.cache, ""
+        if params.context_shift and params.n_predict != UNTIL_CONTEXT_IS_FULL and params.extend is None:
             session.n_keep = self.n_keep(len(prompt))
-        for piece in generate(session, prompt, params.n_predict):
+        logits = prefill(session, prompt if cache is None else cache.begin(session, prompt))
+        if cache is not None:
+            cache.save_prompt(session)
+        for piece in draw(session, logits, params.n_predict):
             yield piece.text
             if params.stop:
                 seen = (seen + piece.text)[-2 * max(map(len, params.stop)) - len(piece.text) :]
@@ -93,6 +127,11 @@ class Completion:
                     session.finish = Finish.STOP_TEXT
                     return
         yield session.text.flush()
+
+    def save(self) -> None:
+        """Keep what the prompt cache wants. Raises what has gone wrong with it, now or after the prompt."""
+        if self.cache is not None:
+            self.cache.save(self.session)
 
     def text_stream(self) -> TextStream:
         return TextStream(self.vocab, special=self.params.show_special)
@@ -137,6 +176,7 @@ def open_completion(
     sampling: SamplingParams,
     params: CompletionParams,
     report: Report | None = None,
+    cache: PromptCache | None = None,
 ) -> Iterator[Completion]:
     """Load the model at `path` and make it ready to complete one prompt; all is released at the end."""
     from llamakit.core.engine.context import Context
@@ -146,7 +186,7 @@ def open_completion(
     started = time.perf_counter()
     with ExitStack() as opened:
         p = context_params
-        model = load_model(path, overrides=dict(p.overrides), use_mmap=p.use_mmap)
+        model = load_model(path, overrides={**p.overrides, **p.rope.overrides(path)}, use_mmap=p.use_mmap)
         opened.callback(model.close)
         context = Context(
             model,
@@ -161,7 +201,7 @@ def open_completion(
         )
         opened.callback(context.close)
         sampler = Sampler(sampling, model.n_vocab, model.vocab.eog_ids)
-        completion = Completion(context, model.vocab, sampler, params)
+        completion = Completion(context, model.vocab, sampler, params, cache)
         completion.timings.started, completion.timings.load = started, time.perf_counter() - started
         yield completion
 

@@ -135,15 +135,18 @@ def reuse(s: Session, tokens: Sequence[int]) -> list[int]:
 
     One token at least is left, as its logits are needed. The sampler is not told of any.
     """
-    n = 0
-    while n < min(len(s.tokens), len(tokens) - 1) and s.tokens[n] == tokens[n]:
-        n += 1
+    n = min(n_common(s.tokens, tokens), len(tokens) - 1)
     if n < len(s.tokens) - s.context.n_ungrouped(s.seq):
         n = 0  # positions that self-extend has grouped stay together
     s.context.truncate(n, s.seq)
     del s.tokens[n:]
     s.pending.clear()
     return list(tokens[n:])
+
+
+def n_common(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def most_at_once(s: Session) -> int:

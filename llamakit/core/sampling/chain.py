@@ -14,7 +14,7 @@ from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.sampling import stages
 from llamakit.core.sampling.history import History
 from llamakit.core.sampling.params import SamplingParams
-from llamakit.core.sampling.seed import choose_seed, mt19937
+from llamakit.core.sampling.seed import N_WORDS, choose_seed, mt19937
 from llamakit.core.sampling.stages import Stage, new_candidates
 from llamakit.errors import LlamakitError, UsageError
 
@@ -127,3 +127,20 @@ class Sampler:
         """As newly made with the seed in force, for the next sequence. The constraint is the caller's to replace."""
         self.history.clear()
         self.generator = mt19937(self.seed)
+
+    def save_state(self) -> bytes:
+        """All that later draws depend on besides the parameters: random numbers and the last tokens."""
+        words = np.array(self.generator.getstate()[1], "<u4")
+        return words.tobytes() + np.array(self.history.tokens(), "<i4").tobytes()
+
+    def load_state(self, data: bytes) -> None:
+        """Go on as the sampler that `save_state` was asked of. Raises UsageError for one of other parameters."""
+        data = data if len(data) % 4 == 0 else b""
+        words = np.frombuffer(data[: 4 * (N_WORDS + 1)], "<u4").tolist()
+        tokens = np.frombuffer(data[4 * (N_WORDS + 1) :], "<i4").tolist()
+        fits = len(words) == N_WORDS + 1 and words[-1] <= N_WORDS and len(tokens) <= len(self.history.recent)
+        if not fits or not all(0 <= token < self.n_vocab for token in tokens):
+            raise UsageError("the state of a sampler with other parameters")
+        self.generator.setstate((3, tuple(words), None))
+        self.history.clear()
+        self.history.extend(tokens)

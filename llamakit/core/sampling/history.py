@@ -36,3 +36,8 @@ class History:
     def clear(self) -> None:
         self.counts[:] = 0
         self.n[0] = self.oldest = 0
+
+    def tokens(self) -> list[int]:
+        """The tokens, oldest first."""
+        n, first = int(self.n[0]), self.oldest if self.n[0] == len(self.recent) else 0
+        return [int(t) for t in np.roll(self.recent[:n], -first)]

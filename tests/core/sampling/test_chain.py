@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -205,3 +206,29 @@ def test_a_bias_on_a_token_that_does_not_exist_is_an_error():
 )
 def test_a_chain_has_only_the_stages_that_change_something(options, names):
     assert [name.partition(".")[2] for name in kernel_names(SamplingParams(**options))] == names
+
+
+def test_a_state_goes_on_as_its_sampler_would():
+    params = SamplingParams(seed=3, repeat_penalty=1.3, repeat_last_n=5)
+    rows = np.random.default_rng(0).normal(size=(30, 50)).astype(np.float32)
+
+    def draw(sampler, rows):
+        tokens = []
+        for row in rows:
+            tokens.append(sampler.sample(row))
+            sampler.accept(tokens[-1])
+        return tokens
+
+    sampler = Sampler(params, 50)
+    draw(sampler, rows[:12])
+    state, other = sampler.save_state(), Sampler(replace(params, seed=4), 50)
+    draw(other, rows[3:7])
+    other.load_state(state)
+    assert draw(other, rows[12:]) == draw(sampler, rows[12:])
+
+
+@pytest.mark.parametrize("change", [lambda s: s[:-1], lambda s: s[:100], lambda s: s + b"\xff" * 4, lambda s: b""])
+def test_a_state_that_does_not_fit_is_refused(change):
+    sampler = Sampler(SamplingParams(repeat_penalty=1.3), 50)
+    with pytest.raises(UsageError, match="other parameters"):
+        sampler.load_state(change(sampler.save_state()))
