@@ -21,20 +21,23 @@ class NoEffect:
 def _table() -> dict[str, NoEffect]:
     same_on_a_cpu = {
         Takes.NOTHING: """-kvo --kv-offload -nr --no-repack -cmoe --cpu-moe --op-offload --perf --no-perf
-            --simple-io -no-cnv --no-conversion --warmup --no-warmup --log-prefix --no-log-prefix --log-timestamps
-            --no-log-timestamps""",
+            --simple-io -no-cnv --no-conversation --warmup --no-warmup --log-prefix --no-log-prefix --log-timestamps
+            --no-log-timestamps --swa-full -cb --cont-batching -nocb --no-cont-batching --offline
+            --all-logits --log-enable --log-new --log-append""",
         Takes.VALUE: """-ngl --gpu-layers --n-gpu-layers -sm --split-mode -ts --tensor-split -mg --main-gpu
             -dev --device -ot --override-tensor -ncmoe --n-cpu-moe -ncffn --n-cpu-ffn -dt --defrag-thold
             -fitt --fit-target -fitc --fit-ctx --poll --poll-batch -lv --verbosity --log-verbosity --log-colors
-            -lm --load-mode""",
+            -lm --load-mode -np --parallel -ns --sequences --log-format""",
         # bare switches of most tools, lists of 0 and 1 in llama-bench
         Takes.WORD: """-fa --flash-attn -fit --fit -nkvo --no-kv-offload --repack --no-host -nopo --no-op-offload
-            -mmp -dio --direct-io""",
+            -mmp -dio --direct-io -bs --backend-sampling""",
     }
     not_done_here = {
-        Takes.NOTHING: "--mlock --swa-full --check-tensors",
+        Takes.NOTHING: """--mlock --check-tensors -dkvc --dump-kv-cache --log-test --log-jsonl --no-log-jsonl
+            --memory-f32""",
         Takes.VALUE: """-C --cpu-mask -Cr --cpu-range --cpu-strict --prio -Cb --cpu-mask-batch -Crb --cpu-range-batch
-            --cpu-strict-batch --prio-batch --numa -lzm --lazy-mode --log-file""",
+            --cpu-strict-batch --prio-batch --numa -lzm --lazy-mode --log-file --rpc -ld --logdir
+            --cfg-scale --cfg-negative-prompt --cfg-negative-prompt-file""",
     }
     return {
         name: NoEffect(takes, warns)

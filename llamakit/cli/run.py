@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llamakit.cli import grammar_options as g
 from llamakit.cli import options as o
 from llamakit.cli.console import is_terminal, progress
 from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
@@ -59,6 +60,11 @@ def run(
     ] = False,
     rotation: RopeOptions,
     sampling: SamplingOptions,
+    grammar: g.GrammarText = None,
+    grammar_file: g.GrammarFile = None,
+    json_schema: g.JsonSchema = None,
+    json_schema_file: g.JsonSchemaFile = None,
+    regex: g.Regex = None,
     logging: LogOptions,
 ) -> None:
     """Complete a prompt: the text goes to stdout, everything else to stderr."""
@@ -69,6 +75,7 @@ def run(
 
     opening = context_params(context, rotation)
     sampling_params(sampling)  # what is wrong with it is said before the model is loaded
+    rules = g.read_grammar(grammar, grammar_file, json_schema, json_schema_file, regex)
     params = c.CompletionParams(
         n_predict=n_predict,
         n_keep=keep,
@@ -90,7 +97,9 @@ def run(
             if context.check_tensors:
                 check_tensors(path, report)
             completion = opened.enter_context(
-                c.open_completion(path, opening, sampling_params(sampling), params, report, cache)
+                c.open_completion(
+                    path, opening, sampling_params(sampling), params, report, cache, rules.matcher if rules else None
+                )
             )
         tokens = completion.encode(text)
         if cache and cache.warning:

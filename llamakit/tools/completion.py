@@ -17,7 +17,7 @@ from llamakit.errors import LlamakitError
 
 if TYPE_CHECKING:
     from llamakit.core.engine.context import Context
-    from llamakit.core.sampling.chain import Sampler
+    from llamakit.core.sampling.chain import Constraint, Sampler
     from llamakit.core.sampling.params import SamplingParams
     from llamakit.core.vocab.base import Vocab
     from llamakit.tools.prompt_cache import PromptCache
@@ -177,8 +177,12 @@ def open_completion(
     params: CompletionParams,
     report: Report | None = None,
     cache: PromptCache | None = None,
+    constrain: Callable[[Vocab], Constraint] | None = None,
 ) -> Iterator[Completion]:
-    """Load the model at `path` and make it ready to complete one prompt; all is released at the end."""
+    """Load the model at `path` and make it ready to complete one prompt; all is released at the end.
+
+    `constrain` makes of the model's vocabulary what says which tokens may come: a grammar.
+    """
     from llamakit.core.engine.context import Context
     from llamakit.core.engine.load import load_model
     from llamakit.core.sampling.chain import Sampler
@@ -200,7 +204,8 @@ def open_completion(
             report=report,
         )
         opened.callback(context.close)
-        sampler = Sampler(sampling, model.n_vocab, model.vocab.eog_ids)
+        constraint = constrain(model.vocab) if constrain else None
+        sampler = Sampler(sampling, model.n_vocab, model.vocab.eog_ids, constraint=constraint)
         completion = Completion(context, model.vocab, sampler, params, cache)
         completion.timings.started, completion.timings.load = started, time.perf_counter() - started
         yield completion
