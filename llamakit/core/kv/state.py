@@ -52,7 +52,7 @@ def write_cells(cache: KVCache, seq: int, n_past: int, read: Callable[[int], Byt
         for keys, values in zip(cache.keys, cache.values, strict=True):
             for memory in (keys, values):
                 for head in memory:
-                    head[blocks] = read(len(blocks) * head.shape[1]).reshape(len(blocks), -1)
+                    head[blocks] = read(len(blocks) * head.shape[1]).reshape(len(blocks), head.shape[1])
     except BaseException:
         cache.truncate(seq, 0)
         raise
