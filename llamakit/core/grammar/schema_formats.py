@@ -1,9 +1,10 @@
-"""Formats of strings that a grammar holds to, as patterns. All others are notes to the reader."""
+"""Formats of strings that a grammar holds to, as patterns. Names that JSON Schema does not define are notes."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
+from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.regex_dfa import whole
 from llamakit.core.grammar.schema_strings import Strings
 
@@ -38,18 +39,37 @@ HOSTNAME = rf"{LABEL}(?:\.{LABEL})*"
 ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 QUOTED = r'"(?:[ !#-\[\]-~]|\\[ -~])*"'
 EMAIL = rf"(?:{ATEXT}(?:\.{ATEXT})*|{QUOTED})@(?:{HOSTNAME}|\[(?:{IPV4}|IPv6:{IPV6})\])"
-UNRESERVED = r"A-Za-z0-9._~!$&'()*+,;=\-"
 ENCODED = r"%[0-9A-Fa-f]{2}"
-PCHAR = rf"(?:[{UNRESERVED}:@]|{ENCODED})"
-AUTHORITY = (
-    rf"(?:(?:[{UNRESERVED}:]|{ENCODED})*@)?"
-    rf"(?:\[(?:{IPV6}|[vV][0-9A-Fa-f]+\.[{UNRESERVED}:]+)\]|(?:[{UNRESERVED}]|{ENCODED})*)(?::[0-9]*)?"
+# RFC 3987: characters beyond ASCII, those of private use only in queries
+BEYOND = r"\u00A0-\uD7FF\uF900-\uFDCF\uFDF0-\uFFEF" + "".join(
+    rf"\u{{{plane:X}0000}}-\u{{{plane:X}FFFD}}" if plane < 14 else r"\u{E1000}-\u{EFFFD}" for plane in range(1, 15)
 )
-SEGMENTS = rf"(?:/{PCHAR}*)*"
-TAIL = rf"(?:\?(?:{PCHAR}|[/?])*)?(?:#(?:{PCHAR}|[/?])*)?"
-URI = rf"[A-Za-z][A-Za-z0-9+.-]*:(?://{AUTHORITY}{SEGMENTS}|/(?:{PCHAR}+{SEGMENTS})?|{PCHAR}+{SEGMENTS}|){TAIL}"
-NO_SCHEME = rf"(?:[{UNRESERVED}@]|{ENCODED})+"
-RELATIVE = rf"(?://{AUTHORITY}{SEGMENTS}|/(?:{PCHAR}+{SEGMENTS})?|{NO_SCHEME}{SEGMENTS}|){TAIL}"
+PRIVATE = r"\uE000-\uF8FF\u{F0000}-\u{FFFFD}\u{100000}-\u{10FFFD}"
+
+
+def resource(others: str = "", private: str = "") -> tuple[str, str]:
+    """Patterns of a URI and of a relative reference; with other characters allowed (and in queries): of IRIs."""
+    unreserved = rf"A-Za-z0-9._~!$&'()*+,;=\-{others}"
+    pchar = rf"(?:[{unreserved}:@]|{ENCODED})"
+    authority = (
+        rf"(?:(?:[{unreserved}:]|{ENCODED})*@)?"
+        rf"(?:\[(?:{IPV6}|[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:\-]+)\]|(?:[{unreserved}]|{ENCODED})*)(?::[0-9]*)?"
+    )
+    segments = rf"(?:/{pchar}*)*"
+    tail = rf"(?:\?(?:{pchar}|[/?{private}])*)?(?:#(?:{pchar}|[/?])*)?"
+    path = rf"//{authority}{segments}|/(?:{pchar}+{segments})?"
+    no_scheme = rf"(?:[{unreserved}@]|{ENCODED})+"
+    whole_one = rf"[A-Za-z][A-Za-z0-9+.-]*:(?:{path}|{pchar}+{segments}|){tail}"
+    return whole_one, rf"(?:{path}|{no_scheme}{segments}|){tail}"
+
+
+URI, RELATIVE = resource()
+IRI, RELATIVE_IRI = resource(BEYOND, PRIVATE)
+# RFC 6570
+LITERAL = rf"(?:[!#$&'(-;=?-\[\]_a-z~{BEYOND}{PRIVATE}]|{ENCODED})"
+VARCHAR = rf"(?:[A-Za-z0-9_]|{ENCODED})"
+VARSPEC = rf"{VARCHAR}(?:\.?{VARCHAR})*(?:\*|:[1-9][0-9]{{0,3}})?"
+TEMPLATE = rf"(?:{LITERAL}|\{{[+#./;?&=,!@|]?{VARSPEC}(?:,{VARSPEC})*\}})*"
 POINTER = r"(?:/(?:[^/~]|~[01])*)*"
 HEX = "[0-9A-Fa-f]"
 DURATION_TIME = r"T(?:[0-9]+H(?:[0-9]+M(?:[0-9]+S)?)?|[0-9]+M(?:[0-9]+S)?|[0-9]+S)"
@@ -67,17 +87,24 @@ PATTERNS = {
     "uuid": f"{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}",
     "uri": URI,
     "uri-reference": f"(?:{URI}|{RELATIVE})",
+    "uri-template": TEMPLATE,
+    "iri": IRI,
+    "iri-reference": f"(?:{IRI}|{RELATIVE_IRI})",
     "json-pointer": f"(?s:{POINTER})",
     "relative-json-pointer": f"(?s:(?:0|[1-9][0-9]*)(?:#|{POINTER}))",
 }
-
-
 MOST_CHARS = {"hostname": 253}
+REFUSED = ("idn-email", "idn-hostname", "regex")  # of JSON Schema's own formats: no automaton can tell
 
 
 @lru_cache(64)
 def format_strings(name: str) -> Strings:
-    """The strings of a format; all of them for one that is not held to."""
+    """The strings of a format; all of them for a name that JSON Schema does not define.
+
+    Raises GrammarError for one that it does and that cannot be held to.
+    """
+    if name in REFUSED:
+        raise GrammarError(f"the format {name} is not supported")
     if name not in PATTERNS:
         return Strings()
     return Strings(patterns=frozenset([whole(PATTERNS[name])]), most=MOST_CHARS.get(name))

@@ -113,7 +113,7 @@ class Keywords:
         if "pattern" in self.schema:
             parts.append(self.with_pointer("pattern", lambda: pattern_strings(self.get("pattern", str, ""))))
         if "format" in self.schema:
-            parts.append(format_strings(self.get("format", str, "")))
+            parts.append(self.with_pointer("format", lambda: format_strings(self.get("format", str, ""))))
         return self.with_pointer("pattern", lambda: reduce(Strings.joined, parts, found))
 
     def with_pointer(self, keyword: str, make: Callable[[], T]) -> T:

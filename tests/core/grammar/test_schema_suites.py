@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ BENCH = SHARED / "jsonschemabench"
 # Files of the suite, and what else of it is not so here.
 REFUSED = {
     "refRemote": "fetched",  # nothing is fetched
+    "cross-draft": "fetched",
     "dynamicRef": "fetched|more than one such",
     "defs": "fetched",
     "ref": "fetched",
@@ -25,10 +27,19 @@ REFUSED = {
     "unevaluatedItems": "more than one such",
     "unevaluatedProperties": "more than one such",
     "uniqueItems": "list of constants",
+    "format": "the format .* is not supported",
+    "ecmascript-regex": "the format regex is not supported",
+    "regex": "the format regex is not supported",
+    "idn-email": "the format idn-email is not supported",
+    "idn-hostname": "the format idn-hostname is not supported",
 }
 OTHERWISE = {
     "format": "is only an annotation by default",  # formats are held to
     "vocabulary": "no validation: invalid number",  # there are no other vocabularies
+    "float-overflow": "valid if optional overflow handling",  # no exponents where multipleOf is said
+    "hostname": "A-label (punycode)",  # no Punycode
+    "time": "valid leap second",  # only at 23:59:60 UTC, not elsewhere at the same moment
+    "date-time": "with a leap second, with minus offset",
 }
 
 needs_suite = pytest.mark.skipif(not SUITE.exists(), reason="needs ../shared/assets/json-schema-test-suite")
@@ -36,7 +47,7 @@ needs_bench = pytest.mark.skipif(not BENCH.exists(), reason="needs ../shared/ass
 
 
 @needs_suite
-@pytest.mark.parametrize("path", sorted(SUITE.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SUITE.rglob("*.json")), ids=lambda path: str(path.relative_to(SUITE)))
 def test_every_schema_of_the_suite_is_held_to_or_refused(path: Path) -> None:
     wrong = []
     for group in json.loads(path.read_text()):
@@ -46,12 +57,13 @@ def test_every_schema_of_the_suite_is_held_to_or_refused(path: Path) -> None:
             if "no JSON value fits" in str(error):
                 wrong += [test["description"] for test in group["tests"] if test["valid"]]
                 continue
-            assert any(part in str(error) for part in REFUSED.get(path.stem, "\0").split("|")), str(error)
+            assert re.search(REFUSED.get(path.stem, "\0"), str(error)), str(error)
             continue
         for test in group["tests"]:
-            is_known = OTHERWISE.get(path.stem, "\0") in test["description"]
+            name = f"{group['description']}: {test['description']}"
+            is_known = OTHERWISE.get(path.stem, "\0") in name
             if grammar.matches(json.dumps(test["data"])) != test["valid"] and not is_known:
-                wrong.append(f"{group['description']}: {test['description']}")
+                wrong.append(name)
     assert wrong == []
 
 
