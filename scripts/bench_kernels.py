@@ -215,7 +215,27 @@ def attention(machine: Machine, cell: str, args: argparse.Namespace) -> list[Cas
         width = (n_head + 2 * n_head_kv) * dim
         qkv, rotation = tensors.input(n_tokens, width), Rotation(dim, 10000.0)
         layers: list[Node] = [
-            RopeAttention(qkv, n_head, n_head_kv, dim, i, dim**-0.5, 0, 0.0, None, None, 0.0, rotation)
+            RopeAttention(
+                qkv,
+                qkv,
+                qkv,
+                (0, n_head * dim, (n_head + n_head_kv) * dim),
+                n_head,
+                n_head_kv,
+                dim,
+                dim,
+                i,
+                dim**-0.5,
+                0,
+                0.0,
+                False,
+                0.0,
+                None,
+                None,
+                0.0,
+                rotation,
+                None,
+            )
             for i in range(n_layer)
         ]
         flops = 4 * n_head * dim * sum(positions - i for i in range(n_tokens))

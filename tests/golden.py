@@ -12,6 +12,7 @@ import math
 import sys
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,14 @@ def excerpts() -> dict[str, Golden]:
     }
 
 
-def shared(architectures: tuple[str, ...]) -> dict[str, Golden]:
-    """All of the shared folder whose architecture is among these; none where the folder is absent."""
+@cache
+def shared() -> dict[str, Golden]:
+    """All of the shared folder; none where it is absent."""
     found = {}
     for path in sorted(SHARED.glob("*.json")):
-        arch = path.stem.rpartition("-")[0]
-        if arch.replace("-", "_") in architectures:
-            arrays = np.load(path.with_suffix(".npz"))
-            rows = np.arange(len(arrays["tokens"]))
-            found[path.stem] = Golden(path.stem, json.loads(path.read_text()), arrays["tokens"], rows, arrays["logits"])
+        arrays = np.load(path.with_suffix(".npz"))
+        rows = np.arange(len(arrays["tokens"]))
+        found[path.stem] = Golden(path.stem, json.loads(path.read_text()), arrays["tokens"], rows, arrays["logits"])
     return found
 
 

@@ -8,6 +8,7 @@ from llamakit.core.graph.ops import Node, in_order
 from llamakit.core.graph.program import Step
 from llamakit.core.kv.cache import KVCache, Shift
 from llamakit.core.kv.shift import move_layer
+from llamakit.errors import UsageError
 
 
 def shift_steps(graph: Node, memory: Memory, cache: KVCache, moved: Shift) -> list[Step]:
@@ -15,6 +16,8 @@ def shift_steps(graph: Node, memory: Memory, cache: KVCache, moved: Shift) -> li
     steps = []
     for node in in_order(graph):
         if isinstance(node, RopeAttention):
+            if not node.can_shift:
+                raise UsageError("the keys of this architecture cannot move to other positions: a shift is impossible")
             rotation = node.rotation
             angles = memory.angles(rotation) if rotation else None
             steps.append(Step(*move_layer(cache, node.layer, moved, angles, bool(rotation and rotation.is_neox))))

@@ -8,7 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention, Stack
-from llamakit.core.graph.ops import Add, Attention, Glu, Linear, Node, RmsNorm, Rope, Weight, in_order
+from llamakit.core.graph.ops import (
+    Add,
+    Attention,
+    Concat,
+    Glu,
+    HeadLinear,
+    Linear,
+    Node,
+    RmsNorm,
+    Rope,
+    Slice,
+    Weight,
+    in_order,
+)
 from llamakit.core.graph.rotation import Rotation
 
 Rule = Callable[[Node], Node | None]
@@ -17,24 +30,43 @@ ROWS = 16  # of a tile: what gate and up take turns in
 
 def fuse(root: Node) -> Node:
     """First parts that share an input become one product, then what stands before and behind products joins them."""
-    root = rewrite(root, attention_of_one_matrix, glu_of_one_matrix)
+    root = rewrite(root, heads_apart)
+    root = rewrite(root, attention_with_heads, glu_of_one_matrix)
     return rewrite(root, plain_linear, norm_before, residual_after, norm_and_add)
 
 
-def attention_of_one_matrix(node: Node) -> Node | None:
-    """q, k and v of the same x: one matrix; norm by head and rotation next to the cache."""
+def heads_apart(node: Node) -> Node | None:
+    """A product for each head, side by side."""
+    if not isinstance(node, HeadLinear):
+        return None
+    n_head, n_rows, n = node.weight.shape
+    flat = replace(node.weight, shape=(n_head * n_rows, n))
+    heads = [Linear(Slice(node.x, h * n, n), flat.part(h * n_rows, n_rows)) for h in range(n_head)]
+    return Concat(tuple(heads))
+
+
+def attention_with_heads(node: Node) -> Node | None:
+    """Norm by head and rotation go next to the cache; q, k and v of the same x become one matrix."""
     if not isinstance(node, Attention):
         return None
-    (q, q_norm, eps, q_turn), (k, k_norm, k_eps, k_turn) = (projection(n, node.head_dim) for n in (node.q, node.k))
-    v = node.v
-    if not (isinstance(q, Linear) and isinstance(k, Linear) and isinstance(v, Linear)):
-        return None
-    if not q.x is k.x is v.x or q_turn != k_turn or eps != k_eps:
-        return None
+    (q, q_norm, eps, turn), (k, k_norm, k_eps, k_turn) = (projection(n, node.head_dim) for n in (node.q, node.k))
+    if turn != k_turn or (q_norm and k_norm and eps != k_eps):
+        q, k, q_norm, k_norm, turn, k_turn = node.q, node.k, None, None, None, None
+    v, offsets = node.v, (0, 0, 0)
+    if isinstance(q, Linear) and isinstance(k, Linear) and isinstance(v, Linear) and q.x is k.x is v.x:
+        q, k, v, offsets = *(stacked(q.x, q, k, v),) * 3, (0, q.width, q.width + k.width)
     return RopeAttention(
-        stacked(q.x, q, k, v), q.width // node.head_dim, k.width // node.head_dim, node.head_dim, node.layer,
-        node.scale, node.window, node.softcap, q_norm, k_norm, eps, q_turn,
+        q, k, v, offsets, node.n_head, node.n_head_kv, node.head_dim, node.head_dim_v, node.layer, node.scale,
+        node.window, node.softcap, node.is_chunked, node.max_bias, q_norm, k_norm, eps if q_norm else k_eps, turn,
+        node.sinks, can_shift=turn is not None or not is_turned(node.k),
     )  # fmt: skip
+
+
+def is_turned(node: Node) -> bool:
+    """Whether there is a rotation behind the last products that a value comes from."""
+    if isinstance(node, Rope):
+        return True
+    return not isinstance(node, (Linear, Matmul)) and any(map(is_turned, node.inputs()))
 
 
 def projection(node: Node, head_dim: int) -> tuple[Node, Weight | None, float, Rotation | None]:
@@ -42,7 +74,7 @@ def projection(node: Node, head_dim: int) -> tuple[Node, Weight | None, float, R
     rotation, norm, eps = None, None, 0.0
     if isinstance(node, Rope):
         rotation, node = node.rotation, node.x
-    if isinstance(node, RmsNorm) and node.weight.width == head_dim:
+    if isinstance(node, RmsNorm) and node.bias is None and node.weight and node.weight.shape == (head_dim,):
         norm, eps, node = node.weight, node.eps, node.x
     return node, norm, eps, rotation
 
@@ -50,9 +82,13 @@ def projection(node: Node, head_dim: int) -> tuple[Node, Weight | None, float, R
 def glu_of_one_matrix(node: Node) -> Node | None:
     """gate and up of the same x and type: one matrix, 16 rows of each in turn, the activation behind it."""
     match node:
-        case Glu(Linear(x, a) as gate, Linear(y, b) as up) if x is y and a.type == b.type and a.n_rows % ROWS == 0:
+        case Glu(Linear(x, a) as gate, Linear(y, b) as up, "silu" | "gelu") if x is y and can_alternate(a, b):
             return replace(stacked(x, gate, up, is_interleaved=True), activation=node.activation)
     return None
+
+
+def can_alternate(a: Weight, b: Weight) -> bool:
+    return a.type == b.type and a.n_rows % ROWS == 0
 
 
 def stacked(x: Node, *linears: Linear, is_interleaved: bool = False) -> Matmul:
@@ -69,21 +105,21 @@ def plain_linear(node: Node) -> Node | None:
 def norm_before(node: Node) -> Node | None:
     """A whole-row norm goes in front of the product: every thread quantizes x anyway."""
     match node:
-        case Matmul(RmsNorm(x, weight, eps), norm=None) if weight.width == x.width:
+        case Matmul(RmsNorm(x, Weight() as weight, eps, None), norm=None) if weight.shape == (x.width,):
             return replace(node, x=x, norm=weight, eps=eps)
     return None
 
 
 def residual_after(node: Node) -> Node | None:
     match node:
-        case Add(residual, Matmul(activation=None, residual=None) as product):
+        case Add(residual, Matmul(activation=None, residual=None) as product) if not isinstance(residual, Weight):
             return replace(product, residual=residual)
     return None
 
 
 def norm_and_add(node: Node) -> Node | None:
     match node:
-        case Add(residual, RmsNorm(x, weight, eps)) if weight.width == x.width:
+        case Add(residual, RmsNorm(x, Weight() as weight, eps, None)) if weight.shape == (x.width,):
             return AddNorm(x, weight, eps, residual)
     return None
 

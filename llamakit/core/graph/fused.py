@@ -58,21 +58,33 @@ class AddNorm(LikeX):
 
 @node
 class RopeAttention(Node):
-    """Attention of q, k, v side by side in one row; q and k are normed by head (or not) and turned (or not)."""
+    """Attention whose q and k are normed by head (or not) and turned (or not) next to the cache.
 
-    qkv: Node
+    q, k and v lie `offsets` numbers into the rows of their nodes, which may be one. q is normed and turned in place:
+    nothing else may read it. `can_shift` says whether keys can be turned to other positions later.
+    """
+
+    q: Node
+    k: Node
+    v: Node
+    offsets: tuple[int, int, int]
     n_head: int
     n_head_kv: int
     head_dim: int
+    head_dim_v: int
     layer: int
     scale: float
     window: int
     softcap: float
+    is_chunked: bool
+    max_bias: float
     q_norm: Weight | None
     k_norm: Weight | None
     eps: float
     rotation: Rotation | None
+    sinks: Weight | None
+    can_shift: bool = True
 
     @property
     def width(self) -> int:
-        return self.n_head * self.head_dim
+        return self.n_head * self.head_dim_v

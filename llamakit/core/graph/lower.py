@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
+from llamakit.core.graph.lower_attention import lower_attention
+from llamakit.core.graph.lower_rows import lower_rows
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.mixture import lower_experts
-from llamakit.core.graph.ops import Add, Embed, Experts, Glu, Node, RmsNorm, SelectRows, Softcap, SquaredRelu, Weight
+from llamakit.core.graph.ops import Embed, Experts, Node, Positions, RmsNorm, SelectRows, Tempered, Weight
 from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
 from llamakit.core.graph.program import Step
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.graph.tap import Observer, Rows, Tap
 from llamakit.core.graph.weights import Packed, Weights, padded
-from llamakit.core.kernels import attention, bf16, float_gemm, gemm
+from llamakit.core.kernels import bf16, float_gemm, gemm
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.elementwise import Elementwise
 from llamakit.core.kernels.elementwise import SelectRows as SelectRowsRecord
@@ -30,7 +32,6 @@ from llamakit.core.kernels.gemv import Gemv
 from llamakit.core.kernels.kv_cells import CellType
 from llamakit.core.kernels.norm import RmsNorm as RmsNormRecord
 from llamakit.core.kernels.quantize import Quantize, activation_block
-from llamakit.core.kernels.rope import RopeStore
 from llamakit.core.simd.records import Record
 from llamakit.errors import ModelError
 
@@ -61,6 +62,7 @@ class Memory:
     n_threads: int
     observer: Observer | None = None
     tables: dict[Rotation, npt.NDArray[np.float32]] = field(default_factory=dict)
+    temperatures: dict[tuple[float, int, int], npt.NDArray[np.float32]] = field(default_factory=dict)
     scratch_memory: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def angles(self, rotation: Rotation) -> npt.NDArray[np.float32]:
@@ -74,6 +76,13 @@ class Memory:
         if self.scratch_memory.nbytes < n_bytes * self.n_threads:
             self.scratch_memory = aligned(n_bytes * self.n_threads)
         return self.scratch_memory
+
+    def factors(self, node: Tempered) -> npt.NDArray[np.float32]:
+        """(n_ctx,) factors of a temperature, made once."""
+        key = node.scale, node.length, node.offset
+        if key not in self.temperatures:
+            self.temperatures[key] = node.factors(self.n_ctx)
+        return self.temperatures[key]
 
     def row_count(self, is_output: bool) -> int:
         """The address of the batch's number of rows."""
@@ -131,9 +140,9 @@ class Lowering:
             case Matmul():
                 return self.matmul(node)
             case RopeAttention():
-                return self.attention(node)
-            case RmsNorm() if node.weight.width == node.x.width:
-                return [self.norm(node.x, node.weight, node.eps, self.at(node), None, node)]
+                return lower_attention(self, node)
+            case RmsNorm(x, Weight() as weight, eps, None) if weight.shape == (x.width,):
+                return [self.norm(x, weight, eps, self.at(node), None, node)]
             case AddNorm():
                 residual = self.at(node.residual)
                 return [self.norm(node.x, node.weight, node.eps, self.at(node), residual, node)]
@@ -141,18 +150,12 @@ class Lowering:
                 return [Step("elementwise.select_rows", SelectRowsRecord(
                     x=self.at(node.x), out=self.at(node), pitch=pitch(node), batch=self.memory.batch,
                 ))]  # fmt: skip
-            case Add(a, b):
-                return [self.elementwise("add", node, a, b)]
-            case Glu(gate, up):
-                return [self.elementwise("glu", node, gate, up, activation=ACTIVATIONS[node.activation])]
-            case SquaredRelu(x):
-                return [self.elementwise("squared_relu", node, x)]
-            case Softcap(x, cap):
-                return [self.elementwise("softcap", node, x, scale=cap)]
             case Experts():
                 return lower_experts(self, node)
             case Tap():
                 return self.tap(node)
+        if steps := lower_rows(self, node):
+            return steps
         raise ModelError(f"no kernel for {type(node).__name__}: run this model with the reference interpreter")
 
     # addresses and counts
@@ -191,8 +194,9 @@ class Lowering:
     # one method for each kind of kernel
     def embed(self, node: Embed) -> Step:
         packed = self.memory.weights.pack((node.table,))
+        ids = self.memory.batch.values["positions" if isinstance(node.tokens, Positions) else "tokens"]
         record = EmbedRecord(
-            table=packed.data, out=self.at(node), out_pitch=pitch(node), batch=self.memory.batch, n=node.width,
+            table=packed.data, out=self.at(node), out_pitch=pitch(node), batch=self.memory.batch, ids=ids, n=node.width,
             scale=node.scale, scratch=None, n_scratch=0,
         )  # fmt: skip
         kind = "rows" if packed.tile else "float_rows"
@@ -205,12 +209,11 @@ class Lowering:
             n_rows=self.row_count(like), n=x.width, pitch=pitch(x), eps=eps,
         ))  # fmt: skip
 
-    def elementwise(
-        self, kind: str, node: Node, a: Node, b: Node | None = None, activation: int = 0, scale: float = 1.0
-    ) -> Step:
-        return Step(f"elementwise.{kind}", Elementwise(
-            a=self.at(a), b=self.at(b) if b else None, out=self.at(node), pitch=pitch(node),
-            n_rows=self.row_count(node), activation=activation, scale=scale,
+    def copy(self, node: Node, source: Node) -> Step:
+        """The rows of another node, which are still needed, to the node's own place."""
+        return Step("elementwise.copy", Elementwise(
+            a=self.at(source), b=None, out=self.at(node), pitch=pitch(node), n_rows=self.row_count(node), activation=0,
+            limit=0.0,
         ))  # fmt: skip
 
     def matmul(self, node: Matmul) -> list[Step]:
@@ -218,7 +221,7 @@ class Lowering:
         steps: list[Step] = []
         if id(node) in self.plan.copies:
             assert node.residual is not None
-            steps.append(self.elementwise("copy", node, node.residual))
+            steps.append(self.copy(node, node.residual))
         is_few = self.rows_of(node) == 1
         prepared: set[bool | None] = set()
         for segment in segments(node):
@@ -323,37 +326,9 @@ class Lowering:
 
     def tap(self, node: Tap) -> list[Step]:
         """The observer's steps, after a copy where the rows cannot be taken over."""
-        steps = [self.elementwise("copy", node, node.x)] if id(node) in self.plan.copies else []
+        steps = [self.copy(node, node.x)] if id(node) in self.plan.copies else []
         rows = Rows(self.at(node), node.width, pitch(node), self.row_count(node), self.memory.batch)
         return steps + (self.memory.observer.steps(node.names, rows) if self.memory.observer else [])
-
-    def attention(self, node: RopeAttention) -> list[Step]:
-        """Norm, rotation and store of keys and values, then the attention itself."""
-        m, cache = self.memory, self.memory.cache
-        k_type, v_type, dim = cache.type_k, cache.type_v, node.head_dim
-        q_norm, k_norm = (m.weights.vector(w) if w else None for w in (node.q_norm, node.k_norm))
-        shape: dict[str, Any] = {
-            "batch": m.batch, "keys": cache.keys[node.layer], "values": cache.values[node.layer], "n_head": node.n_head,
-            "n_head_kv": node.n_head_kv, "head_dim": dim, "head_dim_v": dim,
-            "key_bytes": k_type.key_bytes(dim), "value_bytes": v_type.value_bytes(dim),
-        }  # fmt: skip
-        rotation = node.rotation
-        store = RopeStore(
-            qkv=self.at(node.qkv), q_norm=q_norm, k_norm=k_norm,
-            angles=m.angles(rotation) if rotation else None, pitch=pitch(node.qkv), k_offset=node.n_head * dim,
-            v_offset=(node.n_head + node.n_head_kv) * dim, n_rot=rotation.n_rot if rotation else 0,
-            is_neox=int(rotation.is_neox) if rotation else 0, eps=node.eps, **shape,
-        )  # fmt: skip
-        attend = attention.Attention(
-            q=self.at(node.qkv), out=self.at(node), slopes=None, sinks=None, scratch=None, scratch_pitch=0,
-            q_pitch=pitch(node.qkv), out_pitch=pitch(node), window=node.window, is_causal=1, scale=node.scale,
-            softcap=node.softcap, **shape,
-        )  # fmt: skip
-        rows = attention.tile_rows(node.n_head, node.n_head_kv, self.rows_of(node), m.n_threads)
-        types = f"{k_type.name},{v_type.name}"
-        n_bytes = attention.scratch_bytes(m.n_ctx, dim, dim, rows)
-        name = f"attention.attend[{types},{rows},{attention.tile_columns(rows)}]"
-        return [Step(f"rope.rope_store[{types}]", store), self.with_scratch(name, attend, n_bytes, "scratch_pitch", 1)]
 
 
 def segments(node: Matmul) -> list[list[int]]:

@@ -6,66 +6,21 @@ Nodes are plain dataclasses: a model file builds them, `reference.py` evaluates 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.graph.node import Add as Add
+from llamakit.core.graph.node import LikeX as LikeX
+from llamakit.core.graph.node import Mul as Mul
+from llamakit.core.graph.node import Node as Node
+from llamakit.core.graph.node import Scale as Scale
+from llamakit.core.graph.node import in_order as in_order
+from llamakit.core.graph.node import node as node
 from llamakit.core.graph.rotation import Rotation
 from llamakit.errors import ModelError
-
-if TYPE_CHECKING:
-    from typing_extensions import dataclass_transform
-else:
-
-    def dataclass_transform(**options: bool) -> Any:
-        """Tells type checkers that a decorator makes dataclasses; nothing at run time."""
-        return lambda decorator: decorator
-
-
-class Node:
-    """One value of the graph."""
-
-    @property
-    def width(self) -> int:
-        """Numbers in a row."""
-        raise NotImplementedError
-
-    def __add__(self, other: Node) -> Add:
-        return Add(self, other)
-
-    FIELDS: ClassVar[tuple[str, ...]] = ()
-
-    def inputs(self) -> list[Node]:
-        """The nodes that this one is computed from."""
-        found: list[Node] = []
-        for name in self.FIELDS:
-            value = getattr(self, name)
-            if isinstance(value, Node):
-                found.append(value)
-            elif isinstance(value, tuple):
-                found += [v for v in value if isinstance(v, Node)]
-        return found
-
-
-N = TypeVar("N", bound=type[Node])
-
-
-@dataclass_transform(frozen_default=True, eq_default=False)
-def node(cls: N) -> N:
-    """Immutable, compared by identity: two equal formulas are two values."""
-    made: Any = dataclass(frozen=True, eq=False)(cls)
-    cls.FIELDS = tuple(field.name for field in fields(made))
-    return cls
-
-
-class LikeX(Node):
-    """A node as wide as its input x."""
-
-    x: Node
-
-    @property
-    def width(self) -> int:
-        return self.x.width
 
 
 @node
@@ -78,12 +33,27 @@ class Tokens(Node):
 
 
 @node
+class Positions(Node):
+    """The input: each token's position in its sequence."""
+
+    @property
+    def width(self) -> int:
+        return 1
+
+
+@node
 class Weight(Node):
-    """A learned array by its GGUF name: shape (rows, columns), experts in front; or (n,)."""
+    """A learned array by its GGUF name: shape (rows, columns), experts in front; or (n,).
+
+    It may be a part of the tensor: `n` rows (of each expert), or numbers of a vector, from `first` on; `shape` is the
+    part's.
+    """
 
     name: str
     shape: tuple[int, ...]
     type: GGMLType
+    first: int = 0
+    is_part: bool = False
 
     @property
     def width(self) -> int:
@@ -93,12 +63,22 @@ class Weight(Node):
     def n_rows(self) -> int:
         return self.shape[-2]
 
+    @property
+    def key(self) -> tuple[str, int, tuple[int, ...]]:
+        """Equal for symbols of the same numbers."""
+        return self.name, self.first, self.shape
+
+    def part(self, first: int, n: int) -> Weight:
+        """Rows first .. first + n - 1, or numbers of a vector."""
+        shape = (*self.shape[:-2], n, self.shape[-1]) if len(self.shape) > 1 else (n,)
+        return replace(self, shape=shape, first=self.first + first, is_part=True)
+
 
 @node
 class Embed(Node):
-    """scale * table[token]"""
+    """scale * table[token], or of the position"""
 
-    tokens: Tokens
+    tokens: Tokens | Positions
     table: Weight
     scale: float = 1.0
 
@@ -109,11 +89,36 @@ class Embed(Node):
 
 @node
 class RmsNorm(LikeX):
-    """x / sqrt(mean(x^2) + eps) * weight, over each `weight.width` numbers: rows, or heads."""
+    """x / sqrt(mean(x^2) + eps) * weight + bias, over each `group` numbers: rows, or heads.
+
+    A weight of shape (heads, n) has numbers of its own for each head. Without a weight, `n` says how many numbers are
+    normed together; 0 is the whole row.
+    """
 
     x: Node
-    weight: Weight
+    weight: Weight | None
     eps: float
+    bias: Weight | None = None
+    n: int = 0
+
+    @property
+    def group(self) -> int:
+        return self.weight.width if self.weight is not None else self.n or self.x.width
+
+
+@node
+class LayerNorm(LikeX):
+    """(x - mean) / sqrt(variance + eps) * weight + bias, grouped as in `RmsNorm`."""
+
+    x: Node
+    weight: Weight | None
+    eps: float
+    bias: Weight | None = None
+    n: int = 0
+
+    @property
+    def group(self) -> int:
+        return self.weight.width if self.weight is not None else self.n or self.x.width
 
 
 @node
@@ -148,7 +153,9 @@ class Rope(LikeX):
 class Attention(Node):
     """softmax(scale q k^T) v over this and all earlier positions, kept in cache layer `layer`.
 
-    With a window, only the last `window` positions count; with a softcap, scores are softcap * tanh(s / softcap).
+    With a window, only the last `window` positions count, or, in chunks, those since the last multiple of `window`;
+    with a softcap, scores are softcap * tanh(s / softcap). `max_bias` is ALiBi's: scores lose slope * distance. A sink
+    is a score without a value, one for each head. Values may be of another width than keys.
     """
 
     q: Node
@@ -159,19 +166,51 @@ class Attention(Node):
     scale: float
     window: int = 0
     softcap: float = 0.0
+    is_chunked: bool = False
+    max_bias: float = 0.0
+    sinks: Weight | None = None
+
+    @property
+    def n_head(self) -> int:
+        return self.q.width // self.head_dim
+
+    @property
+    def n_head_kv(self) -> int:
+        return self.k.width // self.head_dim
+
+    @property
+    def head_dim_v(self) -> int:
+        return self.v.width // self.n_head_kv
 
     @property
     def width(self) -> int:
-        return self.q.width
+        return self.n_head * self.head_dim_v
+
+
+def alibi_slopes(max_bias: float, n_head: int) -> list[float]:
+    """Slope of each head: powers of 2^(-max_bias / n) for the largest power of two n, odd powers between for the rest.
+
+    Source: ALiBi (arXiv:2108.12409) as ggml's soft_max applies it.
+    """
+    n = 1 << (n_head.bit_length() - 1)
+    return [2.0 ** (-max_bias * (h + 1) / n) for h in range(n)] + [
+        2.0 ** (-max_bias * (2 * h + 1) / (2 * n)) for h in range(n_head - n)
+    ]
 
 
 @node
 class Glu(Node):
-    """activation(gate) * up; the activation is "silu" or "gelu" (the tanh form)."""
+    """activation(gate) * up, the activation as in `Activation`; or one of these of both, with a limit c:
+
+    "swiglu_oai"    g sigmoid(1.702 g) (u + 1), g = min(gate, c), u = clamp(up, c)
+    "swiglu_clamp"  silu(min(gate, c)) clamp(up, c)
+    "silu_clamp"    min(silu(gate), c) clamp(up, c)
+    """
 
     gate: Node
     up: Node
     activation: str = "silu"
+    limit: float = 0.0
 
     @property
     def width(self) -> int:
@@ -180,14 +219,17 @@ class Glu(Node):
 
 @node
 class Experts(LikeX):
-    """sum over the n_used best experts e of share_e * down_e glu(gate_e x, up_e x).
+    """sum over the n_used best experts e of share_e * (down_e h + bias), h = glu(gate_e x, up_e x), or of up_e x alone.
 
-    Shares are softmax(router) of all experts, made to add up to 1 over the chosen ones when `is_normed`.
+    Of the router's logits: shares are their "softmax" over all experts, "sigmoid", "softplus_root", or, once chosen,
+    "softmax_chosen" among these. `selection_bias` is added for the choice only. With groups, only experts of the
+    n_group_used best groups are chosen, by the sum of each one's two best. Then the shares are divided by their sum
+    (`is_normed`) and multiplied by `share_scale`. With `is_share_first`, x is multiplied by the share, not the result.
     """
 
     x: Node
     router: Node
-    gate: Weight
+    gate: Weight | None
     up: Weight
     down: Weight
     n_used: int
@@ -196,23 +238,29 @@ class Experts(LikeX):
     gate_scale: Weight | None = None  # one number for each expert
     up_scale: Weight | None = None
     down_scale: Weight | None = None
-
-
-@node
-class Add(Node):
-    a: Node
-    b: Node
+    gating: str = "softmax"
+    selection_bias: Weight | None = None
+    n_group: int = 1
+    n_group_used: int = 1
+    share_scale: float = 1.0
+    gate_bias: Weight | None = None  # (experts, rows)
+    up_bias: Weight | None = None
+    down_bias: Weight | None = None
+    limit: float = 0.0
+    is_share_first: bool = False
+    per_expert: int = 1  # so many neighbours of the router's experts share one matrix
 
     @property
     def width(self) -> int:
-        return self.a.width
+        return self.down.n_rows
 
 
 @node
-class SquaredRelu(LikeX):
-    """max(x, 0)^2"""
+class Activation(LikeX):
+    """Of each number: "silu", "gelu" (the tanh form), "relu", "relu2" (max(x, 0)^2), "sigmoid", "tanh", "softplus"."""
 
     x: Node
+    kind: str
 
 
 @node
@@ -224,21 +272,79 @@ class Softcap(LikeX):
 
 
 @node
+class Clamp(LikeX):
+    """x within -limit .. limit"""
+
+    x: Node
+    limit: float
+
+
+@node
+class Tempered(LikeX):
+    """x * (1 + scale * ln(floor((position + offset) / length) + 1)): sharper attention far into a text."""
+
+    x: Node
+    scale: float
+    length: int
+    offset: int = 0
+
+    def factors(self, n_positions: int, first: int = 0) -> npt.NDArray[np.float32]:
+        position = np.arange(first, first + n_positions) + self.offset
+        return np.asarray(1 + self.scale * np.log(position // self.length + 1.0), np.float32)
+
+
+@node
+class Slice(Node):
+    """Numbers first .. first + n - 1 of each of `groups` equal parts of a row, side by side."""
+
+    x: Node
+    first: int
+    n: int
+    groups: int = 1
+
+    @property
+    def width(self) -> int:
+        return self.n * self.groups
+
+
+@node
+class Concat(Node):
+    """Rows side by side; with groups, the first group of each part, then the second of each, and so on."""
+
+    parts: tuple[Node, ...]
+    groups: int = 1
+
+    @property
+    def width(self) -> int:
+        return sum(p.width for p in self.parts)
+
+
+@node
+class Repeat(Node):
+    """A row `n` times side by side."""
+
+    x: Node
+    n: int
+
+    @property
+    def width(self) -> int:
+        return self.n * self.x.width
+
+
+@node
+class HeadLinear(Node):
+    """Each head times a matrix of its own.   x: heads of weight.width numbers, weight: (heads, rows, columns)"""
+
+    x: Node
+    weight: Weight
+
+    @property
+    def width(self) -> int:
+        return self.weight.shape[0] * self.weight.n_rows
+
+
+@node
 class SelectRows(LikeX):
     """The rows whose logits are wanted."""
 
     x: Node
-
-
-def in_order(root: Node) -> list[Node]:
-    """Every node once, inputs before users."""
-    order: dict[int, Node] = {}
-    stack = [(root, False)]
-    while stack:
-        current, is_ready = stack.pop()
-        if is_ready:
-            order.setdefault(id(current), current)
-        elif id(current) not in order:
-            stack.append((current, True))
-            stack += [(n, False) for n in reversed(current.inputs()) if id(n) not in order]
-    return list(order.values())

@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 
 from llamakit.core.graph.fused import AddNorm, Matmul, Stack
 from llamakit.core.graph.memory import LINE
-from llamakit.core.graph.ops import Node, SelectRows, Softcap, Tokens, Weight, in_order
+from llamakit.core.graph.ops import (
+    Activation,
+    Clamp,
+    Node,
+    Positions,
+    Scale,
+    SelectRows,
+    Softcap,
+    Tokens,
+    Weight,
+    in_order,
+)
 from llamakit.core.graph.tap import Tap
 
 LANES = 16
@@ -44,7 +55,7 @@ class Plan:
 
 def plan_buffers(root: Node, capacity: Capacity) -> Plan:
     """Every buffer a place that no other value needs while it is live."""
-    order = [n for n in in_order(root) if not isinstance(n, (Weight, Stack, Tokens))]
+    order = [n for n in in_order(root) if not isinstance(n, (Weight, Stack, Tokens, Positions))]
     plan = Plan(order)
     end = len(order)
     last_read = {id(i): step for step, node in enumerate(order) for i in node.inputs()}
@@ -78,9 +89,11 @@ def plan_buffers(root: Node, capacity: Capacity) -> Plan:
 
 
 def overwritten(node: Node) -> Node | None:
-    """The input whose buffer a node may take over: residuals are added in place, logits capped, taps change nothing."""
+    """The input whose buffer a node may take over: residuals are added in place, taps change nothing."""
     match node:
-        case Matmul(residual=Node() as before) | AddNorm(residual=before) | Softcap(before) | Tap(before):
+        case Matmul(residual=Node() as before) | AddNorm(residual=before) | Tap(before):
+            return before
+        case Softcap(before) | Activation(before) | Clamp(before) | Scale(before):
             return before
     return None
 

@@ -59,37 +59,76 @@ def tokens(run: Reference, op: ops.Tokens) -> npt.NDArray[np.int64]:
     return run.tokens
 
 
+@formula(ops.Positions)
+def positions(run: Reference, op: ops.Positions) -> npt.NDArray[np.int64]:
+    return np.arange(run.position, run.position + len(run.tokens))
+
+
 @formula(ops.Weight)
 def weight(run: Reference, op: ops.Weight) -> Floats:
-    return run.weights(op.name)
+    whole = run.weights(op.name)
+    if not op.is_part:
+        return whole.reshape(op.shape)
+    if len(op.shape) == 2:  # perhaps rows of the matrices of several heads
+        whole = whole.reshape(-1, op.width)
+    n = op.shape[-2] if len(op.shape) > 1 else op.shape[0]
+    part: Floats = whole[..., op.first : op.first + n, :] if len(op.shape) > 1 else whole[op.first : op.first + n]
+    return part
 
 
 @formula(ops.Embed)
-def embed(run: Reference, op: ops.Embed, tokens: npt.NDArray[np.int64], table: Floats) -> Floats:
-    return table[tokens] * np.float32(op.scale)
+def embed(run: Reference, op: ops.Embed, ids: npt.NDArray[np.int64], table: Floats) -> Floats:
+    return table[ids] * np.float32(op.scale)
 
 
-def normed(x: Floats, weight: Floats, eps: float) -> Floats:
-    """Over each `weight.size` numbers of a row."""
-    heads = x.reshape(len(x), -1, weight.size)
+def normed(x: Floats, weight: Floats | None, eps: float, bias: Floats | None = None, n: int = 0) -> Floats:
+    """Over each `n` numbers of a row, or each row of the weight."""
+    heads = x.reshape(len(x), -1, n if weight is None else weight.shape[-1])
     mean_square = np.mean(heads * heads, axis=-1, keepdims=True)
     length: Floats = np.sqrt(mean_square + np.float32(eps))
-    return (heads / length * weight).reshape(len(x), -1)
+    return bent(heads / length, weight, bias).reshape(len(x), -1)
+
+
+def bent(heads: Floats, weight: Floats | None, bias: Floats | None) -> Floats:
+    heads = heads if weight is None else heads * weight
+    return heads if bias is None else heads + bias
 
 
 @formula(ops.RmsNorm)
-def rms_norm(run: Reference, op: ops.RmsNorm, x: Floats, weight: Floats) -> Floats:
-    return normed(x, weight, op.eps)
+def rms_norm(run: Reference, op: ops.RmsNorm, x: Floats, *rest: Floats) -> Floats:
+    weight, bias = given(rest, op.weight, op.bias)
+    return normed(x, weight, op.eps, bias, op.group)
+
+
+@formula(ops.LayerNorm)
+def layer_norm(run: Reference, op: ops.LayerNorm, x: Floats, *rest: Floats) -> Floats:
+    weight, bias = given(rest, op.weight, op.bias)
+    heads = x.reshape(len(x), -1, op.group)
+    heads = heads - heads.mean(-1, keepdims=True)
+    length = np.sqrt(np.mean(heads * heads, axis=-1, keepdims=True) + np.float32(op.eps))
+    return bent(heads / length, weight, bias).reshape(len(x), -1)
+
+
+def given(values: tuple[Floats, ...], *nodes: ops.Node | None) -> tuple[Floats | None, ...]:
+    """The values of those nodes that are there, in order."""
+    terms = iter(values)
+    return tuple(None if n is None else next(terms) for n in nodes)
 
 
 @formula(ops.Linear)
 def linear(run: Reference, op: ops.Linear, x: Floats, weight: Floats, *rest: Floats) -> Floats:
-    terms = iter(rest)
-    scale = next(terms) if op.scale is not None else np.float32(1)
-    y = x @ weight.T * scale
-    if op.bias is None:
+    scale, bias = given(rest, op.scale, op.bias)
+    y: Floats = x @ weight.T * (np.float32(1) if scale is None else scale)
+    if bias is None:
         return y
-    return y + next(terms) * (scale if op.is_bias_scaled else np.float32(1))
+    return y + bias * (scale if op.is_bias_scaled and scale is not None else np.float32(1))
+
+
+@formula(ops.HeadLinear)
+def head_linear(run: Reference, op: ops.HeadLinear, x: Floats, weight: Floats) -> Floats:
+    heads = x.reshape(len(x), len(weight), -1)
+    y: Floats = np.einsum("thi,hoi->tho", heads, weight).reshape(len(x), -1)
+    return y
 
 
 def turned(run: Reference, x: Floats, head_dim: int, rotation: Rotation) -> Floats:
@@ -109,19 +148,38 @@ def rope(run: Reference, op: ops.Rope, x: Floats) -> Floats:
 
 
 @formula(ops.Attention)
-def attention(run: Reference, op: ops.Attention | fused.RopeAttention, q: Floats, k: Floats, v: Floats) -> Floats:
+def attention(
+    run: Reference,
+    op: ops.Attention | fused.RopeAttention,
+    q: Floats,
+    k: Floats,
+    v: Floats,
+    sinks: Floats | None = None,
+) -> Floats:
     if op.layer in run.cache:
         k, v = (np.concatenate(both) for both in zip(run.cache[op.layer], (k, v), strict=True))
     run.cache[op.layer] = k, v
     n_query, n_key = len(q), len(k)
-    q, k, v = (a.reshape(len(a), -1, op.head_dim).swapaxes(0, 1) for a in (q, k, v))
-    k, v = (np.repeat(a, len(q) // len(k), axis=0) for a in (k, v))
+    q, k, v = (
+        a.reshape(len(a), n, -1).swapaxes(0, 1) for a, n in ((q, op.n_head), (k, op.n_head_kv), (v, op.n_head_kv))
+    )
+    k, v = (np.repeat(a, op.n_head // op.n_head_kv, axis=0) for a in (k, v))
     scores = q @ k.swapaxes(1, 2) * np.float32(op.scale)
     if op.softcap:
         scores = np.tanh(scores / np.float32(op.softcap)) * np.float32(op.softcap)
-    distance = (n_key - n_query + np.arange(n_query))[:, None] - np.arange(n_key)
-    is_hidden = (distance < 0) | (distance >= op.window if op.window else False)
-    return (softmax(np.where(is_hidden, -np.inf, scores)) @ v).swapaxes(0, 1).reshape(n_query, -1)
+    position = (n_key - n_query + np.arange(n_query))[:, None]
+    distance = position - np.arange(n_key)
+    if op.max_bias:
+        slopes = np.array(ops.alibi_slopes(op.max_bias, op.n_head), np.float32)
+        scores = scores - slopes[:, None, None] * np.abs(distance).astype(np.float32)
+    reach = position % op.window + 1 if op.window and op.is_chunked else op.window or n_key + 1
+    scores = np.where((distance < 0) | (distance >= reach), -np.inf, scores)
+    if sinks is not None:
+        column = np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))
+        share = softmax(np.concatenate([scores, column], -1).astype(np.float32))[..., :-1]
+    else:
+        share = softmax(scores)
+    return (share @ v).swapaxes(0, 1).reshape(n_query, -1)
 
 
 def softmax(x: Floats) -> Floats:
@@ -130,35 +188,92 @@ def softmax(x: Floats) -> Floats:
     return share
 
 
-def activate(name: str, x: Floats) -> Floats:
-    """silu(x), or gelu(x) in the tanh form."""
+def sigmoid(x: Any) -> Any:
     with np.errstate(over="ignore"):
-        inner = x if name == "silu" else 2 * np.float32(0.7978845608) * (x + np.float32(0.044715) * x**3)
-        y: Floats = x / (1 + np.exp(-inner))
+        return 1 / (1 + np.exp(-x))
+
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "silu": lambda x: x * sigmoid(x),
+    "gelu": lambda x: x * sigmoid(2 * np.float32(0.7978845608) * (x + np.float32(0.044715) * x**3)),
+    "relu": lambda x: np.maximum(x, np.float32(0)),
+    "relu2": lambda x: np.maximum(x, np.float32(0)) ** 2,
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "softplus": lambda x: np.maximum(x, np.float32(0)) + np.log1p(np.exp(-np.abs(x))),
+}
+
+
+def activate(name: str, x: Floats) -> Floats:
+    y: Floats = ACTIVATIONS[name](x)
     return y
+
+
+def gated(name: str, gate: Floats, up: Floats, limit: float) -> Floats:
+    """What `ops.Glu` says."""
+    c = np.float32(limit)
+    match name:
+        case "swiglu_oai":
+            gate = np.minimum(gate, c)
+            return gate * sigmoid(np.float32(1.702) * gate) * (np.clip(up, -c, c) + 1)
+        case "swiglu_clamp":
+            return activate("silu", np.minimum(gate, c)) * np.clip(up, -c, c)
+        case "silu_clamp":
+            return np.minimum(activate("silu", gate), c) * np.clip(up, -c, c)
+    return activate(name, gate) * up
 
 
 @formula(ops.Glu)
 def glu(run: Reference, op: ops.Glu, gate: Floats, up: Floats) -> Floats:
-    return activate(op.activation, gate) * up
+    return gated(op.activation, gate, up, op.limit)
+
+
+def chosen(op: ops.Experts, logits: Floats, bias: Floats | None) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The best experts of one token, and their shares."""
+    gatings: dict[str, Callable[[Floats], Any]] = {
+        "softmax": softmax,
+        "sigmoid": sigmoid,
+        "softplus_root": lambda x: np.sqrt(activate("softplus", x)),
+        "softmax_chosen": lambda x: x,
+    }
+    share = gatings[op.gating](logits)
+    worth = share if bias is None else share + bias
+    if op.n_group > 1:
+        groups = worth.reshape(op.n_group, -1)
+        best_two = np.sort(groups, axis=1)[:, -2:].sum(1)
+        best = np.argsort(-best_two, kind="stable")[: op.n_group_used]
+        worth = np.where(np.isin(np.arange(op.n_group), best)[:, None], groups, -np.inf).reshape(-1)
+    best = np.argsort(-worth, kind="stable")[: op.n_used]
+    taken = softmax(share[best]) if op.gating == "softmax_chosen" else share[best]
+    if op.is_normed:
+        taken = taken / max(taken.sum(), np.float32(2.0**-14))
+    return best, taken * np.float32(op.share_scale)
 
 
 @formula(ops.Experts)
-def experts(
-    run: Reference, op: ops.Experts, x: Floats, router: Floats, gate: Floats, up: Floats, down: Floats, *scales: Floats
-) -> Floats:
-    terms = iter(scales)
-    ones = np.ones(len(gate), np.float32)
-    gate_scale, up_scale, down_scale = (
-        ones if s is None else next(terms) for s in (op.gate_scale, op.up_scale, op.down_scale)
-    )
-    out, share = np.zeros_like(x), softmax(router)
+def experts(run: Reference, op: ops.Experts, x: Floats, router: Floats, *rest: Floats) -> Floats:
+    names = ("gate", "up", "down", "gate_scale", "up_scale", "down_scale", "selection_bias", "gate_bias", "up_bias",
+             "down_bias")  # fmt: skip
+    w = dict(zip(names, given(rest, *(getattr(op, name) for name in names)), strict=True))
+
+    def product(name: str, e: int, x: Floats) -> Floats:
+        scale, bias = w[f"{name}_scale"], w[f"{name}_bias"]
+        y: Floats = w[name][e] @ x  # type: ignore[index]
+        y = y if scale is None else y * scale[e]
+        return y if bias is None else y + bias[e]
+
+    out = np.zeros((len(x), op.width), np.float32)
     for t, row in enumerate(x):
-        best = np.argsort(-share[t], kind="stable")[: op.n_used]
-        total = max(share[t, best].sum(), np.float32(2.0**-14)) if op.is_normed else np.float32(1)
-        for e in best:
-            hidden = activate(op.activation, gate[e] @ row * gate_scale[e]) * (up[e] @ row * up_scale[e])
-            out[t] += share[t, e] / total * (down[e] @ hidden * down_scale[e])
+        for e, share in zip(*chosen(op, router[t], w["selection_bias"]), strict=True):
+            e = int(e) // op.per_expert
+            taken = row * share if op.is_share_first else row
+            up = product("up", e, taken)
+            hidden = (
+                activate(op.activation, up)
+                if op.gate is None
+                else gated(op.activation, product("gate", e, taken), up, op.limit)
+            )
+            out[t] += product("down", e, hidden) * (np.float32(1) if op.is_share_first else share)
     return out
 
 
@@ -167,15 +282,52 @@ def add(run: Reference, op: ops.Add, a: Floats, b: Floats) -> Floats:
     return a + b
 
 
-@formula(ops.SquaredRelu)
-def squared_relu(run: Reference, op: ops.SquaredRelu, x: Floats) -> Floats:
-    return np.maximum(x, np.float32(0)) ** 2
+@formula(ops.Mul)
+def mul(run: Reference, op: ops.Mul, a: Floats, b: Floats) -> Floats:
+    if b.ndim == 2 and b.shape[1] != a.shape[1]:
+        b = np.repeat(b, a.shape[1] // b.shape[1], axis=1)
+    return a * b
+
+
+@formula(ops.Activation)
+def activation(run: Reference, op: ops.Activation, x: Floats) -> Floats:
+    return activate(op.kind, x)
 
 
 @formula(ops.Softcap)
 def softcap(run: Reference, op: ops.Softcap, x: Floats) -> Floats:
     share: Floats = np.tanh(x / np.float32(op.cap))
     return share * np.float32(op.cap)
+
+
+@formula(ops.Clamp)
+def clamp(run: Reference, op: ops.Clamp, x: Floats) -> Floats:
+    return np.clip(x, np.float32(-op.limit), np.float32(op.limit))
+
+
+@formula(ops.Scale)
+def scale(run: Reference, op: ops.Scale, x: Floats) -> Floats:
+    return x * np.float32(op.factor)
+
+
+@formula(ops.Tempered)
+def tempered(run: Reference, op: ops.Tempered, x: Floats) -> Floats:
+    return x * op.factors(len(x), run.position)[:, None]
+
+
+@formula(ops.Slice)
+def slice_rows(run: Reference, op: ops.Slice, x: Floats) -> Floats:
+    return x.reshape(len(x), op.groups, -1)[..., op.first : op.first + op.n].reshape(len(x), -1)
+
+
+@formula(ops.Concat)
+def concat(run: Reference, op: ops.Concat, *parts: Floats) -> Floats:
+    return np.concatenate([p.reshape(len(p), op.groups, -1) for p in parts], -1).reshape(len(parts[0]), -1)
+
+
+@formula(ops.Repeat)
+def repeat(run: Reference, op: ops.Repeat, x: Floats) -> Floats:
+    return np.tile(x, (1, op.n))
 
 
 @formula(ops.SelectRows)
@@ -215,7 +367,7 @@ def matmul(run: Reference, op: fused.Matmul, x: Floats, weight: Floats, *rest: F
     if op.is_bias_scaled:
         biases = [b if b is None or s is None else b * s for b, s in zip(biases, scales, strict=True)]
     split = [p + b if b is not None else p for p, b in zip(split, biases, strict=True)]
-    y = activate(op.activation, split[0]) * split[1] if op.activation else np.concatenate(split, axis=1)
+    y = gated(op.activation, split[0], split[1], 0.0) if op.activation else np.concatenate(split, axis=1)
     return y + next(terms) if op.residual is not None else y
 
 
@@ -225,12 +377,12 @@ def add_norm(run: Reference, op: fused.AddNorm, x: Floats, weight: Floats, resid
 
 
 @formula(fused.RopeAttention)
-def rope_attention(run: Reference, op: fused.RopeAttention, qkv: Floats, *norms: Floats) -> Floats:
-    terms = iter(norms)
-    n_q, n_kv = op.n_head * op.head_dim, op.n_head_kv * op.head_dim
-    q, k, v = np.split(qkv, [n_q, n_q + n_kv], axis=1)
-    q = normed(q, next(terms), op.eps) if op.q_norm is not None else q
-    k = normed(k, next(terms), op.eps) if op.k_norm is not None else k
+def rope_attention(run: Reference, op: fused.RopeAttention, q: Floats, k: Floats, v: Floats, *rest: Floats) -> Floats:
+    q_norm, k_norm, sinks = given(rest, op.q_norm, op.k_norm, op.sinks)
+    widths = op.n_head * op.head_dim, op.n_head_kv * op.head_dim, op.n_head_kv * op.head_dim_v
+    q, k, v = (a[:, first : first + n] for a, first, n in zip((q, k, v), op.offsets, widths, strict=True))
+    q = normed(q, q_norm, op.eps) if q_norm is not None else q
+    k = normed(k, k_norm, op.eps) if k_norm is not None else k
     if op.rotation is not None:
         q, k = (turned(run, a, op.head_dim, op.rotation) for a in (q, k))
-    return attention(run, op, q, k, v)
+    return attention(run, op, q, k, v, sinks)

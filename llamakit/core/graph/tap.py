@@ -59,7 +59,9 @@ def tap_inputs(root: Node, wants: Callable[[str], bool]) -> Node:
     order, names, new = in_order(root), dict[int, list[str]](), dict[int, Node]()
     for each in order:
         if isinstance(each, Linear) and wants(each.weight.name):
-            names.setdefault(id(each.x), []).append(each.weight.name)
+            seen = names.setdefault(id(each.x), [])
+            if each.weight.name not in seen:  # parts of one tensor
+                seen.append(each.weight.name)
     for each in order:
         moved = with_inputs(each, new)
         if id(each) in names:

@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float32]
 PAIRS = "pairs"  # bf16, two columns to a word: F16 and BF16 in rows of even length
 FLOAT_TYPES = {GGMLType.F32: "f32", GGMLType.F16: "f16", GGMLType.BF16: "bf16"}
 PANEL_GROUPS = 2  # kernels read groups in pairs: an odd last one has an empty neighbour
+Key = tuple[str, int, tuple[int, ...]]  # Weight.key
 RunKernel = Callable[[str, Record], None]
 
 
@@ -87,8 +88,8 @@ class Weights:
 
     def __init__(self, reader: GGUFReader, run: RunKernel) -> None:
         self.reader, self.run = reader, run
-        self._packed: dict[tuple[str, ...], Packed] = {}
-        self._places: dict[str, Place] = {}
+        self._packed: dict[tuple[Key, ...], Packed] = {}
+        self._places: dict[str, list[tuple[Weight, Place]]] = {}
         self._vectors: dict[Any, Floats] = {}
 
     def floats(self, name: str) -> Floats:
@@ -97,10 +98,28 @@ class Weights:
         return np.ascontiguousarray(dequantize(tensor.data, tensor.type), np.float32)
 
     def vector(self, weight: Weight) -> Floats:
-        """A vector, filled up with zeros to whole 16s."""
-        if weight.name not in self._vectors:
-            self._vectors[weight.name] = fill_up(self.floats(weight.name).reshape(-1))
-        return self._vectors[weight.name]
+        """A vector, or a part of one, filled up with zeros to whole 16s."""
+        if weight.key not in self._vectors:
+            self._vectors[weight.key] = fill_up(self.numbers_of(weight).reshape(-1))
+        return self._vectors[weight.key]
+
+    def rows(self, weight: Weight) -> Floats:
+        """A small table, each row filled up with zeros to whole 16s.   -> (n_rows, pitch)"""
+        key = ("rows", weight.key)
+        if key not in self._vectors:
+            table = self.numbers_of(weight).reshape(-1, weight.width)
+            out = aligned(4 * len(table) * padded(weight.width)).view(np.float32).reshape(len(table), -1)
+            out[:, : weight.width] = table
+            self._vectors[key] = out
+        return self._vectors[key]
+
+    def numbers_of(self, weight: Weight) -> Floats:
+        """Of a symbol, which may be a part of its tensor."""
+        whole = self.floats(weight.name)
+        if weight.is_part:
+            last = weight.first + (weight.shape[-2] if len(weight.shape) > 1 else weight.shape[0])
+            whole = whole[..., weight.first : last, :] if len(weight.shape) > 1 else whole[weight.first : last]
+        return np.ascontiguousarray(whole)
 
     def per_row(
         self,
@@ -117,7 +136,7 @@ class Weights:
         """
         if all(v is None for v in values):
             return None
-        key = (tuple(p.name for p in parts), tuple(v and v.name for v in values), tuple(t and t.name for t in times))
+        key = tuple(tuple(each and each.key for each in every) for every in (parts, values, times))
         if key not in self._vectors:
             columns = []
             for part, value, factor in zip(parts, values, times, strict=True):
@@ -135,11 +154,11 @@ class Weights:
         """Some for each expert, or the default.   -> (n_expert, n or 1)"""
         if weight is None:
             return np.full((n_expert, 1), default, np.float32)
-        return self.floats(weight.name).reshape(n_expert, -1)
+        return self.numbers_of(weight).reshape(n_expert, -1)
 
     def pack(self, parts: tuple[Weight, ...], is_interleaved: bool = False) -> Packed:
         """Matrices of one type and width on top of each other, or 16 rows of each in turn."""
-        key = tuple(p.name for p in parts)
+        key = tuple(p.key for p in parts)
         if key not in self._packed:
             self._packed[key] = self._pack(parts, is_interleaved)
         return self._packed[key]
@@ -165,17 +184,23 @@ class Weights:
         for k, part in enumerate(parts):
             tensor = self.reader.tensor(part.name)
             start = k if is_interleaved else sum(part_groups[:k])
-            self._places[part.name] = place = Place(n_expert, n_groups, start, {
+            place = Place(n_expert, n_groups, start, {
                 "out": out, "n_rows": part.n_rows, "n_blocks": n_blocks, "block_bytes": block_bytes,
                 "units": table.view(np.uint8), "n_units": len(units), "group_step": len(parts) if is_interleaved else 1,
                 "n_side": 1 if tile else FLOAT_SIDE, "is_f16": int(has_pairs and part.type == GGMLType.F16),
             })  # fmt: skip
-            self._fill(place, little_endian(tensor.data, tensor.type))
+            self._places.setdefault(part.name, []).append((part, place))
+            self._fill(part, place, little_endian(tensor.data, tensor.type))
             self.reader.release(tensor)
         return Packed(first.type, out, n_groups, n_blocks if tile else first.width, tile, has_pairs)
 
-    def _fill(self, place: Place, data: Bytes) -> None:
+    def _fill(self, part: Weight, place: Place, data: Bytes) -> None:
+        """`data` are the bytes of the whole tensor."""
         rows = data.reshape(place.n_expert, -1)
+        if part.is_part:
+            block = BLOCK_SIZES[part.type]
+            row_bytes = part.width // block.n_values * block.n_bytes
+            rows = rows[:, part.first * row_bytes : (part.first + part.n_rows) * row_bytes]
         for expert in range(place.n_expert):
             first = expert * place.n_groups + place.first_group
             self.run("repack.repack", Repack(source=rows[expert], first_group=first, **place.fields))
@@ -185,7 +210,8 @@ class Weights:
 
         Programs that are linked read them from their next run on. To restore the file's, give its own data.
         """
-        self._fill(self._places[name], little_endian(data, self.reader.tensor(name).type))
+        for part, place in self._places[name]:
+            self._fill(part, place, little_endian(data, self.reader.tensor(name).type))
 
 
 def fill_up(vector: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.simd.op import helper
-from llamakit.core.simd.ops import as_float, as_int, fma, less, select
+from llamakit.core.simd.ops import as_float, as_int, fma, less, select, vabs
 from llamakit.core.simd.records import f32x16
 
 ROUND = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits
@@ -43,3 +43,51 @@ def gelu_tanh(x):
     """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))"""
     inner = fma(x * x * x, f32x16(0.044715), x) * 0.79788456
     return x * 0.5 * (tanh(inner) + 1.0)
+
+
+@helper
+def sigmoid(x):
+    """1 / (1 + e^-x)"""
+    return 1.0 / (exp(f32x16(0.0) - x) + 1.0)
+
+
+@helper
+def log1p_of_share(t):
+    """ln(1 + t) for t from 0 to 1: 2 atanh(t / (2 + t)) by its series, to 2 ulp."""
+    z = t / (t + 2.0)
+    q = z * z
+    p = f32x16(1.0 / 17.0)
+    p = fma(p, q, f32x16(1.0 / 15.0))
+    p = fma(p, q, f32x16(1.0 / 13.0))
+    p = fma(p, q, f32x16(1.0 / 11.0))
+    p = fma(p, q, f32x16(1.0 / 9.0))
+    p = fma(p, q, f32x16(1.0 / 7.0))
+    p = fma(p, q, f32x16(1.0 / 5.0))
+    p = fma(p, q, f32x16(1.0 / 3.0))
+    p = fma(p, q, f32x16(1.0))
+    return z * 2.0 * p
+
+
+@helper
+def softplus(x):
+    """ln(1 + e^x)"""
+    zero = f32x16(0.0)
+    return select(less(x, zero), zero, x) + log1p_of_share(exp(zero - vabs(x)))
+
+
+@helper
+def relu(x):
+    """max(x, 0); NaN stays NaN"""
+    return select(less(x, f32x16(0.0)), f32x16(0.0), x)
+
+
+@helper
+def at_most(x, limit):
+    """min(x, limit); NaN stays NaN"""
+    return select(less(f32x16(limit), x), f32x16(limit), x)
+
+
+@helper
+def within(x, limit):
+    """x within -limit .. limit; NaN stays NaN"""
+    return select(less(x, f32x16(-limit)), f32x16(-limit), at_most(x, limit))

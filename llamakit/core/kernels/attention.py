@@ -34,6 +34,7 @@ class Attention(LayerCache):
     out_pitch: i64
     n_head: i64
     window: i64  # keys at least this far back are masked; 0: none
+    is_chunked: i64  # 1: those before the last multiple of the window are
     is_causal: i64  # 0: a token sees all tokens of its run, and all before it
     scale: f32
     softcap: f32  # scores become c tanh(score / c); 0: none
@@ -79,7 +80,9 @@ def scratch_bytes(n_ctx: int, head_dim: int, head_dim_v: int, rows: int) -> int:
 
 @helper
 def first_visible(op, position):
-    return max(0, position - op.window + 1) if op.window != 0 else 0
+    if op.window == 0:
+        return 0
+    return position // op.window * op.window if op.is_chunked != 0 else max(0, position - op.window + 1)
 
 
 @helper

@@ -8,16 +8,17 @@ from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.tile import ROWS, Tile
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import view
-from llamakit.core.simd.records import Ptr, Record, bf16, f32, f32x16, i8, i32x16, i64, u8
+from llamakit.core.simd.records import Ptr, Record, bf16, f32, f32x16, i8, i32, i32x16, i64, u8
 
 
 class Embed(Record):
-    """out[t] = scale * table[tokens[t]]"""
+    """out[t] = scale * table[ids[t]]"""
 
     table: Ptr[i8]
     out: Ptr[f32]
     out_pitch: i64
     batch: Ptr[Batch]
+    ids: Ptr[i32]  # the batch's tokens or positions
     n: i64  # columns
     scale: f32
     scratch: Ptr[f32]
@@ -53,7 +54,7 @@ def rows(tile: Tile) -> Kernel:
         scratch = op.scratch + thread * op.n_scratch
         first, last = share(op.batch.n_tokens, thread, n_threads)
         for t in range(first, last):
-            token = op.batch.tokens[t]
+            token = op.ids[t]
             tiles = op.table + token // ROWS * n_blocks * tile_bytes
             for b in range(n_blocks):
                 out = op.out + (t * op.out_pitch + b * n_columns)
@@ -68,7 +69,7 @@ def pair_rows(op, thread, n_threads):
     pair = GROUPS * ROWS
     first, last = share(op.batch.n_tokens, thread, n_threads)
     for t in range(first, last):
-        token = op.batch.tokens[t]
+        token = op.ids[t]
         source = view(op.table, bf16) + (token // pair * op.n * pair + 2 * (token % pair))
         out = op.out + t * op.out_pitch
         for k in range(op.n):
@@ -85,7 +86,7 @@ def float_rows(type_name: str) -> Kernel:
     def embed(op, thread, n_threads):
         first, last = share(op.batch.n_tokens, thread, n_threads)
         for t in range(first, last):
-            token = op.batch.tokens[t]
+            token = op.ids[t]
             source = view(op.table, element) + (token // pair * op.n * pair + token % pair)
             out = op.out + t * op.out_pitch
             for k in range(op.n):

@@ -9,23 +9,25 @@ from llamakit.core.kernels.kv_store import key_reader, key_writer, value_copier,
 from llamakit.core.kernels.norm import inverse_rms
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import even_lanes, interleave_high, interleave_low, is_null, odd_lanes, registers, view
-from llamakit.core.simd.records import Ptr, f32, f32x16, i32, i64
+from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i32, i64
 
 
 class RopeStore(LayerCache):
-    """One layer's q, k, v of a batch: token t has q at qkv + t * pitch, k and v `k_offset` and `v_offset` floats on.
+    """One layer's q, k, v of a batch: token t has q at q + t * q_pitch, and k and v likewise.
 
     Norm weights are filled up with zeros to a multiple of 16.
     """
 
     batch: Ptr[Batch]
-    qkv: Ptr[f32]  # (n_tokens, pitch); q and k are normed and turned in place
+    q: Ptr[f32]  # normed and turned in place
+    k: Ptr[f32]
+    v: Ptr[f32]
     q_norm: Ptr[f32]  # (head_dim,) or null: no norm
     k_norm: Ptr[f32]
     angles: Ptr[f32]  # (n_ctx, n_rot / 2, 2): cos and sin, by position; null: no rotation
-    pitch: i64
-    k_offset: i64
-    v_offset: i64
+    q_pitch: i64
+    k_pitch: i64
+    v_pitch: i64
     n_head: i64
     n_rot: i64
     is_neox: i64  # 1: pairs (i, i + n_rot / 2); 0: pairs (2 i, 2 i + 1)
@@ -93,7 +95,7 @@ def norm_and_rotate(op, head, weight, position):
 
 
 def rope_store(k_type, v_type):
-    """Norm and rotate q and k in place, then store k and v in the tokens' cells."""
+    """Norm and rotate q in place and k on its way into the tokens' cells, with v."""
     store_key, store_value = key_writer(CELL_TYPES[k_type]), value_writer(CELL_TYPES[v_type])
 
     @kernel(RopeStore)
@@ -104,32 +106,58 @@ def rope_store(k_type, v_type):
         first, last = share(op.batch.n_tokens * n_items, thread, n_threads)
         for i in range(first, last):
             token, item = i // n_items, i % n_items
-            row = op.qkv + token * op.pitch
             position, cell = op.batch.positions[token], op.batch.cells[token]
             if item < n_head:
-                q = row + item * op.head_dim
+                q = op.q + (token * op.q_pitch + item * op.head_dim)
                 load_head(head, q, op.head_dim)
                 norm_and_rotate(op, head, op.q_norm, position)
                 save_head(head, q, op.head_dim)
             elif item < n_head + n_head_kv:
                 item -= n_head
-                k = row + (op.k_offset + item * op.head_dim)
-                load_head(head, k, op.head_dim)
+                load_head(head, op.k + (token * op.k_pitch + item * op.head_dim), op.head_dim)
                 norm_and_rotate(op, head, op.k_norm, position)
-                save_head(head, k, op.head_dim)
                 keys = keys_of(op, item, cell // BLOCK)
                 store_key(head, keys, cell % BLOCK, op.head_dim)
             else:
                 item -= n_head + n_head_kv
-                load_head(head, row + (op.v_offset + item * op.head_dim_v), op.head_dim_v)
+                load_head(head, op.v + (token * op.v_pitch + item * op.head_dim_v), op.head_dim_v)
                 values = values_of(op, item, cell // BLOCK)
                 store_value(head, values, cell % BLOCK, op.head_dim_v)
 
     return rope_store
 
 
+class Turn(Record):
+    """Heads of rows of x, turned by their token's angles, to rows of out."""
+
+    x: Ptr[f32]
+    out: Ptr[f32]
+    batch: Ptr[Batch]
+    pitch: i64
+    n_head: i64
+    head_dim: i64
+    angles: Ptr[f32]
+    n_rot: i64
+    is_neox: i64
+
+
+@kernel(Turn)
+def turn(op, thread, n_threads):
+    head = view(registers(f32x16, 64), f32)
+    first, last = share(op.batch.n_tokens, thread, n_threads)
+    for token in range(first, last):
+        angles = op.angles + op.batch.positions[token] * op.n_rot
+        for h in range(op.n_head):
+            place = token * op.pitch + h * op.head_dim
+            load_head(head, op.x + place, op.head_dim)
+            rotate(head, angles, op.n_rot, op.is_neox)
+            save_head(head, op.out + place, op.head_dim)
+        for i in range(op.n_head * op.head_dim, op.pitch):
+            op.out[token * op.pitch + i] = f32(0)
+
+
 class Move(LayerCache):
-    """One layer's keys and values go from cell to cell, in order, and the keys turn: that of cell i by turn turns[i]."""
+    """One layer's keys and values go from cell to cell, in order; the keys turn, that of cell i by turn turns[i]."""
 
     sources: Ptr[i32]  # (n_cells,)
     targets: Ptr[i32]

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from llamakit.core.graph.ops import Node, SquaredRelu
-from llamakit.core.models.blocks import attention_specs
-from llamakit.core.models.llama import Llama
-from llamakit.core.models.tensors import Spec, Tensors, matrix, vector
+from llamakit.core.graph.ops import Node
+from llamakit.core.models.blocks import feed_forward
+from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.transformer import Transformer
 
 
-class Arcee(Llama):
+class Arcee(Transformer):
     arch = "arcee"
     hf_names = ("ArceeForCausalLM",)
 
-    def layer_specs(self, i: int) -> Iterator[Spec]:
-        yield from vector("attn_norm", self.hp.n_embd)
-        yield from attention_specs(self.hp)
-        yield from vector("ffn_norm", self.hp.n_embd)
-        yield from matrix("ffn_up", self.hp.n_ff, self.hp.n_embd)
-        yield from matrix("ffn_down", self.hp.n_embd, self.hp.n_ff)
-
-    def feed_forward(self, x: Node, w: Tensors) -> Node:
-        out: Node = w.ffn_down.unscaled(SquaredRelu(w.ffn_up.unscaled(x)))
-        return out
+    def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
+        return feed_forward.plain(x, w, self.hp.ffs[i], "relu2")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,11 +9,11 @@ import numpy as np
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
-from llamakit.core.graph.ops import Embed, Node, RmsNorm, SelectRows, Tokens, Weight
+from llamakit.core.graph.ops import Attention, Embed, LayerNorm, Node, RmsNorm, SelectRows, Tokens, in_order
 from llamakit.core.graph.rotation import Rotation
-from llamakit.core.models.hparams import HParams
+from llamakit.core.models.hparams import LAYER_EPS, RMS_EPS, HParams
 from llamakit.core.models.rope_settings import original_context, read_rotation
-from llamakit.core.models.tensors import Spec, Tensors, matrix, symbols, vector
+from llamakit.core.models.tensors import Tensors
 from llamakit.core.quants import dequantize
 from llamakit.errors import ModelError
 
@@ -29,40 +28,37 @@ class CacheLayer:
 
 
 class Decoder:
-    """A model as a formula. A subclass names its architecture, lists a layer's tensors and says what a layer does.
+    """A model as a formula. A subclass names its architecture and says what a layer does.
 
-    `logits(n_ctx)` is the whole formula, for contexts of n_ctx positions (some rotations depend on it).
+    `logits(n_ctx)` is the whole formula, for contexts of n_ctx positions (some rotations depend on it). The tensors it
+    asks for are those the architecture has: the constructor runs it once to compare them with the file's.
     """
 
     arch: ClassVar[str]
     hf_names: ClassVar[tuple[str, ...]] = ()
     is_neox: ClassVar[bool] = False  # rotation pairs dimension i with i + n_rot / 2
+    has_layer_norm: ClassVar[bool] = False  # in place of the norm by the root mean square
+    may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
         self.meta, self.reader = meta, reader
-        self.hp = HParams.read(meta)
+        self.hp = HParams.read(meta, LAYER_EPS if self.has_layer_norm else RMS_EPS, self.may_be_zero)
+        self.w = Tensors.of_file(reader)
         self.n_vocab = self.count_vocab()
-        self.w: Tensors = symbols(reader, self.specs(), meta.path)
+        self.read_settings()
+        root = self.logits(self.hp.n_ctx_train)
+        for i in range(self.hp.n_layer, len(self.hp.heads)):  # layers that predict further tokens
+            self.w.layer(i).pass_over("*")
+        self.w.check(meta.path)
+        self._cached = {n.layer: n for n in in_order(root) if isinstance(n, Attention)}
 
-    # the tensors
+    def read_settings(self) -> None:
+        """Read what the architecture has beyond HParams."""
+
     def count_vocab(self) -> int:
         """Rows of the embedding table; the tokens, where there are any, must be as many."""
         rows = self.reader.tensor("token_embd.weight").shape[-1] if "token_embd.weight" in self.reader else 0
         return self.meta.int("vocab_size", 0, min=0) or rows if not rows else int(rows)
-
-    def specs(self) -> Iterator[Spec]:
-        """Every tensor that this architecture knows."""
-        yield from matrix("token_embd", self.n_vocab, self.hp.n_embd)
-        yield from vector("output_norm", self.hp.n_embd)
-        yield from matrix("output", self.n_vocab, self.hp.n_embd, is_optional=True)
-        for name in ("rope_freqs", "rope_factors_long", "rope_factors_short"):
-            yield from vector(name, self.hp.n_rot // 2, is_optional=True)
-        for i in range(self.hp.n_layer):
-            yield from (Spec(f"blk.{i}.{s.name}", s.shape, s.is_optional) for s in self.layer_specs(i))
-
-    def layer_specs(self, i: int) -> Iterator[Spec]:
-        """The tensors of one layer, without "blk.{i}."."""
-        raise NotImplementedError
 
     # the formula
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
@@ -74,23 +70,24 @@ class Decoder:
         self.rotation = self.rotation_for(n_ctx)
 
     def embed(self) -> Node:
-        return Embed(Tokens(), self.w.token_embd.weight)
+        return Embed(Tokens(), self.w("token_embd", self.n_vocab, self.hp.n_embd))
 
     def head(self, x: Node) -> Node:
         """Logits of the wanted rows; a missing output head is the embedding table."""
-        output = self.w.output if self.w.has("output") else self.w.token_embd
-        logits: Node = output(self.norm(SelectRows(x), self.w.output_norm))
-        return logits
+        name = "output" if self.w.has("output") else "token_embd"
+        return self.w.linear(name, self.norm(SelectRows(x), self.w, "output_norm"), self.n_vocab)
 
     def logits(self, n_ctx: int) -> Node:
         self.begin(n_ctx)
         x = self.embed()
         for i in range(self.hp.n_layer):
-            x = self.layer(x, self.w.blk[i], i)
+            x = self.layer(x, self.w.layer(i), i)
         return self.head(x)
 
-    def norm(self, x: Node, weight: Weight) -> Node:
-        return RmsNorm(x, weight, self.hp.eps)
+    def norm(self, x: Node, w: Tensors, name: str) -> Node:
+        """The architecture's norm of whole rows."""
+        kind = LayerNorm if self.has_layer_norm else RmsNorm
+        return kind(x, w(name, x.width), self.hp.eps, w.find(f"{name}.bias", x.width))
 
     # rotation and cache
     def rotation_for(self, n_ctx: int) -> Rotation:
@@ -98,6 +95,9 @@ class Decoder:
 
     def rope_factors(self, n_ctx: int) -> tuple[float, ...] | None:
         """Divisors of the frequencies: one set for all contexts, or one for short and one for long ones."""
+        for name in ("rope_freqs", "rope_factors_long", "rope_factors_short"):
+            self.w.find(name, self.hp.n_rot // 2)
+        self.w.pass_over("blk.*.rope_freqs.weight", "blk.*.rope_factors_*.weight")
         which = "long" if n_ctx > original_context(self.meta) else "short"
         for name in ("rope_freqs.weight", f"rope_factors_{which}.weight"):
             if name in self.reader:
@@ -109,5 +109,7 @@ class Decoder:
         return None
 
     def cache_layers(self) -> list[CacheLayer]:
-        """What the KV cache must hold, layer by layer."""
-        return [CacheLayer(self.hp.n_head_kv, self.hp.head_dim, self.hp.head_dim)] * self.hp.n_layer
+        """What the KV cache must hold, layer by layer: of those that attend."""
+        n_layer = max(self._cached, default=-1) + 1
+        layers = [self._cached.get(i) for i in range(n_layer)]
+        return [CacheLayer(n.n_head_kv, n.head_dim, n.head_dim_v) if n else CacheLayer(0, 0, 0) for n in layers]

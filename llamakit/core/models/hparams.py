@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.errors import ModelError
 
 MOST_LAYERS, MOST_HEADS, WIDEST = 1024, 4096, 1 << 20
+RMS_EPS, LAYER_EPS = "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"
 
 
 @dataclass(frozen=True)
 class HParams:
-    """What nearly every decoder has. `scale` is the attention's; 0 expert counts mean a dense model."""
+    """What nearly every decoder has. `scale` is the attention's; 0 expert counts mean a dense model.
 
-    n_layer: int
+    Heads and feed-forward may differ by layer: `of_layer` gives a layer's own numbers, the plain ones are the largest.
+    """
+
+    n_layer: int  # without those that predict further tokens
     n_ctx_train: int
     n_embd: int
     n_head: int
     n_head_kv: int
     head_dim: int
+    head_dim_v: int
     n_rot: int
     n_ff: int
     eps: float
@@ -27,40 +33,64 @@ class HParams:
     n_expert: int
     n_expert_used: int
     n_ff_expert: int
+    heads: tuple[int, ...]
+    heads_kv: tuple[int, ...]
+    ffs: tuple[int, ...]
+
+    def of_layer(self, i: int) -> HParams:
+        return replace(self, n_head=self.heads[i], n_head_kv=self.heads_kv[i], n_ff=self.ffs[i])
 
     @classmethod
-    def read(cls, meta: Metadata) -> HParams:
-        """Raises ModelError for a missing key, a wrong type, or numbers that do not fit together."""
-        n_layer = meta.int("block_count", min=1, max=MOST_LAYERS)
+    def read(cls, meta: Metadata, eps_key: str = RMS_EPS, may_be_zero: Collection[str] = ()) -> HParams:
+        """Raises ModelError for a missing key, a wrong type, or numbers that do not fit together.
+
+        `may_be_zero`: keys of counts that an architecture can do without in every layer.
+        """
+        n_block = meta.int("block_count", min=1, max=MOST_LAYERS)
+        n_layer = n_block - meta.int("nextn_predict_layers", 0, min=0, max=n_block - 1)
         n_embd = meta.int("embedding_length", min=1, max=WIDEST)
-        n_head = meta.int("attention.head_count", min=1, max=MOST_HEADS)
-        n_head_kv = meta.int("attention.head_count_kv", n_head, min=1, max=n_head)
-        if n_head % n_head_kv:
-            raise ModelError(f"{meta.path}: {n_head} query heads cannot share {n_head_kv} key/value heads evenly")
-        if not meta.has("attention.key_length") and n_embd % n_head:
+
+        def by_layer(key: str, most: int, default: list[int] | None = None) -> list[int]:
+            if default is not None and not meta.has(key):
+                return default
+            is_list = isinstance(meta.mapping.get(meta.full_key(key)), list)
+            least = 0 if is_list or key in may_be_zero else 1
+            if key in may_be_zero and not meta.has(key):
+                return [0] * n_block
+            return meta.ints(key, n_block, min=least, max=most)
+
+        heads = by_layer("attention.head_count", MOST_HEADS)
+        n_head = max(heads)
+        heads_kv = by_layer("attention.head_count_kv", max(n_head, 1), heads)
+        ffs = by_layer("feed_forward_length", 1 << 22)
+        for h, kv in zip(heads, heads_kv, strict=True):
+            if kv and h % kv:
+                raise ModelError(f"{meta.path}: {h} query heads cannot share {kv} key/value heads evenly")
+        if n_head and not meta.has("attention.key_length") and n_embd % n_head:
             raise ModelError(f"{meta.path}: {n_head} heads do not divide an embedding of {n_embd}")
-        head_dim = meta.int("attention.key_length", n_embd // n_head, min=1, max=1024)
-        if meta.int("attention.value_length", head_dim, min=1, max=1024) != head_dim:
-            raise ModelError(f"{meta.path}: keys and values of different lengths do not go with {meta.arch}")
-        n_rot = meta.int("rope.dimension_count", head_dim, min=2, max=head_dim)
+        head_dim = meta.int("attention.key_length", n_embd // max(n_head, 1), min=0 if not n_head else 1, max=1024)
+        n_rot = meta.int("rope.dimension_count", head_dim, min=2 if n_head else 0, max=max(head_dim, 2))
         if n_rot % 2:
             raise ModelError(
                 f"{meta.path}: {meta.full_key('rope.dimension_count')} is {n_rot}, but dimensions turn in pairs"
             )
         n_expert = meta.int("expert_count", 0, min=0, max=4096)
-        n_ff = meta.int("feed_forward_length", min=1, max=1 << 22)
         return cls(
             n_layer=n_layer,
             n_ctx_train=meta.int("context_length", min=1),
             n_embd=n_embd,
             n_head=n_head,
-            n_head_kv=n_head_kv,
+            n_head_kv=max(heads_kv),
             head_dim=head_dim,
+            head_dim_v=meta.int("attention.value_length", head_dim, min=1, max=1024) if n_head else 0,
             n_rot=n_rot,
-            n_ff=n_ff,
-            eps=meta.float("attention.layer_norm_rms_epsilon", above=0, max=1),
-            scale=meta.float("attention.scale", 0.0, min=0) or head_dim**-0.5,
+            n_ff=max(ffs),
+            eps=meta.float(eps_key, above=0, max=1),
+            scale=meta.float("attention.scale", 0.0, min=0) or max(head_dim, 1) ** -0.5,
             n_expert=n_expert,
             n_expert_used=meta.int("expert_used_count", min=1, max=n_expert) if n_expert else 0,
-            n_ff_expert=meta.int("expert_feed_forward_length", 0, min=0, max=1 << 22) or n_ff,
+            n_ff_expert=meta.int("expert_feed_forward_length", 0, min=0, max=1 << 22) or max(ffs),
+            heads=tuple(heads),
+            heads_kv=tuple(heads_kv),
+            ffs=tuple(ffs),
         )

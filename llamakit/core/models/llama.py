@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Node
-from llamakit.core.models.base import Decoder
-from llamakit.core.models.blocks import (
-    attention,
-    attention_specs,
-    feed_forward,
-    feed_forward_specs,
-    mixture,
-    mixture_specs,
-)
-from llamakit.core.models.tensors import Spec, Tensors, vector
+from llamakit.core.models.blocks.mixture import mixture, read_routing
+from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.transformer import Transformer
 
 
-class Llama(Decoder):
+class Llama(Transformer):
     arch = "llama"
     hf_names: ClassVar[tuple[str, ...]] = ("LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM")
+    has_ffn_scales = True
 
-    def layer_specs(self, i: int) -> Iterator[Spec]:
-        yield from vector("attn_norm", self.hp.n_embd)
-        yield from attention_specs(self.hp)
-        yield from vector("ffn_norm", self.hp.n_embd)
-        yield from mixture_specs(self.hp) if self.hp.n_expert else feed_forward_specs(self.hp)
-
-    def layer(self, x: Node, w: Tensors, i: int) -> Node:
-        x = x + attention(self.norm(x, w.attn_norm), w, i, self.hp, self.rotation)
-        return x + self.feed_forward(self.norm(x, w.ffn_norm), w)
-
-    def feed_forward(self, x: Node, w: Tensors) -> Node:
-        return mixture(x, w, self.hp) if self.hp.n_expert else feed_forward(x, w)
+    def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
+        if not self.hp.n_expert:
+            return super().feed_forward(x, w, i)
+        return mixture(x, w, read_routing(self.meta, self.hp, is_normed=True, has_scales=self.has_ffn_scales))

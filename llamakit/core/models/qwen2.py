@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.ops import Node
-from llamakit.core.models.blocks import unscaled_feed_forward
-from llamakit.core.models.llama import Llama
-from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.transformer import Transformer
 
 
-class Qwen2(Llama):
+class Qwen2(Transformer):
     arch = "qwen2"
     hf_names = ("Qwen2ForCausalLM",)
     is_neox = True
-
-    def feed_forward(self, x: Node, w: Tensors) -> Node:
-        return unscaled_feed_forward(x, w)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from llamakit.core.graph.ops import Node
+from llamakit.core.models.blocks.attention import head_norm
+from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.transformer import Transformer
 
-from llamakit.core.models.blocks import head_norm_specs
-from llamakit.core.models.llama import Llama
-from llamakit.core.models.tensors import Spec, matrix
 
-
-class Qwen3(Llama):
+class Qwen3(Transformer):
     arch = "qwen3"
     hf_names = ("Qwen3ForCausalLM",)
     is_neox = True
+    has_ffn_scales = True
 
-    def specs(self) -> Iterator[Spec]:
-        yield from super().specs()
-        n_labels = len(self.meta.strs("classifier.output_labels", [])) or 1
-        yield from matrix("cls.output", n_labels, self.hp.n_embd, is_optional=True)  # of rerankers
+    def read_settings(self) -> None:
+        self.w.pass_over("cls.output.weight", "cls.output.bias")  # of rerankers
 
-    def layer_specs(self, i: int) -> Iterator[Spec]:
-        yield from super().layer_specs(i)
-        yield from head_norm_specs(self.hp)
+    def heads(self, q: Node, k: Node, w: Tensors, i: int) -> tuple[Node, Node]:
+        q = head_norm(q, w, "attn_q_norm", self.hp.head_dim, self.hp.eps)
+        k = head_norm(k, w, "attn_k_norm", self.hp.head_dim, self.hp.eps)
+        return super().heads(q, k, w, i)

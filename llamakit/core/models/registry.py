@@ -10,7 +10,7 @@ from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.models.base import Decoder
 from llamakit.errors import ModelError
 
-PARTS = {"__init__", "base", "blocks", "hparams", "registry", "rope_settings", "sliding_window", "tensors"}
+PARTS = {"__init__", "base", "hparams", "registry", "rope_settings", "sliding_window", "tensors", "transformer"}
 
 
 @cache

@@ -1,53 +1,23 @@
-"""A model's tensors by name: which it must have, of which shape, and their symbols in the graph."""
+"""A model's tensors by name: a formula asks for each with the shape it must have, and so says what a model needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from llamakit.core.gguf.reader import GGUFReader
+from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.ops import Linear, Node, Weight
 from llamakit.errors import ModelError
 
-
-@dataclass(frozen=True)
-class Spec:
-    """A tensor that an architecture knows: GGUF name without ".weight", shape with rows first."""
-
-    name: str
-    shape: tuple[int, ...]
-    is_optional: bool = False
-
-
-def matrix(name: str, n_rows: int, n_columns: int, is_optional: bool = False) -> list[Spec]:
-    """A weight matrix; any may have a bias for each row and one scale for all."""
-    return [
-        Spec(f"{name}.weight", (n_rows, n_columns), is_optional),
-        Spec(f"{name}.bias", (n_rows,), True),
-        Spec(f"{name}.scale", (1,), True),
-        Spec(f"{name}.input_scale", (1,), True),  # for activations in 4 bits, which we do not use
-    ]
-
-
-def experts(name: str, n_expert: int, n_rows: int, n_columns: int) -> list[Spec]:
-    """The matrices of all experts in one tensor."""
-    return [
-        Spec(f"{name}.weight", (n_expert, n_rows, n_columns)),
-        Spec(f"{name}.scale", (n_expert,), True),
-        Spec(f"{name}.input_scale", (n_expert,), True),
-    ]
-
-
-def vector(name: str, n: int, is_optional: bool = False) -> list[Spec]:
-    return [Spec(f"{name}.weight", (n,), is_optional)]
+SUFFIXES = (".weight", ".bias", ".scale")
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A weight with its scale and bias, ready to multiply: `w.attn_q(x)`."""
+    """A weight with its scale and bias, ready to multiply: `matrix(x)`."""
 
     weight: Weight
     scale: Weight | None
@@ -65,61 +35,117 @@ class Matrix:
         """W x + bias, whatever scale the file has."""
         return Linear(x, self.weight, None, self.bias)
 
+    def part(self, first: int, n: int) -> Matrix:
+        """Some of the rows."""
+        return Matrix(self.weight.part(first, n), self.scale, self.bias and self.bias.part(first, n))
+
+
+@dataclass
+class Ledger:
+    """What a file has, and what was asked for."""
+
+    found: dict[str, Weight]
+    asked: dict[str, tuple[tuple[int, ...], bool]] = field(default_factory=dict)  # shape, is optional
+    passed_over: list[str] = field(default_factory=list)  # patterns
+
+    def ask(self, name: str, shape: tuple[int, ...], is_optional: bool) -> Weight | None:
+        """The tensor's symbol; one that is missing gets a symbol too, unless it is optional."""
+        self.asked.setdefault(name, (shape, is_optional))
+        if name in self.found:
+            return replace(self.found[name], shape=shape)
+        return None if is_optional else Weight(name, shape, GGMLType.F32)
+
+    def problems(self) -> list[str]:
+        """All that is missing, misshapen or unknown."""
+        problems = [
+            f"{name} is missing (needs shape {list(shape)})"
+            for name, (shape, is_optional) in self.asked.items()
+            if not is_optional and name not in self.found
+        ]
+        for name, weight in self.found.items():
+            if name not in self.asked:
+                if not any(fnmatchcase(name, pattern) for pattern in self.passed_over):
+                    problems.append(f"{name} is not a tensor of this architecture")
+            elif without_ones(weight.shape) != without_ones(self.asked[name][0]):
+                problems.append(f"{name} has shape {list(weight.shape)}, needs {list(self.asked[name][0])}")
+        return problems
+
+    def check(self, path: Path) -> None:
+        """Raises one ModelError that lists all problems."""
+        if problems := self.problems():
+            shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
+            raise ModelError(f"{path}: the tensors do not fit the metadata: {shown}")
+
 
 class Tensors:
-    """Symbols by name: `w.blk[3].attn_q` stands for "blk.3.attn_q.weight" with its bias and scale.
+    """Tensors under a prefix. Names lack ".weight"; shapes are rows first.
 
-    A matrix comes as `Matrix`, a vector or a table of experts as `Weight`. `has` asks, `vector` reads numbers.
+    What is asked for must be in the file, except for what `find` asks for, and biases and scales of matrices.
     """
 
-    def __init__(self, weights: dict[str, Weight], prefix: str = "") -> None:
-        self._weights, self._prefix = weights, prefix
+    def __init__(self, ledger: Ledger, prefix: str = "") -> None:
+        self._ledger, self._prefix = ledger, prefix
+
+    @classmethod
+    def of_file(cls, reader: GGUFReader) -> Tensors:
+        return cls(
+            Ledger({t.name: Weight(t.name, tuple(int(n) for n in t.shape[::-1]), t.type) for t in reader.tensors})
+        )
+
+    def layer(self, i: int) -> Tensors:
+        return self.under(f"blk.{i}.")
+
+    def under(self, prefix: str) -> Tensors:
+        return Tensors(self._ledger, self._prefix + prefix)
+
+    def full_name(self, name: str) -> str:
+        return self._prefix + (name if name.endswith(SUFFIXES) else f"{name}.weight")
 
     def has(self, name: str) -> bool:
-        return f"{self._prefix}{name}.weight" in self._weights
+        return self.full_name(name) in self._ledger.found
 
-    def find(self, name: str) -> Weight | None:
-        """The tensor of the whole name, ".bias" and the like included, or None."""
-        return self._weights.get(f"{self._prefix}{name}")
+    def find(self, name: str, *shape: int) -> Weight | None:
+        """A vector or table that may be missing."""
+        return self._ledger.ask(self.full_name(name), shape, is_optional=True)
 
-    def __getattr__(self, name: str) -> Any:
-        weight = self._weights.get(f"{self._prefix}{name}.weight")
-        if weight is None:
-            raise AttributeError(f"the model has no tensor {self._prefix}{name}.weight")
-        if len(weight.shape) == 2:
-            return Matrix(weight, self.find(f"{name}.scale"), self.find(f"{name}.bias"))
+    def __call__(self, name: str, *shape: int) -> Weight:
+        """A vector or table."""
+        return self._need(self.full_name(name), shape)
+
+    def bare(self, name: str, *shape: int) -> Weight:
+        """A tensor whose name has no ".weight" to it."""
+        return self._need(self._prefix + name, shape)
+
+    def _need(self, name: str, shape: tuple[int, ...]) -> Weight:
+        weight = self._ledger.ask(name, shape, is_optional=False)
+        assert weight is not None
         return weight
 
-    @cached_property
-    def blk(self) -> list[Tensors]:
-        n = 1 + max((int(name.split(".")[1]) for name in self._weights if name.startswith("blk.")), default=-1)
-        return [Tensors(self._weights, f"blk.{i}.") for i in range(n)]
+    def matrix(self, name: str, n_rows: int, n_columns: int) -> Matrix:
+        """Any may have a bias for each row and one scale for all."""
+        self.pass_over(f"{name}.input_scale")  # for activations in 4 bits, which we do not use
+        return Matrix(self(name, n_rows, n_columns), self.find(f"{name}.scale", 1), self.find(f"{name}.bias", n_rows))
+
+    def linear(self, name: str, x: Node, n_rows: int) -> Linear:
+        """x times a matrix."""
+        return self.matrix(name, n_rows, x.width)(x)
+
+    def experts(self, name: str, n_expert: int, n_rows: int, n_columns: int) -> Weight:
+        """The matrices of all experts in one tensor."""
+        self.pass_over(f"{name}.input_scale", f"{name}.scale")
+        return self(name, n_expert, n_rows, n_columns)
+
+    def pass_over(self, *patterns: str) -> None:
+        """Tensors that a file may have and the formula does not use; "*" stands for anything."""
+        self._ledger.passed_over += [
+            p for p in (self._prefix + p for p in patterns) if p not in self._ledger.passed_over
+        ]
+
+    def check(self, path: Path) -> None:
+        """After the formula has asked for all: raises one ModelError that lists what does not fit."""
+        self._ledger.check(path)
 
 
-def symbols(reader: GGUFReader, specs: Iterable[Spec], path: Path) -> Tensors:
-    """The symbols of a file's tensors. Raises one ModelError that lists all that is missing, unknown or misshapen."""
-    known = {spec.name: spec for spec in specs}
-    found = {t.name: Weight(t.name, tuple(int(n) for n in t.shape[::-1]), t.type) for t in reader.tensors}
-    problems = [
-        f"{spec.name} is missing (needs shape {list(spec.shape)})"
-        for spec in known.values()
-        if not spec.is_optional and spec.name not in found
-    ]
-    for name, weight in found.items():
-        if name not in known:
-            problems.append(f"{name} is not a tensor of this architecture")
-        elif without_ones(weight.shape) != without_ones(known[name].shape):
-            problems.append(f"{name} has shape {list(weight.shape)}, needs {list(known[name].shape)}")
-        else:
-            found[name] = replace(weight, shape=known[name].shape)
-    if problems:
-        shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
-        raise ModelError(f"{path}: the tensors do not fit the metadata: {shown}")
-    return Tensors(found)
-
-
-def without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """GGUF drops the slowest dimensions where they are 1."""
-    while len(shape) > 1 and shape[0] == 1:
-        shape = shape[1:]
-    return shape
+def without_ones(shape: Iterable[int]) -> tuple[int, ...]:
+    """GGUF drops the slowest dimensions where they are 1, and some files keep them."""
+    return tuple(n for n in shape if n != 1)

@@ -1,10 +1,10 @@
-"""XVERSE, dense: what InternLM 2 is."""
+"""XVERSE, dense: Llama in all but name."""
 
 from __future__ import annotations
 
-from llamakit.core.models.internlm2 import InternLM2
+from llamakit.core.models.transformer import Transformer
 
 
-class Xverse(InternLM2):
+class Xverse(Transformer):
     arch = "xverse"
     hf_names = ("XverseForCausalLM",)

@@ -8,6 +8,7 @@ import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.ops import (
+    Activation,
     Add,
     Attention,
     Embed,
@@ -19,7 +20,6 @@ from llamakit.core.graph.ops import (
     Rope,
     SelectRows,
     Softcap,
-    SquaredRelu,
     Tokens,
     Weight,
 )
@@ -111,7 +111,7 @@ def random_graph(seed: int) -> tuple[Node, RandomWeights]:
             case "softcap":
                 new = Softcap(w.linear(x, x.width), 2.0)
             case "relu":
-                new = SquaredRelu(x)
+                new = Activation(x, "relu2")
             case "add":
                 others = [n for n in nodes if n.width == x.width and not feeds(n, x) and not feeds(x, n)]
                 if not others:

@@ -40,7 +40,7 @@ class Doubling:
         for i in range(n):
             x, out = (self.b, self.a) if i % 2 else (self.a, self.b)
             steps.append(Step("elementwise.add", Elementwise(a=x, b=x, out=out, pitch=PITCH, n_rows=self.n_rows,
-                                                             activation=0, scale=0.0)))  # fmt: skip
+                                                             activation=0, limit=0.0)))  # fmt: skip
         self.result = self.b if n % 2 else self.a
         self.program = link(steps, kernels)
         self.n = n

@@ -53,16 +53,17 @@ def test_attention_without_norms_or_turns(w):
     assert check(w, turned, ["Matmul", "RopeAttention"]).rotation == TURN
 
 
-def test_attention_over_different_inputs_or_turns_is_left_alone(w):
+def test_attention_over_different_inputs_or_turns_keeps_them_apart(w):
     x = w.embed()
     plain = w.attention(x)
     others = [
         replace(plain, v=w.linear(w.norm(x), 2 * HEAD_DIM)),
         replace(plain, q=replace(plain.q, rotation=Rotation(HEAD_DIM, 500.0))),
     ]
-    for other in others:
+    for other, can_shift in zip(others, (True, False), strict=True):
         fused = fuse(other)
-        assert isinstance(fused, Attention)
+        assert isinstance(fused, RopeAttention)
+        assert (fused.offsets, fused.can_shift) == ((0, 0, 0), can_shift)
         np.testing.assert_allclose(w.run(fused, TOKENS), w.run(other, TOKENS), atol=2e-5)
 
 

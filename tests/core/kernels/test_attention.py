@@ -31,6 +31,7 @@ class Case:
     rows: int = 6
     window: int = 0
     softcap: float = 0.0
+    is_chunked: int = 0
     is_causal: int = 1
     has_slopes: bool = False
     has_sinks: bool = False
@@ -72,9 +73,11 @@ def run_case(run_kernel, case):
     cells = [order[starts[i] + p // BLOCK] * BLOCK + p % BLOCK for i, p in enumerate(position)]
     k, v = (np.concatenate([d[j].reshape(len(d[j]), -1) for d in data]) for j in (1, 2))
     kv = np.ascontiguousarray(np.concatenate([k, v], axis=1))
+    first = kv.ctypes.data
     store = RopeStore(
-        batch=make_batch(len(kv), np.concatenate(position), np.concatenate(cells)), qkv=kv, q_norm=None, k_norm=None,
-        angles=None, keys=keys, values=values, pitch=kv.shape[1], k_offset=0, v_offset=k.shape[1], n_head=0,
+        batch=make_batch(len(kv), np.concatenate(position), np.concatenate(cells)), q=None, k=first,
+        v=first + 4 * k.shape[1], q_pitch=0, k_pitch=kv.shape[1], v_pitch=kv.shape[1], q_norm=None, k_norm=None,
+        angles=None, keys=keys, values=values, n_head=0,
         n_head_kv=case.n_head_kv, head_dim=case.head_dim, head_dim_v=case.head_dim_v, n_rot=0, is_neox=0,
         key_bytes=key_bytes, value_bytes=value_bytes, eps=1e-6,
     )  # fmt: skip
@@ -97,7 +100,7 @@ def run_case(run_kernel, case):
         slopes=case.slopes, sinks=case.sinks, scratch=scratch, scratch_pitch=n_scratch, q_pitch=q_pitch,
         out_pitch=out_pitch, n_head=case.n_head, n_head_kv=case.n_head_kv, head_dim=case.head_dim,
         head_dim_v=case.head_dim_v, key_bytes=key_bytes, value_bytes=value_bytes, window=case.window,
-        is_causal=case.is_causal, scale=case.head_dim**-0.5, softcap=case.softcap,
+        is_chunked=case.is_chunked, is_causal=case.is_causal, scale=case.head_dim**-0.5, softcap=case.softcap,
     )  # fmt: skip
     run_kernel(
         f"attention.attend[{case.k_type},{case.v_type},{case.rows},{tile_columns(case.rows)}]", attend, case.n_threads
@@ -129,7 +132,8 @@ def naive(case, i):
         scores = case.softcap * np.tanh(scores / case.softcap)
     if case.has_slopes:
         scores = scores - case.slopes[:, None, None] * np.abs(p_q - p_k)
-    hidden = (p_k > p_q) * bool(case.is_causal) | (p_q - p_k >= case.window) * (case.window > 0)
+    reach = p_q % case.window + 1 if case.is_chunked else case.window
+    hidden = (p_k > p_q) * bool(case.is_causal) | (p_q - p_k >= reach) * (case.window > 0)
     scores = np.where(hidden, -np.inf, scores)
     peak = scores.max(axis=-1, keepdims=True)
     if case.has_sinks:
@@ -161,6 +165,7 @@ SHAPES = {
     "window within a block": Case(((150, 9),), window=5),
     "window over blocks": Case(((300, 70),), window=100),
     "window of one": Case(((64, 3),), window=1),
+    "chunks": Case(((300, 9), (0, 70)), window=100, is_chunked=1),
     "softcap": Case(((70, 5),), softcap=1.5),
     "alibi": Case(((70, 5),), has_slopes=True),
     "sinks": Case(((70, 5),), has_sinks=True),

@@ -104,15 +104,23 @@ class Case:
         heads = self.qkv[:, : self.width].reshape(len(self.qkv), -1, self.head_dim)
         return np.split(heads.copy(), [N_HEAD, N_HEAD + N_HEAD_KV], axis=1)
 
+    def stored_keys(self):
+        """(n_tokens, n_heads, head_dim)"""
+        return read_keys(self.keys, self.k_type, self.head_dim)[self.cells]
+
     def run(self, run_kernel, n_threads=1):
         batch = Batch(
             n_tokens=len(self.qkv), n_outputs=0, n_runs=0, tokens=None, positions=self.positions, cells=self.cells,
             outputs=None, runs=None, tables=None,
         )  # fmt: skip
+        pitch, first = self.width + 16, self.qkv.ctypes.data
+        places = {
+            "q": first, "k": first + 4 * N_HEAD * self.head_dim, "v": first + 4 * (N_HEAD + N_HEAD_KV) * self.head_dim,
+            "q_pitch": pitch, "k_pitch": pitch, "v_pitch": pitch,
+        }  # fmt: skip
         record = RopeStore(
-            batch=batch, qkv=self.qkv, angles=self.angles, keys=self.keys, values=self.values,
+            batch=batch, angles=self.angles, keys=self.keys, values=self.values, **places,
             q_norm=self.weights[0] if self.has_norm else None, k_norm=self.weights[1] if self.has_norm else None,
-            pitch=self.width + 16, k_offset=N_HEAD * self.head_dim, v_offset=(N_HEAD + N_HEAD_KV) * self.head_dim,
             n_head=N_HEAD, n_head_kv=N_HEAD_KV, head_dim=self.head_dim, head_dim_v=self.head_dim,
             n_rot=2 * self.angles.shape[1] if self.angles is not None else 0, is_neox=self.is_neox,
             key_bytes=CELL_TYPES[self.k_type].key_bytes(self.head_dim),
@@ -131,9 +139,10 @@ def test_rotation_gives_the_bits_of_numpy(run_kernel, head_dim, n_rot, is_neox):
     rest = case.qkv[:, case.width :].copy()
     case.run(run_kernel)
     angles = case.angles[case.positions][:, None]
-    new_q, new_k, new_v = case.heads()
+    new_q, same_k, new_v = case.heads()
     np.testing.assert_array_equal(new_q, rotate(q, angles, is_neox))
-    np.testing.assert_array_equal(new_k, rotate(k, angles, is_neox))
+    np.testing.assert_array_equal(case.stored_keys(), rotate(k, angles, is_neox))
+    np.testing.assert_array_equal(same_k, k)
     np.testing.assert_array_equal(new_v, v)
     np.testing.assert_array_equal(case.qkv[:, case.width :], rest)
 
@@ -143,7 +152,7 @@ def test_heads_are_normed_before_they_turn(run_kernel, head_dim, n_rot):
     case = Case(head_dim=head_dim, n_rot=n_rot, is_neox=1, has_norm=True)
     heads = case.heads()[:2]
     case.run(run_kernel)
-    for x, weight, got in zip(heads, case.weights, case.heads(), strict=False):
+    for x, weight, got in zip(heads, case.weights, (case.heads()[0], case.stored_keys()), strict=True):
         x = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + 1e-6) * weight[:head_dim]
         if case.angles is not None:
             x = rotate(x, case.angles[case.positions][:, None], True)

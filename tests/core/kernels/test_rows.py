@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from llamakit.core.kernels.batch import Batch
-from llamakit.core.kernels.elementwise import Elementwise, SelectRows
-from llamakit.core.kernels.epilogue import GELU, SILU
-from llamakit.core.kernels.moe import Combine, Route
-from llamakit.core.kernels.norm import RmsNorm
+from llamakit.core.kernels.elementwise import GATED, Elementwise, SelectRows
+from llamakit.core.kernels.moe import GATINGS, Combine, Route
+from llamakit.core.kernels.norm import GroupNorm, RmsNorm
+from llamakit.core.kernels.unary import CLAMP, KINDS, SCALE, SOFTCAP, Unary
 
 EPS = 1e-5
 SHAPES = [(1, 8), (3, 64), (7, 40), (5, 16), (2, 577)]  # (rows, columns)
@@ -57,6 +57,27 @@ def test_rms_norm_of_rows_near_the_ends_of_the_numbers(run_kernel, value):
     np.testing.assert_allclose(out, np.float64(value) / np.sqrt(np.float64(value) ** 2 + EPS), rtol=1e-6)
 
 
+@pytest.mark.parametrize("n, n_groups", [(8, 1), (40, 3), (16, 4), (577, 1), (1, 5)])
+@pytest.mark.parametrize("is_centered", [0, 1])
+@pytest.mark.parametrize("weights", ["none", "one", "each"])
+def test_group_norm_is_the_formula(run_kernel, n, n_groups, is_centered, weights):
+    x = on_pitch(normal(5, n * n_groups) * np.float32(7) + np.float32(3))
+    weight, bias = (on_pitch(normal(n_groups if weights == "each" else 1, n, seed=seed)) for seed in (1, 2))
+    out = np.full_like(x, np.nan)
+    run_kernel("norm.groups", GroupNorm(
+        x=x, weight=None if weights == "none" else weight, bias=None if weights == "none" else bias, out=out,
+        n_rows=np.array([5]), n=n, n_groups=n_groups, pitch=x.shape[1],
+        weight_step=weight.shape[1] if weights == "each" else 0, is_centered=is_centered, eps=EPS,
+    ), 3)  # fmt: skip
+    wide = x[:, : n * n_groups].astype(np.float64).reshape(5, n_groups, n)
+    wide -= wide.mean(-1, keepdims=True) * is_centered
+    wanted = wide / np.sqrt((wide * wide).mean(-1, keepdims=True) + EPS)
+    if weights != "none":
+        wanted = wanted * weight[:, :n] + bias[:, :n]
+    np.testing.assert_allclose(out[:, : n * n_groups], wanted.reshape(5, -1), rtol=2e-5, atol=2e-5)
+    assert not out[:, n * n_groups :].any()
+
+
 def silu(x):
     return x / (1 + np.exp(-x))
 
@@ -70,17 +91,35 @@ FORMULAS = {
     "copy": lambda a, b: a,
     "glu silu": lambda a, b: silu(a) * b,
     "glu gelu": lambda a, b: gelu(a) * b,
-    "squared_relu": lambda a, b: np.maximum(a, 0) ** 2,
-    "softcap": lambda a, b: 3 * np.tanh(a / 3),
+    "glu relu": lambda a, b: np.maximum(a, 0) * b,
+    "glu sigmoid": lambda a, b: b / (1 + np.exp(-a)),
+    "glu swiglu_oai": lambda a, b: np.minimum(a, 3) / (1 + np.exp(-1.702 * np.minimum(a, 3))) * (np.clip(b, -3, 3) + 1),
+    "glu swiglu_clamp": lambda a, b: silu(np.minimum(a, 3)) * np.clip(b, -3, 3),
+    "glu silu_clamp": lambda a, b: np.minimum(silu(a), 3) * np.clip(b, -3, 3),
+    "unary silu": lambda a, b: silu(a),
+    "unary gelu": lambda a, b: gelu(a),
+    "unary relu": lambda a, b: np.maximum(a, 0),
+    "unary relu2": lambda a, b: np.maximum(a, 0) ** 2,
+    "unary sigmoid": lambda a, b: 1 / (1 + np.exp(-a)),
+    "unary tanh": lambda a, b: np.tanh(a),
+    "unary softplus": lambda a, b: np.logaddexp(0, a),
+    "unary softcap": lambda a, b: 3 * np.tanh(a / 3),
+    "unary clamp": lambda a, b: np.clip(a, -3, 3),
+    "unary scale": lambda a, b: 3 * a,
 }
 
 
 def elementwise(run_kernel, kind: str, a: np.ndarray, b: np.ndarray, n_threads: int = 1) -> np.ndarray:
     name, _, activation = kind.partition(" ")
     out = np.full_like(a, np.nan)
-    record = Elementwise(a=a, b=b, out=out, pitch=a.shape[1], n_rows=np.array([len(a)]),
-                         activation={"": 0, "silu": SILU, "gelu": GELU}[activation], scale=3.0)  # fmt: skip
-    run_kernel(f"elementwise.{name}", record, n_threads)
+    fields = {"out": out, "pitch": a.shape[1], "n_rows": np.array([len(a)])}
+    if name == "unary":
+        kind = {**KINDS, "softcap": SOFTCAP, "clamp": CLAMP, "scale": SCALE}[activation]
+        record = Unary(x=a, n=min(40, a.shape[1]), kind=kind, c=3.0, **fields)
+        run_kernel("unary.unary", record, n_threads)
+    else:
+        record = Elementwise(a=a, b=b, activation=GATED.get(activation, 0), limit=3.0, **fields)
+        run_kernel(f"elementwise.{name}", record, n_threads)
     return out
 
 
@@ -89,11 +128,12 @@ def elementwise(run_kernel, kind: str, a: np.ndarray, b: np.ndarray, n_threads: 
 def test_elementwise_is_the_formula(run_kernel, kind, n_threads):
     a, b = on_pitch(normal(5, 40) * np.float32(4)), on_pitch(normal(5, 40, seed=1))
     got = elementwise(run_kernel, kind, a, b, n_threads)
-    np.testing.assert_allclose(got, FORMULAS[kind](a.astype(np.float64), b), rtol=1e-5, atol=2e-6)
+    wanted = FORMULAS[kind](a.astype(np.float64), b)
+    np.testing.assert_allclose(got[:, :40], wanted[:, :40], rtol=1e-5, atol=2e-6)
     assert not got[:, 40:].any()
 
 
-@pytest.mark.parametrize("kind", ["glu silu", "glu gelu", "softcap"])
+@pytest.mark.parametrize("kind", ["glu silu", "glu gelu", "unary softcap", "unary sigmoid", "unary softplus"])
 def test_activations_reach_their_limits_without_overflow(run_kernel, kind):
     a = np.array([[0, -0.0, 1e-30, 87, 88, 89, 1e4, 1e30, -87, -88, -89, -1e4, -1e30, 20, -20, 3e38]], np.float32)
     got = elementwise(run_kernel, kind, a, np.ones_like(a))[0]
@@ -107,8 +147,10 @@ def test_activations_reach_their_limits_without_overflow(run_kernel, kind):
     [
         "glu silu",
         "glu gelu",
-        "squared_relu",
-        "softcap",
+        "unary relu",
+        "unary relu2",
+        "unary softcap",
+        "unary clamp",
     ],
 )
 def test_activations_hand_on_what_is_no_number(run_kernel, kind):
@@ -133,15 +175,24 @@ def test_the_rows_asked_for_are_picked(run_kernel, n_threads):
 
 
 # experts
-def route(run_kernel, logits: np.ndarray, n_used: int, is_normed: bool, n_threads: int = 1):
+def route(run_kernel, logits: np.ndarray, n_used: int, is_normed: bool, n_threads: int = 1, **options):
     n_tokens, n_expert = logits.shape
     held = on_pitch(logits)
     held[:, n_expert:] = 1e9  # whatever the router's matrix leaves there
     shares, chosen = np.full((n_tokens, n_used), np.nan, np.float32), np.full((n_tokens, n_used), -1, np.int32)
     n_chosen = np.zeros(1, np.int64)
-    run_kernel("moe.route", Route(logits=held, shares=shares, chosen=chosen, n_rows=np.array([n_tokens]),
-                                  n_chosen_rows=n_chosen, pitch=held.shape[1], n_expert=n_expert, n_used=n_used,
-                                  is_normed=int(is_normed)), n_threads)  # fmt: skip
+    fields = {
+        "bias": None,
+        "n_group": 1,
+        "n_group_used": 1,
+        "per_expert": 1,
+        "gating": GATINGS["softmax"],
+        "scale": 1.0,
+    }
+    run_kernel("moe.route", Route(logits=held, worths=np.empty_like(held), shares=shares, chosen=chosen,
+                                  n_rows=np.array([n_tokens]), n_chosen_rows=n_chosen, pitch=held.shape[1],
+                                  n_expert=n_expert, n_used=n_used, is_normed=int(is_normed),
+                                  **(fields | options)), n_threads)  # fmt: skip
     assert n_chosen[0] == n_tokens * n_used
     return shares, chosen
 
@@ -163,6 +214,29 @@ def test_of_equal_experts_the_first_are_chosen(run_kernel):
     shares, chosen = route(run_kernel, np.zeros((2, 6), np.float32), 3, True)
     np.testing.assert_array_equal(chosen, [[0, 1, 2]] * 2)
     np.testing.assert_allclose(shares, np.full((2, 3), 1 / 3), rtol=1e-6)
+
+
+def test_other_ways_to_weigh_experts(run_kernel):
+    logits = normal(9, 12) * np.float32(3)
+    sigmoid = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    bias = on_pitch(normal(1, 12, seed=4) * np.float32(2))
+    shares, chosen = route(run_kernel, logits, 3, False, gating=GATINGS["sigmoid"], bias=bias, scale=2.5)
+    np.testing.assert_array_equal(chosen, np.argsort(-(sigmoid + bias[:, :12]), axis=1)[:, :3])
+    np.testing.assert_allclose(shares, np.take_along_axis(sigmoid, chosen, 1) * 2.5, rtol=1e-5)
+    shares, chosen = route(run_kernel, logits, 3, False, gating=GATINGS["softmax_chosen"])
+    best = np.take_along_axis(np.exp(logits.astype(np.float64)), chosen, 1)
+    np.testing.assert_allclose(shares, best / best.sum(1, keepdims=True), rtol=1e-5)
+    shares, chosen = route(run_kernel, logits, 3, False, gating=GATINGS["softplus_root"])
+    wanted = np.sqrt(np.logaddexp(0, np.take_along_axis(logits.astype(np.float64), chosen, 1)))
+    np.testing.assert_allclose(shares, wanted, rtol=1e-5)
+
+
+def test_only_experts_of_the_best_groups_are_chosen(run_kernel):
+    logits = np.array([[9, 0, 0, 5, 5, 0, 4, 4.5, 4]], np.float32)  # groups of three: 9, 10, 8.5
+    _, chosen = route(run_kernel, logits, 3, True, n_group=3, n_group_used=2, gating=GATINGS["softmax_chosen"])
+    assert chosen.tolist() == [[0, 3, 4]]
+    _, chosen = route(run_kernel, logits, 3, True, n_group=3, n_group_used=1, gating=GATINGS["softmax_chosen"])
+    assert chosen.tolist() == [[3, 4, 5]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -110,7 +110,6 @@ def test_fault_14_513_layers_are_believed_only_with_their_tensors(tmp_path):
         ({"attention__head_count": 5, "attention__head_count_kv": 5, "attention__key_length": None}, ("5 heads", "64")),
         ({"attention__key_length": 0}, ("llama.attention.key_length",)),
         ({"attention__key_length": 1 << 20}, ("llama.attention.key_length",)),
-        ({"attention__value_length": 32}, ("different lengths",)),
         ({"rope__dimension_count": 5}, ("llama.rope.dimension_count", "pairs")),
         ({"rope__dimension_count": 0}, ("llama.rope.dimension_count",)),
         ({"rope__dimension_count": 18}, ("llama.rope.dimension_count",)),

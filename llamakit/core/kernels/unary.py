@@ -1,0 +1,62 @@
+"""Functions of each number of a row alone, all in one kernel."""
+
+from __future__ import annotations
+
+from llamakit.core.kernels.activation import gelu_tanh, relu, sigmoid, silu, softplus, tanh, within
+from llamakit.core.kernels.kernel import kernel, share
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import view
+from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
+
+SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, SCALE, SOFTCAP, CLAMP = range(10)
+KINDS = {
+    "silu": SILU, "gelu": GELU, "relu": RELU, "relu2": SQUARED_RELU, "sigmoid": SIGMOID, "tanh": TANH,
+    "softplus": SOFTPLUS,
+}  # fmt: skip
+
+
+class Unary(Record):
+    """Rows of x to rows of out, which may be one place, `pitch` apart. `c` is a factor, cap or limit."""
+
+    x: Ptr[f32]
+    out: Ptr[f32]
+    n: i64  # numbers in a row; zeros fill up
+    pitch: i64
+    n_rows: Ptr[i64]
+    kind: i64
+    c: f32
+
+
+@helper
+def apply(kind, x, c):
+    if kind == SCALE:
+        return x * c
+    if kind == SOFTCAP:
+        return tanh(x / c) * c
+    if kind == CLAMP:
+        return within(x, c)
+    if kind == SILU:
+        return silu(x)
+    if kind == GELU:
+        return gelu_tanh(x)
+    if kind == RELU:
+        return relu(x)
+    if kind == SQUARED_RELU:
+        return relu(x) * relu(x)
+    if kind == SIGMOID:
+        return sigmoid(x)
+    if kind == TANH:
+        return tanh(x)
+    return softplus(x)
+
+
+@kernel(Unary)
+def unary(op, thread, n_threads):
+    """out = f(x)"""
+    n_vectors = op.pitch // 16
+    first, last = share(op.n_rows[0] * n_vectors, thread, n_threads)
+    x, out = view(op.x, f32x16), view(op.out, f32x16)
+    for i in range(first, last):
+        out[i] = apply(op.kind, x[i], op.c)
+        for k in range(max(op.n - i % n_vectors * 16, 0), 16):
+            op.out[i * 16 + k] = f32(0)

@@ -1,0 +1,40 @@
+"""Feed-forward parts without experts."""
+
+from __future__ import annotations
+
+from llamakit.core.graph.ops import Activation, Glu, Linear, Node
+from llamakit.core.models.tensors import Matrix, Tensors
+
+
+def times(matrix: Matrix, x: Node, has_scales: bool) -> Linear:
+    """llama.cpp uses the scales of a feed-forward, after the bias, in some architectures and in others not."""
+    return matrix.scaled_last(x) if has_scales else matrix.unscaled(x)
+
+
+def gated(
+    x: Node,
+    w: Tensors,
+    n_ff: int,
+    activation: str = "silu",
+    *,
+    has_scales: bool = False,
+    suffix: str = "",
+    limit: float = 0,
+) -> Node:
+    """down(activation(gate x) * up x); the suffix is that of the tensors' names: "_shexp"."""
+    gate, up = (times(w.matrix(f"ffn_{n}{suffix}", n_ff, x.width), x, has_scales) for n in ("gate", "up"))
+    hidden = Glu(gate, up, activation, limit)
+    return times(w.matrix(f"ffn_down{suffix}", x.width, n_ff), hidden, has_scales)
+
+
+def gated_of_one(x: Node, w: Tensors, n_ff: int, activation: str = "silu") -> Node:
+    """The same, with gate and up on top of each other in `ffn_up`."""
+    both = w.matrix("ffn_up", 2 * n_ff, x.width)
+    hidden = Glu(both.part(0, n_ff).unscaled(x), both.part(n_ff, n_ff).unscaled(x), activation)
+    return w.matrix("ffn_down", x.width, n_ff).unscaled(hidden)
+
+
+def plain(x: Node, w: Tensors, n_ff: int, activation: str, *, has_scales: bool = False, suffix: str = "") -> Node:
+    """down(activation(up x))"""
+    up = times(w.matrix(f"ffn_up{suffix}", n_ff, x.width), x, has_scales)
+    return times(w.matrix(f"ffn_down{suffix}", x.width, n_ff), Activation(up, activation), has_scales)

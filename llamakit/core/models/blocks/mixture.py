@@ -1,0 +1,82 @@
+"""Mixtures of experts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llamakit.core.gguf.metadata import Metadata
+from llamakit.core.graph.ops import Experts, Node, Weight
+from llamakit.core.models.hparams import HParams
+from llamakit.core.models.tensors import Tensors
+from llamakit.errors import ModelError
+
+GATINGS = {1: "softmax", 2: "sigmoid", 3: "softmax_chosen", 4: "softplus_root"}
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How experts are chosen and weighed, see `graph.ops.Experts`."""
+
+    n_expert: int
+    n_used: int
+    n_ff: int
+    gating: str = "softmax"
+    is_normed: bool = True
+    share_scale: float = 1.0
+    n_group: int = 1
+    n_group_used: int = 1
+    activation: str = "silu"
+    limit: float = 0.0
+    has_scales: bool = False
+    is_share_first: bool = False
+    per_expert: int = 1
+
+
+def read_routing(
+    meta: Metadata, hp: HParams, *, gating: str = "softmax", is_normed: bool | None = None, **fields: object
+) -> Routing:
+    """The metadata's; `gating` where it names none; the norm is read where it is not given."""
+    kind = meta.int("expert_gating_func", 0, min=0)
+    if kind and kind not in GATINGS:
+        raise ModelError(f"{meta.path}: {meta.full_key('expert_gating_func')} is {kind}; known are 1 to {len(GATINGS)}")
+    n_group = meta.int("expert_group_count", 0, min=0) or 1
+    if hp.n_expert % n_group:
+        raise ModelError(f"{meta.path}: {hp.n_expert} experts do not divide into {n_group} groups")
+    settings: dict[str, object] = {
+        "n_expert": hp.n_expert,
+        "n_used": hp.n_expert_used,
+        "n_ff": hp.n_ff_expert,
+        "gating": GATINGS.get(kind, gating),
+        "is_normed": meta.bool("expert_weights_norm", False) if is_normed is None else is_normed,
+        "share_scale": meta.float("expert_weights_scale", 0.0) or 1.0,
+        "n_group": n_group,
+        "n_group_used": meta.int("expert_group_used_count", 1, min=0, max=n_group) or n_group,
+    }
+    return Routing(**(settings | fields))  # type: ignore[arg-type]
+
+
+def mixture(x: Node, w: Tensors, routing: Routing, router: Node | None = None, suffix: str = "_exps") -> Experts:
+    """The best experts' outputs, weighed. The router may read something else than x."""
+    r = routing
+    n_matrix = r.n_expert // r.per_expert
+    shapes = {"gate": (r.n_ff, x.width), "up": (r.n_ff, x.width), "down": (x.width, r.n_ff)}
+
+    def numbers(name: str, *shape: int) -> Weight | None:
+        return w.find(f"ffn_{name}{suffix}.{'bias' if shape else 'scale'}", n_matrix, *shape)
+
+    if w.has(f"ffn_gate_up{suffix}"):
+        both = w.experts(f"ffn_gate_up{suffix}", n_matrix, 2 * r.n_ff, x.width)
+        gate: Weight | None = both.part(0, r.n_ff)
+        up = both.part(r.n_ff, r.n_ff)
+    else:
+        up = w.experts(f"ffn_up{suffix}", n_matrix, *shapes["up"])
+        gate = w.experts(f"ffn_gate{suffix}", n_matrix, *shapes["gate"]) if w.has(f"ffn_gate{suffix}") else None
+    scales = {f"{n}_scale": numbers(n) if r.has_scales else None for n in shapes}
+    biases = {f"{n}_bias": numbers(n, shape[0]) for n, shape in shapes.items()}
+    router = router or w.linear("ffn_gate_inp", x, r.n_expert)
+    down = w.experts(f"ffn_down{suffix}", n_matrix, *shapes["down"])
+    return Experts(
+        x, router, gate, up, down, r.n_used, r.is_normed, r.activation, **scales, gating=r.gating,
+        selection_bias=w.find("exp_probs_b.bias", r.n_expert), n_group=r.n_group, n_group_used=r.n_group_used,
+        share_scale=r.share_scale, **biases, limit=r.limit, is_share_first=r.is_share_first, per_expert=r.per_expert,
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""Layers of attention and feed-forward, each behind a norm, each added to what came before."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from llamakit.core.graph.ops import Attention, Clamp, Node, Rope
+from llamakit.core.graph.rotation import Rotation
+from llamakit.core.models.base import Decoder
+from llamakit.core.models.blocks import feed_forward
+from llamakit.core.models.blocks.attention import qkv
+from llamakit.core.models.tensors import Tensors
+
+
+class Transformer(Decoder):
+    """Pre-norm, grouped-query attention, SwiGLU. A subclass replaces the parts that differ."""
+
+    activation: ClassVar[str] = "silu"
+    has_ffn_scales: ClassVar[bool] = False  # see feed_forward.times
+
+    def layer(self, x: Node, w: Tensors, i: int) -> Node:
+        x = x + self.attention(self.norm(x, w, "attn_norm"), w, i)
+        return x + self.feed_forward(self.norm(x, w, "ffn_norm"), w, i)
+
+    def attention(self, x: Node, w: Tensors, i: int) -> Node:
+        """Projections, norms and rotation of heads, attention, output projection."""
+        q, k, v = self.qkv(x, w, i)
+        attended = self.attend(*self.heads(q, k, w, i), v, w, i)
+        return w.linear("attn_output", attended, self.hp.n_embd)
+
+    def qkv(self, x: Node, w: Tensors, i: int) -> tuple[Node, Node, Node]:
+        q, k, v = qkv(x, w, self.hp.of_layer(i))
+        if clamp := self.meta.float("attention.clamp_kqv", 0.0):
+            q, k, v = (Clamp(each, clamp) for each in (q, k, v))
+        return q, k, v
+
+    def heads(self, q: Node, k: Node, w: Tensors, i: int) -> tuple[Node, Node]:
+        """What happens to queries and keys before they meet."""
+        return self.turn(q, i), self.turn(k, i)
+
+    def turn(self, x: Node, i: int) -> Node:
+        rotation = self.rotation_of(i)
+        return Rope(x, self.hp.head_dim, rotation) if rotation else x
+
+    def rotation_of(self, i: int) -> Rotation | None:
+        """The rotation of a layer's heads, or None."""
+        return self.rotation
+
+    def attend(self, q: Node, k: Node, v: Node, w: Tensors, i: int) -> Node:
+        return Attention(q, k, v, self.hp.head_dim, i, self.hp.scale, self.window_of(i))
+
+    def window_of(self, i: int) -> int:
+        """How far a layer sees back; 0 is without end."""
+        return 0
+
+    def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
+        return feed_forward.gated(x, w, self.hp.ffs[i], self.activation, has_scales=self.has_ffn_scales)
