@@ -1,188 +1,154 @@
-"""A vocabulary: text to token ids and back."""
+"""A file's vocabulary, of whatever kind: `tokenizer.ggml.model` and what hangs on it."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from llamakit.core.vocab.bpe import BPE
+from llamakit.core.vocab.bpe_kinds import DNA, Words, without_markers
+from llamakit.core.vocab.charsmap import read_charsmap
 from llamakit.core.vocab.eog import end_of_generation
-from llamakit.core.vocab.pretokenizers import split_rule
+from llamakit.core.vocab.plamo2 import PLaMo2
+from llamakit.core.vocab.pretokenizers import REGEX_KEY, SplitRule, own_rule, split_rule
+from llamakit.core.vocab.rwkv import RWKV, unescaped
 from llamakit.core.vocab.special import Partition, SpecialIds, find_special, strip_rules
 from llamakit.core.vocab.spm import SPM
-from llamakit.core.vocab.text import as_bytes, as_text
-from llamakit.core.vocab.tokens import TokenTable, TokenType, ids_of_types, read_merges, read_tokens
+from llamakit.core.vocab.tokens import MERGES_KEY, TokenTable, TokenType, ids_of_types, read_merges, read_tokens
+from llamakit.core.vocab.toy import Hashes, NoText, empty_tokens, hexadecimal
+from llamakit.core.vocab.ugm import UGM
+from llamakit.core.vocab.vocabulary import Around, Engine, Frame, Vocab
+from llamakit.core.vocab.wpm import WPM
 from llamakit.errors import VocabError
+
+__all__ = ["KINDS", "Vocab", "load_vocab"]
 
 log = logging.getLogger(__name__)
 
-KINDS = ("gpt2", "llama")
 _BYTE_TEXT = re.compile("<0x[0-9A-Fa-f]{2}>")
+_MAX_EMPTY = 1 << 24  # tokens without a text
 
-
-class Engine(Protocol):
-    """What a kind of tokenizer does, special tokens aside."""
-
-    def encode(self, text: str) -> list[int]: ...  # a fragment without special tokens
-    def decode(self, text: str) -> bytes: ...  # the bytes of a normal token's text
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What is put around an encoded text, and cleaned from a decoded one."""
-
-    add_bos: bool
-    add_eos: bool
-    add_space_prefix: bool
-    clean_spaces: bool
-
-
-class Vocab:
-    """Tokens of a model. Ids are 0..n_tokens-1; special ids are None where the vocabulary has no such token."""
-
-    def __init__(
-        self,
-        kind: str,
-        tokens: TokenTable,
-        special: SpecialIds,
-        frame: Frame,
-        engine: Engine,
-        partition: Partition,
-        *,
-        eog_ids: frozenset[int],
-        shown_ids: frozenset[int],
-    ) -> None:
-        self.kind, self.special, self.frame = kind, special, frame
-        self.texts, self.types, self.scores = tokens.texts, tokens.types, tokens.scores
-        self.n_tokens = len(tokens.texts)
-        self.ids = tokens.ids
-        self.bos_id, self.eos_id, self.eot_id, self.eom_id = special.bos, special.eos, special.eot, special.eom
-        self.unk_id, self.sep_id, self.pad_id, self.mask_id = special.unk, special.sep, special.pad, special.mask
-        self.add_bos = frame.add_bos and special.bos is not None
-        self.add_eos = frame.add_eos and special.eos is not None
-        self.eog_ids = eog_ids
-        self._shown_ids = shown_ids
-        self._engine, self._partition = engine, partition
-
-    def is_eog(self, token: int) -> bool:
-        """Whether a generation ends at this token."""
-        return token in self.eog_ids
-
-    def is_control(self, token: int) -> bool:
-        """Whether the token is control (markers of turns and the like), which `piece` hides."""
-        return self.types[self._checked(token)] == TokenType.CONTROL
-
-    def encode(self, text: str | bytes, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
-        """Token ids of a text.
-
-        add_special puts BOS and EOS around it as the model wants; parse_special reads texts of control tokens as these
-        tokens, otherwise they are plain text. Bytes that are not UTF-8 are kept (llama) or become U+FFFD (gpt2).
-        """
-        ids: list[int] = []
-        if add_special and self.add_bos and self.bos_id is not None:
-            ids.append(self.bos_id)
-        for part in self._partition.split(as_text(text), parse_special=parse_special):
-            if isinstance(part, int):
-                ids.append(part)
-            else:
-                ids += self._engine.encode(part)
-        if add_special and self.add_eos and self.eos_id is not None:
-            ids.append(self.eos_id)
-        return ids
-
-    def piece(self, token: int, *, special: bool = False) -> bytes:
-        """The bytes of one token, possibly a part of a character.
-
-        Control and unknown tokens are empty unless `special`. Raises VocabError for an id that is no token.
-        """
-        kind, text = self.types[self._checked(token)], self.texts[token]
-        if kind == TokenType.NORMAL:
-            return self._engine.decode(text)
-        if kind == TokenType.BYTE:
-            return bytes([int(text[3:5], 16)])
-        if kind == TokenType.USER_DEFINED:
-            return as_bytes(text)
-        if kind in (TokenType.CONTROL, TokenType.UNKNOWN):
-            return as_bytes(text) if special or token in self._shown_ids else b""
-        return b""
-
-    def detokenize(self, ids: Iterable[int], *, special: bool = False, remove_special: bool = False) -> bytes:
-        """The bytes of a token sequence: pieces joined, the space that encoding put in front removed.
-
-        remove_special leaves out a BOS at the start and an EOS at the end that encoding added.
-        """
-        ids = list(ids)
-        strip_space = self.frame.add_space_prefix
-        if remove_special and self.add_bos and ids[:1] == [self.bos_id]:
-            ids, strip_space = ids[1:], False
-        if remove_special and self.add_eos and ids[-1:] == [self.eos_id]:
-            ids = ids[:-1]
-        pieces = {token: self.piece(token, special=special) for token in set(ids)}
-        text = b"".join(map(pieces.__getitem__, ids))
-        if strip_space and ids and pieces[ids[0]].startswith(b" "):
-            text = text[1:]
-        return _clean_spaces(text) if self.frame.clean_spaces else text
-
-    def _checked(self, token: int) -> int:
-        if not 0 <= token < self.n_tokens:
-            raise VocabError(f"token {token} is not in the vocabulary of {self.n_tokens} tokens")
-        return token
-
-
-def _clean_spaces(text: bytes) -> bytes:
-    """Undo the spaces that older English tokenizers put before punctuation, quotes and contractions."""
-    text = re.sub(rb" ([?!.,])", rb"\1", text)
-    text = text.replace(b" ' ", b"'")
-    return re.sub(rb" ('(?:s|m|re|ve))", rb"\1", text)
+_BARE = Frame(
+    add_bos=False, add_eos=False, add_sep=False, add_space_prefix=False, clean_spaces=False, around=Around.NOTHING
+)
+# Kind -> the ids of special tokens and what is put around a text, where no key of the file tells them.
+_KINDS: Mapping[str, tuple[Mapping[str, int], Frame]] = {
+    "llama": (
+        {"bos": 1, "eos": 2, "unk": 0},
+        replace(_BARE, add_bos=True, add_space_prefix=True, around=Around.FLAGS),
+    ),
+    "bert": (
+        {"bos": 101, "unk": 100, "sep": 102, "pad": 0, "mask": 103},
+        replace(_BARE, add_bos=True, add_sep=True, clean_spaces=True, around=Around.ALWAYS),
+    ),
+    "t5": ({"eos": 1, "unk": 2, "pad": 0}, replace(_BARE, add_eos=True, around=Around.FLAGS)),
+    "rwkv": ({}, _BARE),
+    "plamo2": ({"bos": 1, "eos": 2, "unk": 0, "pad": 3}, _BARE),
+    "test": ({}, _BARE),
+}
+_BPE = ("gpt2", "gemma4", "hybriddna", "whitespace")
+_NONE = ("none", "no_vocab")
+KINDS = (*_BPE, *_KINDS, *_NONE)
 
 
 def load_vocab(metadata: Mapping[str, Any]) -> Vocab:
     """The vocabulary of a GGUF file's metadata (keys to native Python values).
 
-    Raises VocabError for a kind of tokenizer that is not supported, and for tables that do not fit together.
+    Raises VocabError for a kind of tokenizer that is not known, and for tables that do not fit together.
     """
     kind = metadata.get("tokenizer.ggml.model", "none")
     if kind not in KINDS:
         raise VocabError(f"tokenizer kind {str(kind)[:80]!r} is not supported; supported are {', '.join(KINDS)}")
+    if kind in _NONE:
+        return _load_none(metadata)
     tokens = read_tokens(metadata)
-    if kind == "gpt2":
-        return _load_bpe(metadata, tokens)
-    return _load_spm(metadata, tokens)
+    if kind in _BPE:
+        return _load_bpe(kind, metadata, tokens)
+    defaults, frame = _KINDS[kind]
+    if kind in ("rwkv", "plamo2", "test"):
+        tokens = _all_with_texts(kind, tokens)
+    special, overrides = find_special(metadata, tokens, defaults)
+    frame = _as_keys_say(metadata, frame)
+    engine = _engine(kind, metadata, tokens, special, frame)
+    return _assemble(kind, metadata, tokens, special, overrides, frame, engine)
 
 
-def _load_bpe(metadata: Mapping[str, Any], tokens: TokenTable) -> Vocab:
-    name = metadata.get("tokenizer.ggml.pre")
-    if name is None:
+def _engine(kind: str, metadata: Mapping[str, Any], tokens: TokenTable, special: SpecialIds, frame: Frame) -> Engine:
+    if kind == "llama":
+        return SPM(tokens, add_space_prefix=frame.add_space_prefix, unk=special.unk)
+    if kind == "bert":
+        lowercase = _flag(metadata, "normalizer.lowercase", True)
+        strip_accents = _flag(metadata, "normalizer.strip_accents", lowercase)
+        return WPM(tokens, unk=special.unk, lowercase=lowercase, strip_accents=strip_accents)
+    if kind == "t5":
+        return UGM(
+            tokens,
+            read_charsmap(metadata),
+            unk=special.unk,
+            add_space_prefix=frame.add_space_prefix,
+            merge_spaces=_flag(metadata, "remove_extra_whitespaces", False),
+        )
+    if kind == "rwkv":
+        return RWKV(tokens, unk=special.unk)
+    return PLaMo2(tokens) if kind == "plamo2" else Hashes(len(tokens.texts))
+
+
+def _all_with_texts(kind: str, tokens: TokenTable) -> TokenTable:
+    """For kinds whose tokens all stand for a text, whatever their type."""
+    blank = (TokenType.UNDEFINED, TokenType.UNUSED)
+    types = bytearray(TokenType.NORMAL if token_type in blank else token_type for token_type in tokens.types)
+    tokens = replace(tokens, types=types)
+    return unescaped(tokens) if kind == "rwkv" else hexadecimal(tokens) if kind == "test" else tokens
+
+
+def _load_bpe(kind: str, metadata: Mapping[str, Any], tokens: TokenTable) -> Vocab:
+    rule, pre = _split_rule(kind, metadata)
+    defaults = {} if kind == "gemma4" else {"bos": 11, "eos": 11} if rule.has_bos else {"eos": 11}
+    special, overrides = find_special(metadata, tokens, defaults)
+    frame = replace(
+        _BARE, add_bos=rule.add_bos, add_sep=rule.add_sep, clean_spaces=rule.clean_spaces, around=Around.FLAGS
+    )
+    frame = _as_keys_say(metadata, frame)
+    if rule.always_bos and not frame.add_bos:
+        log.warning("the file says that no BOS is added, but models with the pre-tokenizer %r need it: added", pre)
+        frame = replace(frame, add_bos=True)
+    merges = [] if pre == "kimi-k2" and MERGES_KEY not in metadata else read_merges(metadata)
+    bpe = BPE(tokens, merges, rule)
+    engine: Engine = bpe
+    if kind == "hybriddna":
+        engine, tokens = DNA(bpe, tokens.ids), without_markers(tokens)
+    elif kind == "whitespace":
+        engine = Words(bpe, lowercase=_flag(metadata, "normalizer.lowercase", pre != "whitespace"))
+    return _assemble(kind, metadata, tokens, special, overrides, frame, engine)
+
+
+def _split_rule(kind: str, metadata: Mapping[str, Any]) -> tuple[SplitRule, str]:
+    """The splitting rule, and the name of the pre-tokenizer."""
+    pre = metadata.get("tokenizer.ggml.pre")
+    if kind == "gemma4":
+        pre = "gemma4"
+    if REGEX_KEY in metadata:
+        return own_rule(metadata, str(pre)), str(pre)
+    if pre is None:
         log.warning(
             "the file names no pre-tokenizer: the default rules may cut text in ways the model was not trained on"
         )
-        name = "default"
-    rule = split_rule(str(name))
-    defaults = {"bos": 11, "eos": 11} if rule.has_bos else {"eos": 11}
-    special, overrides = find_special(metadata, tokens, defaults)
-    frame = Frame(
-        add_bos=_flag(metadata, "add_bos_token", rule.add_bos),
-        add_eos=_flag(metadata, "add_eos_token", False),
-        add_space_prefix=False,
-        clean_spaces=rule.clean_spaces,
-    )
-    engine = BPE(tokens, read_merges(metadata), rule)
-    return _assemble("gpt2", metadata, tokens, special, overrides, frame, engine)
+        pre = "default"
+    return split_rule(str(pre)), str(pre)
 
 
-def _load_spm(metadata: Mapping[str, Any], tokens: TokenTable) -> Vocab:
-    special, overrides = find_special(metadata, tokens, {"bos": 1, "eos": 2, "unk": 0})
-    frame = Frame(
-        add_bos=_flag(metadata, "add_bos_token", True),
-        add_eos=_flag(metadata, "add_eos_token", False),
-        add_space_prefix=_flag(metadata, "add_space_prefix", True),
-        clean_spaces=False,
-    )
-    engine = SPM(tokens, add_space_prefix=frame.add_space_prefix, unk=special.unk)
-    return _assemble("llama", metadata, tokens, special, overrides, frame, engine)
+def _load_none(metadata: Mapping[str, Any]) -> Vocab:
+    """Tokens without a text, as many as `<architecture>.vocab_size` says."""
+    key = f"{metadata.get('general.architecture', '')}.vocab_size"
+    n_vocab = metadata.get(key, 0)
+    if not isinstance(n_vocab, int) or not 0 <= n_vocab <= _MAX_EMPTY:
+        raise VocabError(f"{key} is {n_vocab!r:.40}, not a number of tokens")
+    tokens = empty_tokens(n_vocab)
+    partition = Partition(tokens.texts, tokens.types)
+    return Vocab("none", tokens, SpecialIds(), _BARE, NoText(), partition, eog_ids=frozenset(), shown_ids=frozenset())
 
 
 def _assemble(
@@ -198,7 +164,18 @@ def _assemble(
     for token, token_type in (_bad_bytes(tokens) | overrides | eog_overrides).items():
         tokens.types[token] = token_type
     partition = Partition(tokens.texts, tokens.types, *strip_rules(metadata, tokens))
-    return Vocab(kind, tokens, special, frame, engine, partition, eog_ids=eog_ids, shown_ids=shown_ids)
+    suppressed_ids = _suppressed(metadata, len(tokens.texts))
+    return Vocab(
+        kind,
+        tokens,
+        special,
+        frame,
+        engine,
+        partition,
+        eog_ids=eog_ids,
+        shown_ids=shown_ids,
+        suppressed_ids=suppressed_ids,
+    )
 
 
 def _bad_bytes(tokens: TokenTable) -> dict[int, TokenType]:
@@ -208,6 +185,24 @@ def _bad_bytes(tokens: TokenTable) -> dict[int, TokenType]:
     for token in bad:
         log.warning("token %d is marked as a byte, but its text is %r", token, tokens.texts[token][:40])
     return bad
+
+
+def _suppressed(metadata: Mapping[str, Any], n_vocab: int) -> frozenset[int]:
+    key = "tokenizer.ggml.suppress_tokens"
+    value = metadata.get(key, [])
+    if not isinstance(value, list) or not all(type(token) is int for token in value):
+        raise VocabError(f"{key} must be an array of token ids")
+    return frozenset(token for token in value if 0 <= token < n_vocab)
+
+
+def _as_keys_say(metadata: Mapping[str, Any], frame: Frame) -> Frame:
+    return replace(
+        frame,
+        add_bos=_flag(metadata, "add_bos_token", frame.add_bos),
+        add_eos=_flag(metadata, "add_eos_token", frame.add_eos),
+        add_sep=_flag(metadata, "add_sep_token", frame.add_sep),
+        add_space_prefix=_flag(metadata, "add_space_prefix", frame.add_space_prefix),
+    )
 
 
 def _flag(metadata: Mapping[str, Any], name: str, default: bool) -> bool:

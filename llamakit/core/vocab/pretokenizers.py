@@ -1,14 +1,24 @@
 r"""Named splitting rules of BPE vocabularies (`tokenizer.ggml.pre`): how a text is cut into pieces before merging.
 
-A rule set is a tuple of regular expressions, applied in turn: each cuts every piece made so far into its matches and
-what lies between them. Upper and lower case letters are both \p{L} here, as in llama.cpp.
+A rule set is a tuple of regular expressions (Oniguruma's), applied in turn: each cuts every piece made so far into its
+matches and what lies between them. Upper and lower case letters are both \p{L} here, as in llama.cpp, and so is each
+rule: what llama.cpp does by hand-written code instead of its expression is an expression of the same meaning.
+
+A file may bring rules of its own under `llamakit.pre.regex`, an array of expressions; `tokenizer.ggml.pre` then only
+lends its settings, where it is known. `llamakit.pre.ignore_merges` and `llamakit.pre.clean_spaces` (booleans) override
+two of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from llamakit.errors import VocabError
+
+REGEX_KEY, IGNORE_MERGES_KEY = "llamakit.pre.regex", "llamakit.pre.ignore_merges"
+CLEAN_SPACES_KEY = "llamakit.pre.clean_spaces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,10 @@ class SplitRule:
     add_sep: bool = False
     has_bos: bool = True
     clean_spaces: bool = True
+    raw: bool = False  # pieces stay text: bytes are not spelt as letters
+    escape_spaces: bool = False  # spaces become U+2581 first
+    whole_newlines: bool = False  # a run of newlines that is a token is emitted whole
+    always_bos: bool = False  # whatever the file says
 
 
 _CONTRACTION = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
@@ -83,20 +97,33 @@ _EXAONE_MOE = (
     rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+|{_DIGIT}"
     rf"| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]?|\s*[\r\n]|{_BLANKS}"
 )
+_UNCASED = rf"[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+{_CONTRACTION}?"
+_YOUTU = (
+    "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥\u3040-ゟ゠-ヿ]+",
+    f"{_UNCASED}|{_DIGIT}|{_PATH}|{_LINES}|{_BLANKS}",
+)
+# Runs of digits cut in threes from the right; as in llama.cpp, the first group of a run takes the text before it along.
+_FIRST_GROUP = r"(?:\p{N}{1,2}(?=(?:\p{N}{3})*+(?!\p{N}))|\p{N}{3})"
+_THREES = rf"\P{{N}}++(?:{_FIRST_GROUP}|\z)|(?<!\p{{N}}){_FIRST_GROUP}|\p{{N}}{{3}}"
+# The same for 0 to 9 within a run of \p{N}: cut only where a multiple of three digits follows.
+_NOT_IN_THREES = r"(?:[^0-9]|(?<![0-9])[0-9]{1,2}(?=(?:[0-9]{3})*+(?![0-9])))"
+_ASCII_THREES = rf"{_NOT_IN_THREES}++|[0-9]{{3}}{_NOT_IN_THREES}*+"
+# U+8C48 is llama.cpp's: the compatibility ideograph U+F900 that was meant looks the same.
+_ASIAN = (
+    "[一-\u9fff㐀-\u4dbf\u8c48-\ufaff\u3040-ゟ゠-ヿ･-ﾟ⼀-\u2fdfเ-\u0e7f\u0e80-\u0effក-\u17ffက-႟ꩠ-ꩿꧠ-\ua9ff가-\ud7afᄀ-ᇿ]+"
+)
+_HAN = "一-\u9fff㐀-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002ebef\uf900-\ufaff\U0002f800-\U0002fa1f"
+_KIMI = (
+    rf"[{_HAN}]+|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}&&[^{_HAN}]]+{_CONTRACTION}?"
+    f"|{_DIGITS_1_3}|{_SYMBOLS}|{_LINES}|{_BLANKS}"
+)
+_NEWLINES = r"[^\n]+|[\n]+"
 
 _RULES: dict[str, SplitRule] = {}
 
 
-def _rule(
-    names: str,
-    *patterns: str,
-    ignore_merges: bool = False,
-    add_bos: bool = False,
-    add_sep: bool = False,
-    has_bos: bool = True,
-    clean_spaces: bool = True,
-) -> None:
-    rule = SplitRule(patterns, ignore_merges, add_bos, add_sep, has_bos, clean_spaces)
+def _rule(names: str, *patterns: str, **settings: bool) -> None:
+    rule = SplitRule(patterns, **settings)
     _RULES.update((name, rule) for name in names.split())
 
 
@@ -124,7 +151,7 @@ _rule("megrez stablelm2", _QWEN2)
 _rule(
     "qwen35", _QWEN2.replace(r"\p{L}+", r"[\p{L}\p{M}]+").replace(r"[^\s\p{L}", r"[^\s\p{L}\p{M}"), clean_spaces=False
 )
-_rule("laguna", r"[^\n]+|[\n]+", _QWEN2, clean_spaces=False)
+_rule("laguna", _NEWLINES, _QWEN2, clean_spaces=False)
 _rule("ufakzeka", f"{_WORD}|{_DIGIT}|{_SYMBOLS}|{_LINES}|{_BLANKS}", clean_spaces=False)
 _rule(
     "seed-coder",
@@ -149,9 +176,52 @@ _rule("bloom gpt3-finnish", _BLOOM)
 _rule("viking", _BLOOM, _DIGIT, clean_spaces=False)
 _rule("chameleon", *_CHAMELEON, add_bos=True, clean_spaces=False)
 
+_rule("youtu", *_YOUTU, ignore_merges=True, clean_spaces=False)
+_rule("tiny_aya cohere2moe", _THREES, f"{_UNCASED}|{_DIGITS_1_3}|{_PATH}|{_LINES}|{_BLANKS}", clean_spaces=False)
+_rule("kimi-k2", _KIMI, clean_spaces=False)
+_rule("superbpe", r"\p{N}+", _ASCII_THREES, clean_spaces=False)
+_rule("afmoe", _THREES, _ASIAN, _DEEPSEEK_V3[2], clean_spaces=False)
+_rule("gemma4 granite-embed-multi-311m", _NEWLINES, raw=True, escape_spaces=True, whole_newlines=True, always_bos=True)
+_rule("sarvam-moe", _NEWLINES, raw=True, escape_spaces=True, clean_spaces=False)
+_rule("whitespace", r"\S+", raw=True)
+
 
 def split_rule(name: str) -> SplitRule:
     """The rule set of a `tokenizer.ggml.pre` value. Raises VocabError for a name that is not known."""
     if name not in _RULES:
-        raise VocabError(f"pre-tokenizer {name[:80]!r} is not supported; known are {', '.join(sorted(_RULES))}")
+        raise VocabError(
+            f"pre-tokenizer {name[:80]!r} is not supported (a file can bring its rules under {REGEX_KEY}); known are "
+            + ", ".join(sorted(_RULES))
+        )
     return _RULES[name]
+
+
+def own_rule(metadata: Mapping[str, Any], name: str) -> SplitRule:
+    """The rule set that a file brings under `llamakit.pre.regex`, with the settings of `name` where that is known.
+
+    Raises VocabError where the keys are of another type, or an expression is none.
+    """
+    from tokenizers import Regex
+
+    patterns = metadata[REGEX_KEY]
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise VocabError(f"{REGEX_KEY} must be an array of strings")
+    for pattern in patterns:
+        try:
+            Regex(pattern)
+        except Exception as error:  # the library raises bare Exceptions
+            raise VocabError(f"{REGEX_KEY}: {pattern[:80]!r} is no regular expression: {error}") from None
+    rule = _RULES.get(name, SplitRule(()))
+    return replace(
+        rule,
+        patterns=tuple(patterns),
+        ignore_merges=_setting(metadata, IGNORE_MERGES_KEY, rule.ignore_merges),
+        clean_spaces=_setting(metadata, CLEAN_SPACES_KEY, rule.clean_spaces),
+    )
+
+
+def _setting(metadata: Mapping[str, Any], key: str, default: bool) -> bool:
+    value = metadata.get(key, default)
+    if not isinstance(value, bool):
+        raise VocabError(f"{key} must be a boolean, not {type(value).__name__}")
+    return value

@@ -13,13 +13,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from llamakit.core.vocab.merging import LIBRARY_AFTER, merge_symbols
-from llamakit.core.vocab.text import BAD_BYTE, as_bytes, as_text, is_utf8
+from llamakit.core.vocab.text import BAD_BYTE, SPACE, as_bytes, as_text, is_utf8
 from llamakit.core.vocab.tokens import TokenTable
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
 
-SPACE = "\u2581"  # stands for a space in token texts
 # A character by its leading byte, whatever follows, clamped to the end of the text: how llama.cpp cuts bad UTF-8.
 _CHARACTER = re.compile(rb"[\x00-\xbf]|[\xc0-\xdf].?|[\xe0-\xef].{0,2}|[\xf0-\xff].{0,3}", re.DOTALL)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+SPACE = "\u2581"  # stands for a space in the token texts of SentencePiece and its kin
 BAD_BYTE = re.compile("[\udc80-\udcff]")
 
 

@@ -16,6 +16,7 @@ from llamakit.errors import VocabError
 log = logging.getLogger(__name__)
 
 MAX_TOKEN_CHARS = 1 << 16  # real vocabularies stay below a few hundred
+MERGES_KEY = "tokenizer.ggml.merges"
 MAX_MERGES = 1 << 22  # real ones have up to half a million
 
 
@@ -73,7 +74,7 @@ def read_tokens(metadata: Mapping[str, Any]) -> TokenTable:
 
 def read_merges(metadata: Mapping[str, Any]) -> list[str]:
     """BPE merges by rank, each "left right". Raises VocabError where they are absent or malformed."""
-    key = "tokenizer.ggml.merges"
+    key = MERGES_KEY
     if key not in metadata:
         raise VocabError(f"{key} is absent: a gpt2 vocabulary needs merges")
     merges = _strings(metadata, key)

@@ -12,11 +12,10 @@ from llamakit.errors import VocabError
 from tests.core.vocab.vocabs import UNUSED, USER_DEFINED, bpe_metadata, spm_metadata
 
 
-@pytest.mark.parametrize("kind", ["test", "t5", "bert", "no_vocab", None, 7])
+@pytest.mark.parametrize("kind", ["morse", "", 7, [], None])
 def test_an_unknown_kind_is_an_error_that_names_the_known_ones(kind: object) -> None:
-    metadata = {"tokenizer.ggml.model": kind} if kind is not None else {}
-    with pytest.raises(VocabError, match="is not supported; supported are gpt2, llama"):
-        load_vocab(metadata)
+    with pytest.raises(VocabError, match=r"is not supported; supported are gpt2, .*llama, bert, t5"):
+        load_vocab({"tokenizer.ggml.model": kind})
 
 
 def test_the_piece_of_a_token_depends_on_its_type() -> None:

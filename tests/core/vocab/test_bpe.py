@@ -8,7 +8,7 @@ import random
 import pytest
 
 from llamakit.core.vocab import load_vocab
-from llamakit.core.vocab.bpe import LETTERS
+from llamakit.core.vocab.letters import LETTERS
 from llamakit.errors import VocabError
 from tests.core.vocab.vocabs import SHARED, bpe_metadata, engine, needs_shared, texts_of
 

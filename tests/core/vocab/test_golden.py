@@ -12,8 +12,7 @@ from tests.core.vocab.vocabs import SHARED, engine, needs_shared
 
 pytestmark = needs_shared
 FOLDER = SHARED / "golden/vocabs"
-OTHER_KINDS = {"bert-bge"}
-FILES = [path for path in sorted(FOLDER.glob("*.gguf")) if path.stem.removeprefix("ggml-vocab-") not in OTHER_KINDS]
+FILES = sorted(FOLDER.glob("*.gguf"))
 
 
 @pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem.removeprefix("ggml-vocab-"))
@@ -40,6 +39,8 @@ def test_ids_are_those_of_llama_cpp(golden: tuple[Vocab, list[str], list[list[in
 
 def test_a_text_survives_the_round_trip(golden: tuple[Vocab, list[str], list[list[int]]]) -> None:
     vocab, texts, expected = golden
+    if vocab.kind == "bert":
+        pytest.skip("words lose their case and accents")
     lead = b" " if vocab.frame.add_space_prefix else b""
     for text, ids in zip(texts, expected, strict=True):
         pieces = b"".join(map(vocab.piece, ids))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llamakit.core.vocab import Vocab
-from llamakit.core.vocab.bpe import LETTERS
+from llamakit.core.vocab.letters import LETTERS
 
 SHARED = Path(__file__).parents[4] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the shared golden files beside the repository")
