@@ -1,0 +1,1 @@
+"""One file a format: mostly data for the kinds of calls beside this folder. See registry.py."""

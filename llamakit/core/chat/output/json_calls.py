@@ -1,0 +1,194 @@
+"""Calls that are JSON objects: {"name": ..., "arguments": {...}}, alone or in a list, between marks or bare."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from llamakit.core.chat.output.arguments import Arguments
+from llamakit.core.chat.output.grammar_writer import GrammarWriter, quoted, text
+from llamakit.core.chat.output.notation import JSON, read_arguments, read_key, read_name, read_value
+from llamakit.core.chat.output.reading import Reading
+from llamakit.core.chat.output.source import NotACall, Steps
+from llamakit.core.grammar.lazy import Triggers
+from llamakit.core.grammar.rules import Sequence
+
+NAME_KEYS = {"name", "tool_name"}
+ARGUMENT_KEYS = {"arguments", "parameters"}
+ID_KEYS = {"id", "tool_call_id"}
+SEPARATORS = re.compile(r"[ \t\r\n,;]*")
+
+
+@dataclass(frozen=True)
+class JsonCalls:
+    """The objects stand one after the other, each between `start` and `end`, or all in one list between them.
+
+    start: empty where nothing marks them. other_starts: misspelled ones. gap: what a model writes after the start and
+    before the end. name_key, arguments_key: of the grammar; read are all that are usual. name_is_key: the object is
+    {NAME: {...}}. id_key, id_pattern: an id that the grammar asks for, first or last.
+    """
+
+    start: str = ""
+    end: str = ""
+    other_starts: tuple[str, ...] = ()
+    gap: str = ""
+    is_list: bool = False
+    is_wrapped: bool = True  # each object has a start and an end of its own; else the objects stand on lines
+    name_key: str = "name"
+    arguments_key: str = "arguments"
+    name_is_key: bool = False
+    id_key: str = ""
+    id_pattern: str = "[A-Za-z0-9]{9}"
+    id_is_first: bool = False
+    only_first: bool = False
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        return (self.start, *self.other_starts) if self.start else ("{",)
+
+    # reading
+    def read(self, reading: Reading) -> Steps[None]:
+        source = reading.source
+        while True:
+            if self.start:
+                yield from source.take(*self.starts)
+                yield from source.blanks()
+            if (yield from source.peek()) == "[":
+                source.move(1)
+                yield from self.read_list(reading)
+            else:
+                yield from self.read_object(reading)
+                yield from self.read_more(reading)
+            yield from self.read_end(reading)
+            source.keep()
+            yield from source.blanks()
+            if not self.start or not (yield from source.comes(*self.starts)):
+                source.go_back()
+                return
+
+    def read_list(self, reading: Reading) -> Steps[None]:
+        source = reading.source
+        yield from source.blanks()
+        while True:
+            yield from self.read_object(reading)
+            source.keep()
+            yield from source.blanks()
+            if (yield from source.take("]", ",")) != ",":
+                source.release()
+                return
+            yield from source.blanks()
+
+    def read_more(self, reading: Reading) -> Steps[None]:
+        """Further objects between the same marks."""
+        source = reading.source
+        while True:
+            source.keep()
+            yield from source.run(SEPARATORS)
+            if (yield from source.peek()) != "{":
+                source.go_back()
+                return
+            yield from self.read_object(reading)
+
+    def read_end(self, reading: Reading) -> Steps[None]:
+        if self.end:
+            reading.source.keep()
+            yield from reading.source.blanks()
+            if (yield from reading.source.take(self.end)):
+                reading.source.release()
+            else:
+                reading.source.go_back()
+
+    def read_object(self, reading: Reading) -> Steps[None]:
+        """One call. The source is kept before it, so that it can become content if it is none."""
+        source = reading.source
+        name = call_id = ""
+        early: list[str] = []  # arguments that came before the name
+        is_begun = False
+        if (yield from source.peek()) != "{":
+            raise NotACall
+        source.move(1)
+        depth = 1  # more within {"type": "function", "function": {...}}
+        while depth:
+            yield from source.run(SEPARATORS)
+            if (yield from source.peek()) == "}":
+                source.move(1)
+                depth -= 1
+                continue
+            key = yield from read_member_key(reading)
+            char = yield from source.peek()
+            if self.name_is_key and not is_begun:
+                reading.begin_call(key)
+                is_begun = True
+                yield from read_arguments(source, reading.output.arguments)
+            elif key == "function" and char == "{":
+                source.move(1)
+                depth += 1
+            elif is_begun:
+                yield from read_value(source, JSON, drop)
+            elif key in NAME_KEYS or (key == "function" and char == '"'):
+                name = yield from read_name(source)
+            elif key in ARGUMENT_KEYS and name:
+                reading.begin_call(name, call_id, is_known=not self.start)
+                is_begun = True
+                yield from read_arguments(source, reading.output.arguments)
+            elif key in ARGUMENT_KEYS:
+                yield from read_arguments(source, early.append)
+            elif key in ID_KEYS:
+                call_id = yield from read_id(reading)
+            else:
+                yield from read_value(source, JSON, drop)
+        if not is_begun:
+            reading.begin_call(name, call_id, is_known=not self.start)
+            reading.output.arguments("".join(early) or "{}")
+
+    # writing
+    def sequence(self, writer: GrammarWriter) -> Sequence:
+        space = writer.space
+        item = writer.each_tool(lambda arguments: self.object(writer, arguments))
+        start = (text(self.start),) if self.start else ()
+        end = (text(self.end),) if self.end else ()
+        gap = (space,) if self.start else ()
+        if self.is_list:
+            items = writer.list_of(item, text(","), space)
+            return (*start, *gap, text("["), space, *items, space, text("]"), *((space, *end) if end else ()))
+        if self.start and self.is_wrapped:
+            call = writer.rule("call", (*start, *gap, item, *gap, *end))
+            return writer.list_of(call, space)
+        return (*start, *gap, *writer.list_of(item, text("\n")), *gap, *end)
+
+    def object(self, writer: GrammarWriter, arguments: Arguments) -> Sequence:
+        space, values, name = writer.space, writer.json(arguments), json.dumps(arguments.tool.name)
+        if self.name_is_key:
+            return (text("{"), space, text(f"{name}:"), space, values, space, text("}"))
+        comma = (text(","), space)
+        number = (text(f'"{self.id_key}":'), space, text('"'), writer.pattern(self.id_pattern), text('"'))
+        first = (*number, *comma) if self.id_key and self.id_is_first else ()
+        last = (*comma, *number) if self.id_key and not self.id_is_first else ()
+        named = (text(f'"{self.name_key}":'), space, text(name))
+        called = (text(f'"{self.arguments_key}":'), space, values)
+        return (text("{"), space, *first, *named, *comma, *called, *last, space, text("}"))
+
+    def triggers(self, writer: GrammarWriter) -> Triggers:
+        if self.start:
+            return Triggers(words=self.starts[:1])
+        names = "|".join(map(quoted, writer.names))
+        return Triggers(patterns=(rf'(\{{\s*"{self.name_key}":\s*"(?:{names})")',))
+
+
+def read_member_key(reading: Reading) -> Steps[str]:
+    parts: list[str] = []
+    yield from read_key(reading.source, JSON, parts.append)
+    yield from reading.source.blanks()
+    return str(json.loads("".join(parts[:-1])))
+
+
+def read_id(reading: Reading) -> Steps[str]:
+    parts: list[str] = []
+    yield from read_value(reading.source, JSON, parts.append)
+    value = json.loads("".join(parts))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def drop(text: str) -> None:
+    """For what is read and means nothing."""
