@@ -36,6 +36,10 @@ def create_completion(
     echo: bool = False,
     stop: str | Sequence[str] | None = None,
     stream: bool = False,
+    tfs_z: float = 1.0,
+    mirostat_mode: int = 0,
+    mirostat_tau: float = 5.0,
+    mirostat_eta: float = 0.1,
     model: str | None = None,
     logits_processor: Iterable[Callable[..., Any]] | None = None,
     stopping_criteria: Callable[..., bool] | None = None,
@@ -56,7 +60,8 @@ def create_completion(
         )
     llama.set_seed(next_seed(llama.seed) if seed is None else seed)
     params = llama.sampling_params(
-        top_k, top_p, min_p, typical_p, temperature, repeat_penalty, frequency_penalty, presence_penalty,
+        top_k, top_p, min_p, typical_p, temperature, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
+        mirostat_mode, mirostat_tau, mirostat_eta,
         logit_bias={int(token): float(bias) for token, bias in (logit_bias or {}).items()},
     )  # fmt: skip
     writer = Writer(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from llamakit.core.engine.context import Chunk, Context, Outputs
 from llamakit.core.sampling.chain import Constraint, Sampler
+from llamakit.core.sampling.order import DEFAULT_ORDER, with_tail_free
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import ModelError, UsageError
 
@@ -111,7 +112,7 @@ class TokenApi:
         """A token to follow the last one, or the one at `idx`. The seed begins anew and nothing counts as repeated."""
         params = self.sampling_params(
             top_k, top_p, min_p, typical_p, temp, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
-            mirostat_mode,
+            mirostat_mode, mirostat_tau, mirostat_eta,
         )  # fmt: skip
         return self._sample(Sampler(params, self._n_vocab, constraint=grammar), idx, logits_processor)
 
@@ -144,7 +145,7 @@ class TokenApi:
         """
         params = self.sampling_params(
             top_k, top_p, min_p, typical_p, temp, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
-            mirostat_mode,
+            mirostat_mode, mirostat_tau, mirostat_eta,
         )  # fmt: skip
         return self.generate_with(params, tokens, reset, logits_processor, stopping_criteria, grammar)
 
@@ -160,19 +161,16 @@ class TokenApi:
         presence_penalty: float = 0.0,
         tfs_z: float = 1.0,
         mirostat_mode: int = 0,
+        mirostat_tau: float = 5.0,
+        mirostat_eta: float = 0.1,
         logit_bias: Mapping[int, float] | None = None,
     ) -> SamplingParams:
-        """Below 0, temp draws from the whole vocabulary as it is. Raises UsageError for stages that are not here."""
-        for name, value, off in (
-            ("typical_p", typical_p, 1.0),
-            ("tfs_z", tfs_z, 1.0),
-            ("mirostat_mode", mirostat_mode, 0),
-        ):
-            if value != off:
-                raise UsageError(f"{name}={value} is not supported; leave it at {off}")
+        """Below 0, temp draws from the whole vocabulary as it is. Raises UsageError for values that make no sense."""
         if temp < 0:
-            temp, top_k, top_p, min_p = 1.0, 0, 1.0, 0.0
+            temp, top_k, top_p, min_p, typical_p, tfs_z, mirostat_mode = 1.0, 0, 1.0, 0.0, 1.0, 1.0, 0
         return SamplingParams(
+            samplers=with_tail_free(DEFAULT_ORDER), typical_p=typical_p, tfs_z=tfs_z, mirostat=mirostat_mode,
+            mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
             seed=self.seed, temperature=temp, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty,
             repeat_last_n=self.last_n_tokens_size, presence_penalty=presence_penalty,
             frequency_penalty=frequency_penalty, logit_bias=logit_bias or {},

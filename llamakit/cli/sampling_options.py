@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from llamakit.cli.options import option
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.parsing import InvalidArgument, warn
+from llamakit.cli.prompt_options import unescape
 
 if TYPE_CHECKING:
     from llamakit.core.sampling.params import SamplingParams
 
 PANEL = "Sampling"
+PARSED = ("samplers", "sampler_seq", "logit_bias", "dry_sequence_breakers")  # texts that become something else
 BIAS = re.compile(r"(\d+)([+-])(inf|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)")
 
 
@@ -146,13 +148,34 @@ def sampling_params(options: SamplingOptions, base: SamplingParams | None = None
 
     Raises InvalidArgument or UsageError. Unknown stages are named on stderr and left out.
     """
+    from llamakit.core.sampling.order import with_tail_free
     from llamakit.core.sampling.params import SamplingParams
 
-    said = {f.name: value for f in fields(options) if (value := getattr(options, f.name)) not in (None, [])}
-    said.pop("samplers", None), said.pop("sampler_seq", None)
+    said: dict[str, Any] = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in PARSED}
+    said = {name: value for name, value in said.items() if value is not None}
+    if options.samplers is not None or options.sampler_seq is not None:
+        said["samplers"] = parse_order(options)
     if options.logit_bias:
         said["logit_bias"] = parse_biases(options.logit_bias)
-    return replace(base or SamplingParams(), **said)
+    if options.dry_sequence_breakers:
+        said["dry_sequence_breakers"] = parse_breakers(options.dry_sequence_breakers)
+    params = replace(base or SamplingParams(), **said)
+    if options.tfs_z is not None and "samplers" not in said:
+        params = replace(params, samplers=with_tail_free(params.samplers))
+    return params
+
+
+def parse_order(options: SamplingOptions) -> tuple[str, ...]:
+    """The stages that --samplers names, or those of --sampler-seq."""
+    from llamakit.core.sampling.order import order_of_letters, order_of_names
+
+    if options.samplers is not None:
+        option, (order, unknown) = "--samplers", order_of_names(options.samplers.split(";"))
+    else:
+        option, (order, unknown) = "--sampler-seq", order_of_letters(options.sampler_seq or "")
+    if unknown:
+        warn(f"{option}: {', '.join(map(repr, unknown))} unknown, left out")
+    return order
 
 
 def parse_biases(texts: list[str]) -> dict[int, float]:
@@ -165,3 +188,9 @@ def parse_biases(texts: list[str]) -> dict[int, float]:
                 raise InvalidArgument(f"--logit-bias: {part!r} is not a token id, + or -, and a number")
             biases[int(match[1])] = float(match[2] + match[3])
     return biases
+
+
+def parse_breakers(texts: list[str]) -> tuple[str, ...]:
+    r"""The texts behind the last "none", with their \n, \t and the like read."""
+    first = max((i + 1 for i, text in enumerate(texts) if text == "none"), default=0)
+    return tuple(map(unescape, texts[first:]))

@@ -128,10 +128,20 @@ def test_a_constraint_is_obeyed(llm):
     assert take(llm.generate(PROMPT, grammar=Only()), 2) == [11, 11]
 
 
-@pytest.mark.parametrize("options", [{"typical_p": 0.9}, {"tfs_z": 0.5}, {"mirostat_mode": 2}])
-def test_stages_that_are_not_here_are_refused_at_once(llm, options):
-    with pytest.raises(UsageError, match=f"{next(iter(options))}=.* is not supported"):
-        llm.generate(PROMPT, **options)
+@pytest.mark.parametrize(
+    "options",
+    [{"typical_p": 0.2}, {"tfs_z": 0.2}, {"mirostat_mode": 1}, {"mirostat_mode": 2, "mirostat_tau": 0.1}],
+)
+def test_other_stages_change_what_is_drawn(llm, options):
+    llm.set_seed(3)
+    plain = take(llm.generate(PROMPT, temp=1.5), 20)
+    llm.reset()
+    assert take(llm.generate(PROMPT, temp=1.5, **options), 20) != plain
+
+
+def test_values_that_make_no_sense_are_refused_at_once(llm):
+    with pytest.raises(UsageError, match="mirostat is 3"):
+        llm.generate(PROMPT, mirostat_mode=3)
 
 
 def test_repeats_are_penalized_among_generated_tokens(llm):

@@ -33,6 +33,24 @@ class Candidates(Record):
     spare_keys: Ptr[i64]
 
 
+class Noise(Record):
+    """The next outputs of a random generator. A kernel that uses them says so, and is given others the next time."""
+
+    constant = False
+    first: i64  # 32 random bits
+    second: i64
+    is_used: i64
+
+
+class Recent(Record):
+    """The tokens accepted so far, or the last of them, oldest first."""
+
+    constant = False
+    tokens: Ptr[i32]
+    n: i64
+    notes: Ptr[i32]  # room for a number of each
+
+
 @helper
 def count_blocks(n):
     return (n + 63) // 64
@@ -77,3 +95,32 @@ def weigh(c):
             weights[i] = exp(x[i] - top)
         total += block_sum(c.weights, block)
     return total
+
+
+@helper
+def uniform(noise):
+    """A number in [0, 1), as std::uniform_real_distribution<double> makes it."""
+    noise.is_used = 1
+    return (float(noise.first) + float(noise.second) * 4294967296.0) / 18446744073709551616.0
+
+
+@helper
+def choose(c, goal):
+    """The index of the first candidate of weight > 0 with weight_0 + ... + weight_i >= goal, else of the last such.
+
+    -1 when there is none. `weights` are those of `weigh`.
+    """
+    n_blocks = count_blocks(c.n)
+    passed, block = 0.0, 0
+    while block < n_blocks and passed + block_sum(c.weights, block) < goal:
+        passed += block_sum(c.weights, block)
+        block += 1
+    chosen = -1
+    for i in range(64 * block, c.n):
+        weight = c.weights[i]
+        if weight > 0:
+            chosen = i
+            passed += weight
+            if passed >= goal:
+                return chosen
+    return chosen

@@ -5,10 +5,13 @@ from __future__ import annotations
 from llamakit.core.kernels.candidates import (
     INFINITY,
     Candidates,
-    block_sum,
+    Noise,
+    Recent,
+    choose,
     count_blocks,
     end_at,
     largest,
+    uniform,
     weigh,
 )
 from llamakit.core.kernels.kernel import kernel
@@ -76,13 +79,13 @@ def bias(op, thread, n_threads):
 
 
 class Penalties(Record):
-    """`recent` may name a token more than once; `counts` says how often each token of the vocabulary is in it."""
+    """Each token of the vocabulary is `counts` times among the last `window` tokens; a window below 0 is all tokens."""
 
     candidates: Ptr[Candidates]
-    recent: Ptr[i32]
-    n_recent: Ptr[i64]  # one number
+    recent: Ptr[Recent]
+    window: i64
     counts: Ptr[i32]
-    before: Ptr[f32]  # room for a logit of each of the recent
+    exempt: i64  # a token that is not penalized, or -1
     repeat: f32
     frequency: f32
     presence: f32
@@ -97,20 +100,23 @@ def penalized(op, logit, count):
 @kernel(Penalties)
 def penalties(op, thread, n_threads):
     """l = l / repeat if l > 0 else l * repeat;  l -= count * frequency + presence.   For tokens with a count"""
-    c = op.candidates
+    c, tokens, n = op.candidates, op.recent.tokens, op.recent.n
     if c.is_whole == 1:
-        before = op.before  # all are read before one is written: a token that is there twice is penalized once
-        for i in range(op.n_recent[0]):
-            before[i] = c.logits[op.recent[i]]
-        for i in range(op.n_recent[0]):
-            token = op.recent[i]
-            c.logits[token] = penalized(op, before[i], op.counts[token])
+        first = max(0, n - op.window) if op.window >= 0 else 0
+        for i in range(first, n):
+            token = tokens[i]
+            count = op.counts[token]
+            if count > 0 and token != op.exempt:
+                c.logits[token] = penalized(op, c.logits[token], count)
+                op.counts[token] = -count  # done: a token that is there twice is penalized once
+        for i in range(first, n):
+            op.counts[tokens[i]] = abs(op.counts[tokens[i]])
     else:
         for i in range(c.n):
             count = op.counts[c.ids[i]]
-            if count > 0:
+            if count > 0 and c.ids[i] != op.exempt:
                 c.logits[i] = penalized(op, c.logits[i], count)
-        c.is_sorted = 0
+    c.is_sorted = 0
 
 
 class Temperature(Record):
@@ -149,25 +155,12 @@ def greedy(op, thread, n_threads):
 
 class Draw(Record):
     candidates: Ptr[Candidates]
-    noise: Ptr[i64]  # the generator's next 32 bits, and the 32 after them
+    noise: Ptr[Noise]
 
 
 @kernel(Draw)
 def draw(op, thread, n_threads):
-    """The first i of probability > 0 with p_0 + ... + p_i >= u.   p = softmax, u = (a + 2^32 b) / 2^64, noise = a, b"""
+    """The first i of probability > 0 with p_0 + ... + p_i >= u.   p: softmax, u: uniform in [0, 1)"""
     c = op.candidates
-    u = (float(op.noise[0]) + float(op.noise[1]) * 4294967296.0) / 18446744073709551616.0
-    goal = u * weigh(c)
-    n_blocks = count_blocks(c.n)
-    passed, block = 0.0, 0
-    while block < n_blocks and passed + block_sum(c.weights, block) < goal:
-        passed += block_sum(c.weights, block)
-        block += 1
-    c.chosen = -1
-    for i in range(64 * block, c.n):
-        weight = c.weights[i]
-        if weight > 0:
-            c.chosen = c.ids[i]
-            passed += weight
-            if passed >= goal:
-                return
+    i = choose(c, uniform(op.noise) * weigh(c))
+    c.chosen = c.ids[i] if i >= 0 else -1

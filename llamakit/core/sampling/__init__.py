@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.sampling.chain import Constraint, Sampler, kernel_names
-from llamakit.core.sampling.logprobs import logprobs
+from llamakit.core.sampling.logprobs import logprobs, top_logprobs
 from llamakit.core.sampling.params import SamplingParams
 
-__all__ = ["Constraint", "Sampler", "SamplingParams", "kernel_names", "logprobs"]
+__all__ = ["Constraint", "Sampler", "SamplingParams", "kernel_names", "logprobs", "top_logprobs"]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from llamakit.core.kernels.candidates import Candidates
 from llamakit.core.kernels.store import Kernels, KernelStore
-from llamakit.core.sampling import stages
 from llamakit.core.sampling.history import History
-from llamakit.core.sampling.params import SamplingParams
-from llamakit.core.sampling.seed import N_WORDS, choose_seed, mt19937
-from llamakit.core.sampling.stages import Stage, new_candidates
+from llamakit.core.sampling.logprobs import largest
+from llamakit.core.sampling.params import ALL, SamplingParams
+from llamakit.core.sampling.reasoning_budget import ReasoningBudget
+from llamakit.core.sampling.seed import choose_seed
+from llamakit.core.sampling.stage import Setup, Stage, current, new_candidates
+from llamakit.core.sampling.stages import choose, edits, truncate
+from llamakit.core.sampling.stages.dry import dry
+from llamakit.core.sampling.stages.infill import Infill
+from llamakit.core.sampling.stages.temperature import temperature
 from llamakit.errors import LlamakitError, UsageError
+
+if TYPE_CHECKING:
+    from llamakit.core.vocab.base import Vocab
 
 
 class Constraint(Protocol):
@@ -28,29 +35,51 @@ class Constraint(Protocol):
     def accept(self, token: int) -> None: ...
 
 
-def build_chain(
-    p: SamplingParams, c: Candidates, eog_ids: Collection[int], history: History, noise: npt.NDArray[np.int64]
-) -> list[Stage]:
+STAGES: Mapping[str, Callable[[Setup], Stage | None]] = {
+    "penalties": edits.penalties,
+    "dry": dry,
+    "top_n_sigma": truncate.top_n_sigma,
+    "top_k": truncate.top_k,
+    "tfs_z": truncate.tfs_z,
+    "typ_p": truncate.typical_p,
+    "top_p": truncate.top_p,
+    "min_p": truncate.min_p,
+    "xtc": truncate.xtc,
+    "temperature": temperature,
+    "infill": Infill,
+}  # None: its option leaves everything as it is. adaptive_p is not here: wherever it stands, it comes last and chooses
+KEEP_THE_BEST = {"top_n_sigma", "top_k", "tfs_z", "top_p", "min_p"}  # whatever their options
+
+
+def build_chain(s: Setup) -> list[Stage]:
     """The stages in their order; the last one chooses."""
-    edits = [stages.logit_bias(c, p, eog_ids), stages.penalties(c, p, history)]
-    if p.temperature <= 0:
-        chain = [*edits, stages.greedy(c)]
+    names = s.params.stages
+    if s.params.is_greedy:  # the temperature leaves one candidate: what comes behind it changes nothing
+        names = names[: names.index("temperature")]
+        before = [STAGES[name](s) for name in names if name in STAGES and name not in KEEP_THE_BEST]
+        chooser = choose.greedy(s)
     else:
-        chain = [
-            *edits,
-            stages.top_k(c, p.top_k),
-            stages.top_p(c, p.top_p, p.min_keep),
-            stages.min_p(c, p.min_p, p.min_keep),
-            stages.temperature(c, p.temperature),
-            stages.draw(c, noise),
-        ]
-    return [stage for stage in chain if stage is not None]
+        before = [STAGES[name](s) for name in names if name in STAGES]
+        chooser = build_chooser(s)
+    return [stage for stage in (edits.logit_bias(s), *before, chooser) if stage is not None]
+
+
+def build_chooser(s: Setup) -> Stage:
+    if s.params.mirostat:
+        return choose.mirostat(s)
+    return choose.AdaptiveP(s) if "adaptive_p" in s.params.stages else choose.draw(s)
+
+
+def build_history(p: SamplingParams, n_vocab: int) -> History:
+    """As much of the past as the stages look at."""
+    window = p.repeat_last_n if p.has_penalties else 0
+    both = (window, p.dry_penalty_last_n if p.has_dry else 0)
+    return History(ALL if ALL in both else max(both), window, n_vocab)
 
 
 def kernel_names(params: SamplingParams, is_constrained: bool = False) -> list[str]:
     """The kernels that a Sampler of these parameters calls: for whoever loads all its kernels at once."""
-    c = new_candidates(1)
-    chain = build_chain(params, c, [0], History(0, 1), np.zeros(2, np.int64))
+    chain = build_chain(Setup(params, new_candidates(1), build_history(params, 1), eog_ids=[0]))
     return ["sampling.begin", *(["sampling.allow"] if is_constrained else []), *(stage.kernel for stage in chain)]
 
 
@@ -65,7 +94,9 @@ class Sampler:
 
     The same parameters, seed, accepted tokens and logits give the same tokens on every machine. `eog_ids` are the
     end-of-generation tokens that `ignore_eos` bans; `kernels` holds those of `kernel_names`, if the caller has loaded
-    them already. Raises UsageError for a bias on a token that does not exist.
+    them already; `vocab` is for the stages that look at texts: DRY with breakers, infill, and penalties that spare
+    newlines. While `budget` thinks, a lazy constraint sleeps; it is told the tag that ended the thoughts. Raises
+    UsageError for a bias on a token that does not exist, and where `vocab` is missing.
     """
 
     def __init__(
@@ -75,22 +106,27 @@ class Sampler:
         eog_ids: Collection[int] = frozenset(),
         kernels: Kernels | None = None,
         constraint: Constraint | None = None,
+        *,
+        vocab: Vocab | None = None,
+        budget: ReasoningBudget | None = None,
+        constraint_is_lazy: bool = False,
     ) -> None:
         if outside := [token for token in params.logit_bias if token >= n_vocab]:
             raise UsageError(f"logit_bias: there is no token {outside[0]}, the last one is {n_vocab - 1}")
-        self.n_vocab, self.constraint = n_vocab, constraint
+        if params.has_dry and params.dry_sequence_breakers and vocab is None:
+            raise UsageError("dry_sequence_breakers are texts: DRY needs the vocabulary for them, or no breakers")
+        self.n_vocab, self.constraint, self.budget = n_vocab, constraint, budget
+        self.constraint_is_lazy = constraint_is_lazy
         self.seed = choose_seed(params.seed)  # in force: asked for, or chosen
-        self.generator = mt19937(self.seed)
-        self.noise = np.zeros(2, np.int64)
-        self.history = History(params.repeat_last_n if params.has_penalties else 0, n_vocab)
+        self.history = build_history(params, n_vocab)
         self.candidates = new_candidates(n_vocab)
+        self.begin = edits.begin(self.candidates)
+        self.mask = np.zeros(-(-n_vocab // 32), np.uint32)
+        self.allow = edits.allow(self.candidates, self.mask)
+        self.stages = build_chain(Setup(params, self.candidates, self.history, self.seed, eog_ids, vocab))
         self.kernels = kernels or load_kernels(*kernel_names(params, constraint is not None))
-        self.begin = stages.begin(self.candidates).link(self.kernels)
-        chain = build_chain(params, self.candidates, eog_ids, self.history, self.noise)
-        if constraint is not None:
-            self.mask = np.zeros(-(-n_vocab // 32), np.uint32)
-            chain.insert(0, stages.allow(self.candidates, self.mask))
-        self.stages = [stage.link(self.kernels) for stage in chain]
+        for stage in (self.begin, *self.stages, *([] if constraint is None else [self.allow])):
+            stage.link(self.kernels)
 
     def sample(self, logits: npt.NDArray[np.float32]) -> int:
         """The next token.   logits: (n_vocab,) float32, contiguous; they are not changed
@@ -103,9 +139,11 @@ class Sampler:
         self.begin.run()
         if self.candidates.data["chosen"] < 0:
             raise LlamakitError("non-finite logits: the model's output is not a number; is the file damaged?")
-        if self.constraint is not None:
+        if self.budget is not None and (forced := self.budget.forced) is not None:
+            self.allow_only(forced)
+        if self.constraint is not None and not self.constraint_sleeps:
             self.constraint.fill_mask(self.mask)
-        self.noise[:] = self.generator.getrandbits(32), self.generator.getrandbits(32)
+            self.allow.run()
         for stage in self.stages:
             stage.run()
         token = int(self.candidates.data["chosen"])
@@ -113,34 +151,67 @@ class Sampler:
             raise LlamakitError("no token may come next: logit biases or the grammar rule out all of them")
         return token
 
+    def allow_only(self, token: int) -> None:
+        logits = self.candidates.values["logits"]
+        logits[: self.n_vocab] = -np.inf
+        logits[token] = 0
+
+    @property
+    def constraint_sleeps(self) -> bool:
+        return self.constraint_is_lazy and self.budget is not None and self.budget.is_thinking
+
+    def left(self, n: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """What the last token was drawn from: the n likeliest candidates after all stages, and their probabilities."""
+        ids, logits = current(self.candidates)
+        places = largest(logits, n)
+        weights = np.exp(logits.astype(np.float64) - logits.max())
+        return ids[places].copy(), weights[places] / weights.sum()
+
     def accept(self, token: int) -> None:
         """The sequence goes on with this token."""
         self.history.extend((token,))
-        if self.constraint is not None:
+        for stage in self.stages:
+            stage.accept(token)
+        slept = self.constraint_sleeps
+        if self.budget is not None:
+            self.budget.accept(token)
+        if self.constraint is None:
+            return
+        if not slept:
             self.constraint.accept(token)
+        elif self.budget is not None and not self.constraint_sleeps:
+            for end_token in self.budget.end_tag or ():
+                self.constraint.accept(end_token)
 
     def accept_prompt(self, tokens: Sequence[int]) -> None:
-        """The sequence goes on with given tokens: they count for the penalties, but a constraint does not see them."""
+        """The sequence goes on with given tokens: they count for penalties and DRY. A constraint does not see them."""
         self.history.extend(tokens)
 
     def reset(self) -> None:
         """As newly made with the seed in force, for the next sequence. The constraint is the caller's to replace."""
         self.history.clear()
-        self.generator = mt19937(self.seed)
+        for stage in self.stages:
+            stage.reset()
+        if self.budget is not None:
+            self.budget.reset()
 
     def save_state(self) -> bytes:
-        """All that later draws depend on besides the parameters: random numbers and the last tokens."""
-        words = np.array(self.generator.getstate()[1], "<u4")
-        return words.tobytes() + np.array(self.history.tokens(), "<i4").tobytes()
+        """All that later tokens depend on besides the parameters and the constraint."""
+        return b"".join(stage.save() for stage in self.stages) + self.history.last().astype("<i4").tobytes()
 
     def load_state(self, data: bytes) -> None:
         """Go on as the sampler that `save_state` was asked of. Raises UsageError for one of other parameters."""
-        data = data if len(data) % 4 == 0 else b""
-        words = np.frombuffer(data[: 4 * (N_WORDS + 1)], "<u4").tolist()
-        tokens = np.frombuffer(data[4 * (N_WORDS + 1) :], "<i4").tolist()
-        fits = len(words) == N_WORDS + 1 and words[-1] <= N_WORDS and len(tokens) <= len(self.history.recent)
-        if not fits or not all(0 <= token < self.n_vocab for token in tokens):
-            raise UsageError("the state of a sampler with other parameters")
-        self.generator.setstate((3, tuple(words), None))
+        parts, begin = [], 0
+        for stage in self.stages:
+            parts.append(data[begin : begin + len(stage.save())])
+            begin += len(parts[-1])
+        try:
+            tokens = np.frombuffer(data[begin:], "<i4")
+            if not all(0 <= token < self.n_vocab for token in tokens):
+                raise ValueError("a token that does not exist")
+            for stage, part in zip(self.stages, parts, strict=True):
+                stage.load(part)
+        except (ValueError, IndexError):
+            raise UsageError("the state of a sampler with other parameters") from None
         self.history.clear()
-        self.history.extend(tokens)
+        self.history.extend(tokens.tolist())

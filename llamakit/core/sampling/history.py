@@ -1,4 +1,4 @@
-"""The last tokens, as the penalties need them."""
+"""The tokens accepted so far, as the penalties and DRY need them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,77 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from llamakit.core.kernels.candidates import Recent
+
+LEAST_ROOM = 64
+MANY = 16  # so many tokens are counted together
+
 
 class History:
-    """The last `size` accepted tokens (0: none), and how often each token is among them.
+    """The last `size` accepted tokens, and how often each is among the last `window` of them; -1: all, 0: none.
 
-    recent: (size,) int32, n[0] of them in use, in no particular order; counts: (n_vocab,) int32; n: (1,) int64. The
-    kernel of the penalties reads these three in place.
+    `recent` is what kernels read: the tokens, oldest first. counts: (n_vocab,) int32
     """
 
-    def __init__(self, size: int, n_vocab: int) -> None:
-        self.recent = np.zeros(size, np.int32)
+    def __init__(self, size: int, window: int, n_vocab: int) -> None:
+        self.size, self.window = size, window
         self.counts = np.zeros(n_vocab, np.int32)
-        self.n = np.zeros(1, np.int64)
-        self.oldest = 0
+        self.recent = Recent(tokens=None, n=0, notes=None)
+        self.n = 0
+        self.tokens = np.zeros(0, np.int32)
+        self.make_room(2 * max(size, 0) + LEAST_ROOM)
+
+    def make_room(self, room: int) -> None:
+        """New arrays for so many tokens, with those of before."""
+        tokens, self.notes = np.zeros(room, np.int32), np.zeros(room, np.int32)
+        tokens[: self.n] = self.tokens[: self.n]
+        self.tokens = tokens
+        self.recent.data["tokens"], self.recent.data["notes"] = tokens.ctypes.data, self.notes.ctypes.data
 
     def extend(self, tokens: Sequence[int]) -> None:
-        size = len(self.recent)
-        if size == 0:
+        if self.size == 0:
             return
-        for token in tokens[-size:]:
-            if self.n[0] == size:
-                self.counts[self.recent[self.oldest]] -= 1
-            else:
-                self.n[0] += 1
-            self.recent[self.oldest] = token
+        if len(tokens) > MANY:
+            new = np.asarray(tokens[-self.size :] if self.size > 0 else tokens, np.int32)
+            self.reserve(len(new))
+            self.tokens[self.n : self.n + len(new)] = new
+            self.n += len(new)
+            self.counts[:] = 0
+            np.add.at(self.counts, self.tokens[self.first_counted() : self.n], 1)
+        else:
+            for token in tokens:
+                self.push(token)
+        self.recent.data["n"] = self.n
+
+    def push(self, token: int) -> None:
+        if 0 < self.window <= self.n:
+            self.counts[self.tokens[self.n - self.window]] -= 1
+        self.reserve(1)
+        self.tokens[self.n] = token
+        self.n += 1
+        if self.window != 0:
             self.counts[token] += 1
-            self.oldest = (self.oldest + 1) % size
+
+    def reserve(self, n: int) -> None:
+        """Make room for n tokens more: what is too old is forgotten."""
+        if self.n + n <= len(self.tokens):
+            return
+        if self.size < 0:
+            self.make_room(2 * (self.n + n))
+        else:
+            kept = min(self.n, self.size)
+            self.tokens[:kept] = self.tokens[self.n - kept : self.n].copy()
+            self.n = kept
+
+    def last(self) -> np.ndarray:
+        """The tokens that are remembered, oldest first.   (n,) int32"""
+        return self.tokens[max(0, self.n - self.size) if self.size >= 0 else 0 : self.n]
+
+    def first_counted(self) -> int:
+        """Where the window begins."""
+        return max(0, self.n - self.window) if self.window >= 0 else 0
 
     def clear(self) -> None:
         self.counts[:] = 0
-        self.n[0] = self.oldest = 0
-
-    def tokens(self) -> list[int]:
-        """The tokens, oldest first."""
-        n, first = int(self.n[0]), self.oldest if self.n[0] == len(self.recent) else 0
-        return [int(t) for t in np.roll(self.recent[:n], -first)]
+        self.n = 0
+        self.recent.data["n"] = 0

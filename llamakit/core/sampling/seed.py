@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from random import Random
 
+import numpy as np
+
+from llamakit.core.kernels.candidates import Noise
 from llamakit.core.sampling.params import RANDOM_SEED
 
 N_WORDS = 624
+STATE = np.dtype([("outputs", "<u4", (N_WORDS + 1,)), ("noise", "<i8", (3,))])
 
 
 def choose_seed(wanted: int | None) -> int:
@@ -25,3 +29,39 @@ def mt19937(seed: int) -> Random:
     generator = Random()
     generator.setstate((3, (*words, N_WORDS), None))
     return generator
+
+
+class Generator:
+    """Random words for a kernel, which says when it has used them: then it gets the next ones.
+
+    `n_words` of 32 bits are used at a time: two make a double, one a float.
+    """
+
+    def __init__(self, seed: int, n_words: int) -> None:
+        self.seed, self.n_words = seed, n_words
+        self.noise = Noise(first=0, second=0, is_used=1)
+        self.reset()
+
+    def reset(self) -> None:
+        self.outputs = mt19937(self.seed)
+        self.noise.data["is_used"] = 1
+
+    def refill(self) -> None:
+        noise = self.noise.data
+        if noise["is_used"]:
+            noise["first"] = self.outputs.getrandbits(32)
+            noise["second"] = self.outputs.getrandbits(32) if self.n_words == 2 else 0
+            noise["is_used"] = 0
+
+    def save(self) -> bytes:
+        noise = self.noise.data
+        state = np.zeros((), STATE)
+        state["outputs"] = self.outputs.getstate()[1]
+        state["noise"] = noise["first"], noise["second"], noise["is_used"]
+        return state.tobytes()
+
+    def load(self, data: bytes) -> None:
+        """Go on as the generator that `save` was asked of. Raises ValueError for what is no state of one."""
+        state = np.frombuffer(data, STATE)[0]
+        self.outputs.setstate((3, tuple(state["outputs"].tolist()), None))
+        self.noise.data["first"], self.noise.data["second"], self.noise.data["is_used"] = state["noise"]

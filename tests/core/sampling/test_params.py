@@ -14,8 +14,12 @@ from llamakit.errors import UsageError
     "name, value",
     [("seed", -2), ("seed", 1 << 32), ("temperature", math.nan), ("temperature", 1e308), ("top_p", math.inf),
      ("top_p", -0.1), ("top_k", 1 << 40), ("min_p", math.nan), ("min_p", 1.1), ("min_keep", -1),
-     ("repeat_penalty", 0.0), ("repeat_penalty", -1.0), ("repeat_penalty", math.nan), ("repeat_last_n", -1),
+     ("repeat_penalty", 0.0), ("repeat_penalty", -1.0), ("repeat_penalty", math.nan), ("repeat_last_n", -2),
      ("repeat_last_n", 10**12), ("presence_penalty", math.inf), ("frequency_penalty", math.nan),
+     ("samplers", ("top_q",)),
+     ("mirostat", 3), ("mirostat_tau", math.nan), ("mirostat_eta", 1e9), ("dry_allowed_length", -1),
+     ("dry_base", math.inf), ("dry_penalty_last_n", -2), ("xtc_threshold", -0.1), ("typical_p", -1.0),
+     ("tfs_z", -1.0), ("dynatemp_exponent", -1.0), ("adaptive_target", 1.5), ("top_n_sigma", math.nan),
      ("logit_bias", {-1: 0.0}), ("logit_bias", {1: math.nan}), ("logit_bias", {1: math.inf})],
 )  # fmt: skip
 def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):

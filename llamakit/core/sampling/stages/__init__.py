@@ -1,0 +1,1 @@
+"""The stages of the sampler: a file each, or a family of them."""
