@@ -2,10 +2,12 @@
 """JSON schemas with valid and invalid instances: is each judged rightly, and how long do grammar and masks take?
 
     python scripts/bench_grammar.py FOLDER [--vocab MODEL.gguf | tokenizer.json] [--limit N] [--verbose]
+    python scripts/bench_grammar.py --model MODEL.gguf [--rounds N]
 
 FOLDER holds files of JSON Schema Bench's mask part ({"schema": ..., "tests": [{"valid": ..., "data": ...}]}), or
 bare schemas, which are only compiled. Of each valid instance every token must be in its mask. Times are those of the
-processor: others may keep the machine busy.
+processor: others may keep the machine busy. With --model: what grammars/json.gbnf costs a model that writes, in rounds
+with and without it by turns.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +27,18 @@ from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.grammar import Grammar
 from llamakit.core.grammar.schema_rules import schema_rules
 from llamakit.core.grammar.trie import Vocabulary, trie_of
+from llamakit.core.sampling import Sampler, SamplingParams
+
+if TYPE_CHECKING:
+    from llamakit.core.engine.context import Context
+    from llamakit.core.engine.load import Model
+
+
+N_TOKENS = 128  # of a round
+PROMPT = """Persons as JSON, one a line.
+
+{"name": "Ann Miller", "age": 31, "address": {"city": "Leeds", "street": "Mill Lane"}, "friends": ["Bob", "Eve"]}
+"""
 
 
 class TokenizerFile:
@@ -140,22 +155,67 @@ def summary(name: str, values: Iterable[float]) -> str:
     return f"{name:12} n {len(found):6}" + "".join(f"  {key} {value:9.1f}" for key, value in columns.items()) + " us"
 
 
+def measure_model(path: Path, n_rounds: int) -> None:
+    """Tokens drawn with and without a grammar, on the same context."""
+    from llamakit.core.engine.context import Context
+    from llamakit.core.engine.load import load_model
+    from llamakit.grammar import LlamaGrammar
+
+    grammar = LlamaGrammar.from_file(Path(__file__).parents[1] / "grammars" / "json.gbnf")
+    model = load_model(path)
+    with Context(model, n_ctx=512) as context:
+        write(context, model, grammar, 0)  # compiles, and fills what is kept of the grammar
+        rounds = [(write(context, model, None, i), write(context, model, grammar, i)) for i in range(n_rounds)]
+    for i, name in enumerate(("wall", "processor", "sampling")):
+        free, bound = (median(pair[which][i] for pair in rounds) for which in (0, 1))
+        change = median(pair[1][i] / pair[0][i] - 1 for pair in rounds)
+        print(f"{name:10} free {free:7.0f} us, JSON {bound:7.0f} us a token; median change {100 * change:+.1f} %")
+
+
+def write(context: Context, model: Model, grammar: Grammar | None, seed: int) -> tuple[float, float, float]:
+    """Time of a token by the wall's clock and the processor's, and by the wall's what sampling takes of it; us."""
+    sampler = Sampler(SamplingParams(seed=seed), model.n_vocab, constraint=grammar and grammar.matcher(model.vocab))
+    context.truncate(0)
+    logits = context.prefill(model.vocab.encode(PROMPT))
+    sampling = 0.0
+    wall, processor = time.perf_counter(), time.process_time()
+    for _ in range(N_TOKENS):
+        start = time.perf_counter()
+        token = sampler.sample(logits)
+        sampler.accept(token)
+        if grammar is not None and model.vocab.is_eog(token):
+            sampler.constraint = grammar.matcher(model.vocab)
+        sampling += time.perf_counter() - start
+        logits = context.step(token)
+    times = (time.perf_counter() - wall, time.process_time() - processor, sampling)
+    return (times[0] * 1e6 / N_TOKENS, times[1] * 1e6 / N_TOKENS, times[2] * 1e6 / N_TOKENS)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--vocab", type=Path, help="GGUF file or tokenizer.json; without it, no masks are made")
     parser.add_argument("--limit", type=int, help="only the first N schemas")
     parser.add_argument("--verbose", action="store_true", help="a line for each schema")
+    parser.add_argument("--model", type=Path, help="GGUF file to write with")
+    parser.add_argument("--rounds", type=int, default=12)
     options = parser.parse_args()
-    vocab = open_vocabulary(options.vocab) if options.vocab else None
+    if options.model:
+        measure_model(options.model, options.rounds)
+    if options.folder:
+        measure_schemas(options.folder, options.vocab, options.limit, options.verbose)
+
+
+def measure_schemas(folder: Path, vocab_file: Path | None, limit: int | None, is_verbose: bool) -> None:
+    vocab = open_vocabulary(vocab_file) if vocab_file else None
     Grammar(schema_rules(True)).matches("1")  # loads the kernels
     if vocab is not None:
         trie_of(vocab)
     results = []
-    for path in sorted(options.folder.rglob("*.json"))[: options.limit]:
+    for path in sorted(folder.rglob("*.json"))[:limit]:
         result = try_schema(path, vocab)
         results.append(result)
-        if result.problem or options.verbose:
+        if result.problem or is_verbose:
             slowest = max(result.masks, default=0.0)
             times = f"compiled {result.compiled:.0f} us, slowest mask {slowest:.0f} us"
             print(f"{result.name}: {result.problem or 'right'} ({times})")
