@@ -9,6 +9,7 @@ from llamakit.core.graph.ops import (
     Add,
     Clamp,
     Concat,
+    Div,
     Glu,
     LayerNorm,
     Mul,
@@ -29,13 +30,15 @@ from llamakit.core.kernels import elementwise, norm, rope, unary
 if TYPE_CHECKING:
     from llamakit.core.graph.lower import Lowering
 
+OPERATIONS: dict[type[Node], int] = {Add: elementwise.ADD, Mul: elementwise.MUL, Div: elementwise.DIV}
+
 
 def lower_rows(low: Lowering, node: Node) -> list[Step]:
     """The steps of a node, or none when it is of another kind."""
     match node:
         case RmsNorm() | LayerNorm():
             return [group_norm(low, node)]
-        case Add(a, Weight() as b) | Mul(a, Weight() as b):
+        case Add(a, Weight() as b) | Mul(a, Weight() as b) | Div(a, b):
             return [broadcast(low, node, a, low.memory.weights.vector(b), 0, a.width)]
         case Add(a, b):
             return [pairwise(low, "add", node, a, b)]
@@ -100,7 +103,7 @@ def pairwise(low: Lowering, kind: str, node: Node, a: Node, b: Node, activation:
 def broadcast(low: Lowering, node: Node, a: Node, b: object, b_pitch: int, b_width: int) -> Step:
     return Step("elementwise.broadcast", elementwise.Broadcast(
         a=low.at(a), b=b, out=low.at(node), n=a.width, pitch=pitch(node), b_pitch=b_pitch, group=a.width // b_width,
-        n_rows=low.row_count(node), is_product=int(isinstance(node, Mul)),
+        n_rows=low.row_count(node), operation=OPERATIONS[type(node)],
     ))  # fmt: skip
 
 

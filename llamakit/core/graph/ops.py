@@ -256,6 +256,18 @@ class Experts(LikeX):
 
 
 @node
+class Div(Node):
+    """a / b, b one row for all tokens"""
+
+    a: Node
+    b: Weight
+
+    @property
+    def width(self) -> int:
+        return self.a.width
+
+
+@node
 class Activation(LikeX):
     """Of each number: "silu", "gelu" (the tanh form), "relu", "relu2" (max(x, 0)^2), "sigmoid", "tanh", "softplus"."""
 

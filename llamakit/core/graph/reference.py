@@ -289,6 +289,11 @@ def mul(run: Reference, op: ops.Mul, a: Floats, b: Floats) -> Floats:
     return a * b
 
 
+@formula(ops.Div)
+def div(run: Reference, op: ops.Div, a: Floats, b: Floats) -> Floats:
+    return a / b
+
+
 @formula(ops.Activation)
 def activation(run: Reference, op: ops.Activation, x: Floats) -> Floats:
     return activate(op.kind, x)

@@ -94,6 +94,9 @@ def glu(op, thread, n_threads):
         out[i] = gate_up(op.activation, a[i], b[i], op.limit)
 
 
+ADD, MUL, DIV = range(3)
+
+
 class Broadcast(Record):
     """Rows of a and b, b perhaps one row for all (b_pitch 0), or narrower: one number for each `group` of a's."""
 
@@ -105,19 +108,26 @@ class Broadcast(Record):
     b_pitch: i64
     group: i64  # 1: b is as wide as a
     n_rows: Ptr[i64]
-    is_product: i64  # 0: a + b, with group 1 only
+    operation: i64  # a narrower b can only be a factor
 
 
 @kernel(Broadcast)
 def broadcast(op, thread, n_threads):
-    """out = a * b or a + b"""
+    """out = a + b, a * b or a / b"""
     first, last = share(op.n_rows[0], thread, n_threads)
     for row in range(first, last):
         a, b, out = op.a + row * op.pitch, op.b + row * op.b_pitch, op.out + row * op.pitch
         if op.group == 1:
             x, y, result = view(a, f32x16), view(b, f32x16), view(out, f32x16)
             for i in range(op.pitch // 16):
-                result[i] = x[i] * y[i] if op.is_product != 0 else x[i] + y[i]
+                if op.operation == ADD:
+                    result[i] = x[i] + y[i]
+                elif op.operation == MUL:
+                    result[i] = x[i] * y[i]
+                else:
+                    result[i] = x[i] / y[i]
+            for i in range(op.n, op.pitch):
+                out[i] = f32(0)
         else:
             for i in range(op.n):
                 out[i] = a[i] * b[i // op.group]

@@ -36,7 +36,7 @@ class Decoder:
 
     arch: ClassVar[str]
     hf_names: ClassVar[tuple[str, ...]] = ()
-    is_neox: ClassVar[bool] = False  # rotation pairs dimension i with i + n_rot / 2
+    is_neox: bool = False  # rotation pairs dimension i with i + n_rot / 2
     has_layer_norm: ClassVar[bool] = False  # in place of the norm by the root mean square
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
@@ -100,7 +100,7 @@ class Decoder:
         self.w.pass_over("blk.*.rope_freqs.weight", "blk.*.rope_factors_*.weight")
         which = "long" if n_ctx > original_context(self.meta) else "short"
         for name in ("rope_freqs.weight", f"rope_factors_{which}.weight"):
-            if name in self.reader:
+            if self.w.has(name):
                 tensor = self.reader.tensor(name)
                 factors = dequantize(tensor.data, tensor.type).reshape(-1).astype(np.float64)
                 if not np.all(np.isfinite(factors) & (factors > 0)):

@@ -45,6 +45,12 @@ def read_rotation(
     return Rotation(n_rot, base, scale, is_neox, factors, yarn)
 
 
+def has_sections(meta: Metadata) -> bool:
+    """Whether dimensions turn by several positions (time, height, width), which in text are one."""
+    sections = meta.ints("rope.dimension_sections", default=[], min=0)
+    return len(sections) > 1 and sections[0] > 0 and sections[1] > 0
+
+
 def original_context(meta: Metadata) -> int:
     """The context length before it was stretched."""
     n_ctx_train = meta.int("context_length", min=1)

@@ -50,10 +50,18 @@ class Ledger:
 
     def ask(self, name: str, shape: tuple[int, ...], is_optional: bool) -> Weight | None:
         """The tensor's symbol; one that is missing gets a symbol too, unless it is optional."""
+        if is_optional and name in self.found and not self.has(name):
+            return None
         self.asked.setdefault(name, (shape, is_optional))
         if name in self.found:
             return replace(self.found[name], shape=shape)
         return None if is_optional else Weight(name, shape, GGMLType.F32)
+
+    def is_passed_over(self, name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in self.passed_over)
+
+    def has(self, name: str) -> bool:
+        return name in self.found and not self.is_passed_over(name)
 
     def problems(self) -> list[str]:
         """All that is missing, misshapen or unknown."""
@@ -64,7 +72,7 @@ class Ledger:
         ]
         for name, weight in self.found.items():
             if name not in self.asked:
-                if not any(fnmatchcase(name, pattern) for pattern in self.passed_over):
+                if not self.is_passed_over(name):
                     problems.append(f"{name} is not a tensor of this architecture")
             elif without_ones(weight.shape) != without_ones(self.asked[name][0]):
                 problems.append(f"{name} has shape {list(weight.shape)}, needs {list(self.asked[name][0])}")
@@ -102,7 +110,7 @@ class Tensors:
         return self._prefix + (name if name.endswith(SUFFIXES) else f"{name}.weight")
 
     def has(self, name: str) -> bool:
-        return self.full_name(name) in self._ledger.found
+        return self._ledger.has(self.full_name(name))
 
     def find(self, name: str, *shape: int) -> Weight | None:
         """A vector or table that may be missing."""
@@ -111,6 +119,9 @@ class Tensors:
     def __call__(self, name: str, *shape: int) -> Weight:
         """A vector or table."""
         return self._need(self.full_name(name), shape)
+
+    def find_bare(self, name: str, *shape: int) -> Weight | None:
+        return self._ledger.ask(self._prefix + name, shape, is_optional=True)
 
     def bare(self, name: str, *shape: int) -> Weight:
         """A tensor whose name has no ".weight" to it."""
@@ -132,11 +143,11 @@ class Tensors:
 
     def experts(self, name: str, n_expert: int, n_rows: int, n_columns: int) -> Weight:
         """The matrices of all experts in one tensor."""
-        self.pass_over(f"{name}.input_scale", f"{name}.scale")
+        self.pass_over(f"{name}.input_scale")
         return self(name, n_expert, n_rows, n_columns)
 
     def pass_over(self, *patterns: str) -> None:
-        """Tensors that a file may have and the formula does not use; "*" stands for anything."""
+        """Tensors that a file may have and the formula does not use, even if it looks for them; "*" is anything."""
         self._ledger.passed_over += [
             p for p in (self._prefix + p for p in patterns) if p not in self._ledger.passed_over
         ]

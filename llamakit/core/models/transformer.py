@@ -17,6 +17,7 @@ class Transformer(Decoder):
 
     activation: ClassVar[str] = "silu"
     has_ffn_scales: ClassVar[bool] = False  # see feed_forward.times
+    max_bias: float = 0.0  # of ALiBi
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         x = x + self.attention(self.norm(x, w, "attn_norm"), w, i)
@@ -47,7 +48,8 @@ class Transformer(Decoder):
         return self.rotation
 
     def attend(self, q: Node, k: Node, v: Node, w: Tensors, i: int) -> Node:
-        return Attention(q, k, v, self.hp.head_dim, i, self.hp.scale, self.window_of(i))
+        window = self.window_of(i)
+        return Attention(q, k, v, self.hp.head_dim, i, self.hp.scale, window, max_bias=self.max_bias)
 
     def window_of(self, i: int) -> int:
         """How far a layer sees back; 0 is without end."""

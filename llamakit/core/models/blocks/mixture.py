@@ -71,7 +71,9 @@ def mixture(x: Node, w: Tensors, routing: Routing, router: Node | None = None, s
     else:
         up = w.experts(f"ffn_up{suffix}", n_matrix, *shapes["up"])
         gate = w.experts(f"ffn_gate{suffix}", n_matrix, *shapes["gate"]) if w.has(f"ffn_gate{suffix}") else None
-    scales = {f"{n}_scale": numbers(n) if r.has_scales else None for n in shapes}
+    if not r.has_scales:
+        w.pass_over(*(f"ffn_{n}{suffix}.scale" for n in shapes))
+    scales = {f"{n}_scale": numbers(n) for n in shapes}
     biases = {f"{n}_bias": numbers(n, shape[0]) for n, shape in shapes.items()}
     router = router or w.linear("ffn_gate_inp", x, r.n_expert)
     down = w.experts(f"ffn_down{suffix}", n_matrix, *shapes["down"])

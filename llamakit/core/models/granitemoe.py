@@ -1,0 +1,14 @@
+"""Granite 3 with experts."""
+
+from __future__ import annotations
+
+from llamakit.core.models.granite import Granite
+
+
+class GraniteMoe(Granite):
+    arch = "granitemoe"
+    hf_names = ("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM")
+
+    def read_settings(self) -> None:
+        super().read_settings()
+        self.is_turned = True

@@ -1,0 +1,20 @@
+"""Nemotron 4, Minitron: norms with biases, a part of each head turns, positive parts squared."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from llamakit.core.graph.ops import Node
+from llamakit.core.models.blocks import feed_forward
+from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.transformer import Transformer
+
+
+class Nemotron(Transformer):
+    arch = "nemotron"
+    hf_names: ClassVar[tuple[str, ...]] = ("NemotronForCausalLM",)
+    is_neox = True
+    has_layer_norm = True
+
+    def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
+        return feed_forward.plain(x, w, self.hp.ffs[i], "relu2")
