@@ -1,0 +1,1 @@
+"""Chats: messages, and the templates that write them as prompts."""

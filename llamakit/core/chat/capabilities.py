@@ -1,0 +1,106 @@
+"""What a template can do with messages, found out by rendering a few and looking for marks in the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from llamakit.core.chat.errors import TemplateError
+from llamakit.core.chat.meter import LimitExceeded
+
+if TYPE_CHECKING:
+    from llamakit.core.chat.template import ChatTemplate
+
+_MARK, _OTHER = "qzmarkqz", "qzotherqz"
+_USER = {"role": "user", "content": "Hi"}
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": _MARK,
+        "description": "A tool",
+        "parameters": {"type": "object", "properties": {"arg": {"type": "string", "description": "An argument"}}},
+    },
+}
+
+
+EVERYWHERE = {"datetime": "", "date_string": "", "functions": ""}  # which some templates cannot do without
+
+
+def preserving(thoughts: bool) -> dict[str, bool]:
+    """Variables that tell whether thoughts of earlier turns are kept: every family of models has its own."""
+    dropping = ("clear_thinking", "truncate_history_thinking", "drop_thinking")
+    return {"preserve_thinking": thoughts, **dict.fromkeys(dropping, not thoughts)}
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a template understands; the names are those of llama.cpp's `chat_template_caps`, less `supports_`."""
+
+    string_content: bool
+    typed_content: bool  # contents that are lists of parts
+    system_role: bool
+    tools: bool
+    tools_may_be_none: bool  # where there are none; otherwise the template wants an empty list
+    tool_calls: bool
+    parallel_tool_calls: bool
+    object_arguments: bool  # of tool calls, rather than their JSON text
+    thinking_parts: bool  # thoughts as parts of the content, rather than as reasoning_content
+    preserve_reasoning: bool  # thoughts of earlier turns
+    reasoning_effort: bool
+    enable_thinking: bool  # the variable changes the prompt
+
+
+def probe(template: ChatTemplate) -> Capabilities:
+    """What `template` can do. A template that always fails can do nothing."""
+
+    is_stopped = False
+
+    def prompt_with(tools: Sequence[Any] | None, *messages: Mapping[str, Any], **variables: Any) -> str:
+        nonlocal is_stopped
+        try:
+            return "" if is_stopped else template.render(messages, tools, **EVERYWHERE, **variables)
+        except TemplateError as error:
+            is_stopped = isinstance(error.__cause__, LimitExceeded)  # once is enough
+            return ""
+
+    no_tools = None if prompt_with(None, _USER) or not prompt_with([], _USER) else []
+    prompt = partial(prompt_with, no_tools)
+
+    def called(arguments: Any, *names: str) -> str:
+        """The prompt of a chat in which tools were called."""
+        functions = [{"name": name, "arguments": arguments} for name in names]
+        calls = [{"id": f"call0000{i}", "type": "function", "function": f} for i, f in enumerate(functions)]
+        answers = [{"role": "tool", "content": "20", "tool_call_id": call["id"], "name": "f"} for call in calls]
+        return prompt_with([_TOOL], _USER, {"role": "assistant", "content": "", "tool_calls": calls}, *answers)
+
+    part = {"type": "text", "text": _MARK}
+    typed = prompt({"role": "user", "content": [part]})
+    as_object, as_text = called({"arg": _MARK}, "f"), called(f'{{"arg": "{_MARK}"}}', "f")
+    two_calls = called({"arg": "x"} if _MARK in as_object else '{"arg": "x"}', "f", _OTHER)
+    thoughts = {"role": "assistant", "content": "Hello", "reasoning_content": _OTHER}
+    thought_part = {"role": "assistant", "content": [{"type": "thinking", "thinking": _OTHER}, part]}
+    return Capabilities(
+        string_content=_MARK in prompt({"role": "user", "content": _MARK}),
+        typed_content=_MARK in typed and not is_printed(typed, "type"),
+        system_role=_MARK in prompt({"role": "system", "content": _MARK}, _USER),
+        tools=_MARK in prompt_with([_TOOL], _USER),
+        tools_may_be_none=no_tools is None,
+        tool_calls=_MARK in as_object or _MARK in as_text,
+        parallel_tool_calls=_OTHER in two_calls,
+        object_arguments=_MARK in as_object and not is_printed(as_object, "arg", json_is_meant=True),
+        thinking_parts="reasoning_content" not in template.source and _OTHER in prompt(_USER, thought_part),
+        preserve_reasoning=_OTHER in prompt(_USER, thoughts, _USER, enable_thinking=True, **preserving(True)),
+        reasoning_effort="reasoning_effort" in template.source or "reasoning_strength" in template.source,
+        enable_thinking=prompt(_USER, enable_thinking=True) != prompt(_USER, enable_thinking=False),
+    )
+
+
+def is_printed(prompt: str, key: str, json_is_meant: bool = False) -> bool:
+    """Whether a list or object stands in the prompt as Python prints it, because the template expects a text."""
+    return (
+        f"'{key}': '{_MARK}" in prompt
+        or f"'{key}': 'text'" in prompt
+        or (not json_is_meant and f'"{key}": "' in prompt)
+    )
