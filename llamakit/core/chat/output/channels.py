@@ -93,6 +93,6 @@ class Channels:
     def sequence(self, writer: GrammarWriter, starts_thinking: bool) -> Sequence:
         """Parts of reasoning, up to the start of another one's header."""
         end = self.ends[0]
-        written = (*writer.any_text(end), text(end + self.start))
+        written = (*writer.any_text(*self.ends, self.start), text(end + self.start))
         part = (text(self.thought + self.body), *written)
         return (*(written if starts_thinking else ()), writer.many(*part))

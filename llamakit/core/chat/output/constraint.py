@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llamakit.core.chat.output.arguments import Arguments
-from llamakit.core.chat.output.format import THINK, Format, Thinking
+from llamakit.core.chat.output.format import Format, Thinking
 from llamakit.core.chat.output.generic_calls import GenericCalls
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, quoted, text
 from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolError, ToolUse
@@ -69,7 +69,8 @@ def whole_message(writer: GrammarWriter, form: Format, ways: list[Sequence], sta
     if form.thinking is None:
         return writer.rule("root", *ways)
     start, end = form.thinking.start, form.thinking.end
-    thought: Sequence = (*writer.any_text(end), text(end), writer.pattern(r"[ \t\n]{0,8}"))
+    ends = (end, *form.thinking.others, *(form.calls.starts if form.calls and form.thinking.ends_at_calls else ()))
+    thought: Sequence = (*writer.any_text(*ends), text(end), writer.pattern(r"[ \t\n]{0,8}"))
     if not starts_thinking:
         thought = (writer.optional(text(start), *thought),)
     return writer.rule("root", *((*thought, *way) for way in ways))
@@ -77,8 +78,8 @@ def whole_message(writer: GrammarWriter, form: Format, ways: list[Sequence], sta
 
 def after_thinking(triggers: Triggers, form: Format, starts_thinking: bool) -> Triggers:
     """The same, but nothing in the model's reasoning wakes the grammar."""
-    thinking = form.thinking or THINK
-    if form.turn is not None or form.prompt_end or thinking.ends_at_calls or thinking.is_anywhere:
+    thinking = form.thinking
+    if thinking is None or thinking.ends_at_calls or thinking.is_anywhere or form.turn is not None:
         return triggers
     sought = [*(f"({quoted(word)})" for word in triggers.words), *triggers.patterns]
     prefixes = before(thinking, starts_thinking)

@@ -13,10 +13,11 @@ from llamakit.core.grammar.graphs import graph_of
 from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Ref, Repeat, Sequence
 from llamakit.core.grammar.schema_numbers import Numbers, number_dfa
-from llamakit.core.grammar.schema_shapes import FALSE, TRUE, Arrays, Bools, Expr, Null, Objects, Shape
+from llamakit.core.grammar.schema_shapes import FALSE, Arrays, Bools, Expr, Null, Objects, Shape
 from llamakit.core.grammar.schema_strings import Strings
 
 QUOTE = GEMMA.quotes[0]
+KEY = r"[A-Za-z_][\w-]{0,63}"
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,12 @@ class Values:
         ]
         if members:
             return (text("{"), *self.writer.members(members, text(",")), text("}"))
-        free = all(expr != FALSE for _, expr in shape.rules)
-        member = self.writer.rule("member", (self.writer.pattern(r"[A-Za-z_][\w-]{0,63}"), text(":"), self.value(TRUE)))
+        other = shape.value("other")
+        if other == FALSE:
+            return (text("{}"),)
+        member = self.writer.rule("member", (self.writer.pattern(KEY), text(":"), self.value(other)))
         more = self.writer.many(text(","), member)
-        return (text("{"), *((self.writer.optional(member, more),) if free else ()), text("}"))
+        return (text("{"), self.writer.optional(member, more), text("}"))
 
     def array(self, shape: Arrays) -> Sequence:
         if shape.prefix:

@@ -13,7 +13,8 @@ from llamakit.core.chat.output.source import NotACall, Steps
 from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Ref, Sequence
 
-OBJECTS = JsonCalls(id_key="id", id_pattern="[A-Za-z0-9]{4,16}", id_is_first=True)
+OBJECT = JsonCalls()
+OBJECT_OF_LIST = JsonCalls(id_key="id", id_pattern="[A-Za-z0-9]{4,16}")
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class GenericCalls:
         key = yield from read_member_key(reading)
         char = yield from source.peek()
         if key == "tool_call" and char == "{":
-            yield from OBJECTS.read_object(reading)
+            yield from OBJECT.read_object(reading)
         elif key == "tool_calls" and char == "[":
             source.move(1)
-            yield from OBJECTS.read_list(reading)
+            yield from OBJECT.read_list(reading)
         elif key == "response":
             source.release()
             yield from read_plain(source, reading.content) if char == '"' else read_value(source, JSON, reading.content)
@@ -51,8 +52,7 @@ class GenericCalls:
     # writing
     def sequence(self, writer: GrammarWriter) -> Sequence:
         space = writer.space
-        plain = JsonCalls()
-        calls = plain if not writer.is_parallel else OBJECTS
+        calls = OBJECT_OF_LIST if writer.is_parallel else OBJECT
         item = writer.each_tool(lambda arguments: calls.object(writer, arguments))
         if writer.is_parallel:
             value: Sequence = (text('"tool_calls":'), space, text("["), space)

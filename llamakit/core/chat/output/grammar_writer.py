@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -62,6 +63,9 @@ class GrammarWriter:
         """One call, or more of them where that is asked for."""
         return (item, self.many(*separator, item)) if self.is_parallel else (item,)
 
+    def one_of(self, *texts: str) -> Symbol:
+        return text(texts[0]) if len(texts) == 1 else self.rule("one", *((text(value),) for value in texts))
+
     @property
     def space(self) -> Ref:
         """Nothing, a blank, or new lines."""
@@ -101,7 +105,10 @@ class GrammarWriter:
 
     def raw(self, strings: Strings, *ends: str) -> Sequence:
         """A string without quotes, in which none of `ends` stands."""
-        dfa, least, most = strings.with_lengths()
+        if strings.literals is not None:
+            dfa, least, most = strings.whole_dfa(), 0, None
+        else:
+            dfa, least, most = strings.with_lengths()
         graph = graph_of(intersection(dfa, without(ends)), False, least, most)
         return (Open(), graph, Close(0, least)) if least or most is not None else (graph,)
 
@@ -110,15 +117,16 @@ class GrammarWriter:
 
     def members(self, arguments: Iterable[tuple[Sequence, bool]], *separator: Symbol) -> Sequence:
         """Each of these at most once, in any order: what is written, and whether it must be there."""
+        _, MORE, NEXT, END = range(4)  # the first state is the start
         ways, needs = [], 0
         for i, (written, is_required) in enumerate(arguments):
-            ways.append((Take(1 << i, 0, 1 << i), *written))
+            ways.append(((Take(1 << i, 0, 1 << i), *written), NEXT))
             needs |= is_required << i
         if not ways:
             return ()
-        member = self.rule("member", *ways)
-        more = self.many(*separator, member)
-        return (Open(), *((self.optional(member, more),) if not needs else (member, more)), Close(needs))
+        close = ((Close(needs),), END)  # the marks are known only in the graph itself, not in rules that it calls
+        edges = ((*ways, close), tuple(ways), ((separator, MORE), close), ())
+        return (Open(), Graph(edges, (False, False, False, True)))
 
 
 @lru_cache(256)
@@ -130,7 +138,7 @@ def without(texts: tuple[str, ...]) -> Dfa:
 
 def quoted(text: str) -> str:
     """A pattern that matches just this text."""
-    return "".join(f"\\x{{{ord(char):X}}}" if not char.isalnum() else char for char in text)
+    return re.sub(r"([^\w\s])", r"\\\1", text)
 
 
 def shifted(symbol: Symbol, by: int) -> Symbol:

@@ -146,7 +146,7 @@ class JsonCalls:
     def sequence(self, writer: GrammarWriter) -> Sequence:
         space = writer.space
         item = writer.each_tool(lambda arguments: self.object(writer, arguments))
-        start = (text(self.start),) if self.start else ()
+        start = (writer.one_of(*self.starts),) if self.start else ()
         end = (text(self.end),) if self.end else ()
         gap = (space,) if self.start else ()
         if self.is_list:
@@ -163,17 +163,20 @@ class JsonCalls:
             return (text("{"), space, text(f"{name}:"), space, values, space, text("}"))
         comma = (text(","), space)
         number = (text(f'"{self.id_key}":'), space, text('"'), writer.pattern(self.id_pattern), text('"'))
-        first = (*number, *comma) if self.id_key and self.id_is_first else ()
+        first: Sequence = (*number, *comma) if self.id_key and self.id_is_first else ()
         last = (*comma, *number) if self.id_key and not self.id_is_first else ()
+        kind = (text('"type":'), space, text('"function"'), *comma)
+        first = first if self.start else (writer.optional(*kind),)  # Llama 3.x says so now and then
         named = (text(f'"{self.name_key}":'), space, text(name))
         called = (text(f'"{self.arguments_key}":'), space, values)
         return (text("{"), space, *first, *named, *comma, *called, *last, space, text("}"))
 
     def triggers(self, writer: GrammarWriter) -> Triggers:
         if self.start:
-            return Triggers(words=self.starts[:1])
+            return Triggers(words=self.starts)
         names = "|".join(map(quoted, writer.names))
-        return Triggers(patterns=(rf'(\{{\s*"{self.name_key}":\s*"(?:{names})")',))
+        kind = r'(?:"type":\s*"function",\s*)?'
+        return Triggers(patterns=(rf'(\{{\s*{kind}"{self.name_key}":\s*"(?:{names})")',))
 
 
 def read_member_key(reading: Reading) -> Steps[str]:

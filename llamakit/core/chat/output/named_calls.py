@@ -93,11 +93,12 @@ class NamedCalls:
     # writing
     def sequence(self, writer: GrammarWriter) -> Sequence:
         call = writer.each_tool(lambda arguments: self.call(writer, arguments))
-        calls = writer.list_of(writer.rule("call", (text(self.start), call)))
+        calls = writer.list_of(writer.rule("call", (text(self.start), call)), writer.pattern(r"\n?"))
         if self.bare_start:
-            calls = (call, *calls[1:])
+            return (call, *calls[1:])
         if self.section[0]:
-            return (text(self.section[0]), *calls, text(self.section[1]))
+            start = writer.one_of("", self.section[0], *self.other_sections)
+            return (start, *calls, writer.optional(text(self.section[1])))
         return calls
 
     def call(self, writer: GrammarWriter, arguments: Arguments) -> Sequence:
@@ -113,7 +114,7 @@ class NamedCalls:
 
     def triggers(self, writer: GrammarWriter) -> Triggers:
         if not self.bare_start:
-            return Triggers(words=self.starts[:1])
+            return Triggers(words=self.starts)
         names = "|".join(map(quoted, writer.names))
         between = quoted(self.between)
         return Triggers(patterns=(f"^((?:{names}){between})", f"{quoted(self.start)}((?:{names}){between})"))

@@ -150,7 +150,9 @@ class TaggedCalls:
         gap = text(self.gap)
         start, end = text(self.section[0]), text(self.section[1])
         if self.is_wrapped:
-            return writer.list_of(writer.rule("call", (start, gap, call, gap, end)), gap)
+            first, *others = writer.list_of(writer.rule("call", (start, gap, call, gap, end)), gap)
+            bare = (call, gap, end)
+            return (writer.rule("first", (first,), bare) if self.bare_calls else first, *others)
         between = (gap,) if self.section[0] else ()
         return (start, *between, *writer.list_of(call, gap), *between, end)
 
@@ -173,11 +175,12 @@ class TaggedCalls:
         strings = [shape for shape in arguments.shapes(expr) if isinstance(shape, Strings)]
         types = arguments.types(expr)
         ways: list[Sequence] = []
-        if types == {"string"}:
-            for shape in strings:
-                ways.append(self.tagged(writer, name, writer.raw(shape, *self.closings), "string"))
-        elif strings:
-            ways.append(self.tagged(writer, name, writer.any_text(*self.closings), "string"))
+        ends = (*self.closings, CDATA[0]) if self.has_cdata else self.closings
+        for shape in strings if types == {"string"} else [Strings()] if strings else []:
+            ways.append(self.tagged(writer, name, writer.raw(shape, *ends), "string"))
+            if self.has_cdata and types == {"string"}:
+                quoted = (text(CDATA[0]), *writer.raw(shape, CDATA[1]), text(CDATA[1]))
+                ways.append(self.tagged(writer, name, quoted, "string"))
         if types - {"string"} and (not strings or self.key.attributes):
             kind = next(iter(types)) if len(types) == 1 else "object"
             ways.append(self.tagged(writer, name, (writer.json(arguments, expr),), kind))
@@ -197,7 +200,9 @@ class TaggedCalls:
         return (text(tag.attributes.format(type=kind, is_string="true" if kind == "string" else "false")),)
 
     def triggers(self, writer: GrammarWriter) -> Triggers:
-        return Triggers(words=self.starts[:1])
+        """A call without the section's start counts only with its name: what it begins with is common."""
+        bare = [f"{self.call.before}{name}{self.call.quote or self.call.after}" for name in writer.names]
+        return Triggers(words=(self.starts[0], *(bare if self.bare_calls else ())))
 
 
 def types_of(reading: Reading, tool: str, key: str, attributes: dict[str, str]) -> frozenset[str]:
