@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llamakit.core.chat.template import ChatTemplate
     from llamakit.core.gguf.reader import GGUFReader
     from llamakit.core.gguf.writer import GGUFWriter
     from llamakit.errors import GGUFError, LlamakitError
@@ -14,9 +15,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["GGUFError", "GGUFReader", "GGUFWriter", "Llama", "LlamaGrammar", "LlamakitError", "__version__"]
+__all__ = [
+    "ChatTemplate",
+    "GGUFError",
+    "GGUFReader",
+    "GGUFWriter",
+    "Llama",
+    "LlamaGrammar",
+    "LlamakitError",
+    "__version__",
+]
 
 _HOMES = {
+    "ChatTemplate": "llamakit.core.chat.template",
     "GGUFReader": "llamakit.core.gguf.reader",
     "GGUFWriter": "llamakit.core.gguf.writer",
     "GGUFError": "llamakit.errors",
