@@ -86,3 +86,57 @@ def test_negative_numbers_are_refused(tmp_path, n_keep, n_discard):
     path = write_tiny(tmp_path / "tiny.gguf", Tiny())
     with open_context(path) as context, pytest.raises(UsageError, match="at least 0"):
         context.shift(n_keep, n_discard)
+
+
+def grouped_positions(n: int, width: int, factor: int, n_windows: int) -> list[int]:
+    """Where self-extend puts tokens 0 .. n - 1: those of each full window share positions, the rest follow."""
+    first, positions = 0, list(range(n))
+    for window in range(n_windows):
+        for i in range(window * width, n):
+            behind = i - window * width
+            positions[i] = first + (behind // factor if behind < width else behind - width + width // factor)
+        first += width // factor
+    return positions
+
+
+@pytest.mark.parametrize("name, limit", [("f32", 1e-11), ("f16", 1e-6)])
+@pytest.mark.parametrize("n_windows", [1, 2, 3])
+def test_grouped_tokens_are_where_self_extend_puts_them(tmp_path, n_windows, name, limit):
+    path, n = write_tiny(tmp_path / "tiny.gguf", Tiny(n_layer=1)), 140
+    with open_context(path, type_k=name, type_v=name) as context:
+        for i in range(n_windows):
+            context.prefill(TOKENS[context.n_past() : 40 * (i + 1) + 10])
+            context.group(40, 4)
+        context.prefill(TOKENS[context.n_past() : n])
+        assert context.n_ungrouped() == n - 40 * n_windows
+        grouped = context.step(7)
+        context.truncate(0)
+        for i, position in enumerate(grouped_positions(n, 40, 4, n_windows)):
+            context.cache.sequences.n_merged[0] = i - position
+            context.step(int(TOKENS[i]))
+        wanted = context.step(7)
+        context.truncate(0)
+        assert error(grouped, wanted) < limit
+        assert error(context.prefill([*TOKENS[:n], 7]), wanted) > 1e-4
+
+
+def test_grouped_positions_cannot_be_cut_but_forgotten(tmp_path):
+    path = write_tiny(tmp_path / "tiny.gguf", Tiny())
+    with open_context(path, n_seq_max=2) as context:
+        wanted = context.prefill(TOKENS[:100])
+        context.group(64, 2)
+        for cut in (context.truncate, lambda n: context.shift(n, 10), lambda n: context.cache.fork(0, 1, n)):
+            with pytest.raises(UsageError, match="grouped"):
+                cut(63)
+        context.cache.fork(0, 1)
+        np.testing.assert_array_equal(context.step(7, 0), context.step(7, 1))
+        context.truncate(0)
+        np.testing.assert_array_equal(context.prefill(TOKENS[:100]), wanted)
+
+
+@pytest.mark.parametrize("width, n", [(0, 1), (10, 3), (10, 0), (101, 1)])
+def test_only_whole_windows_are_grouped(tmp_path, width, n):
+    with open_context(write_tiny(tmp_path / "tiny.gguf", Tiny())) as context:
+        context.prefill(TOKENS[:100])
+        with pytest.raises(UsageError, match="cannot group"):
+            context.group(width, n)
