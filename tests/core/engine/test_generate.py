@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llamakit.core.engine.generate import Finish, Piece, Session, generate
+from llamakit.core.engine.generate import Finish, Piece, SelfExtend, Session, generate, prefill, reuse
 from llamakit.core.engine.load import load_model
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.core.vocab import TextStream
-from llamakit.errors import LlamakitError
+from llamakit.errors import LlamakitError, ModelError, UsageError
 
 from ...fake_engine import BOS, EOS, ByteVocab, FakeContext, GreedySampler
 from ...running import open_context
@@ -122,3 +122,93 @@ def test_fault_35_weights_that_are_no_numbers_are_one_clear_error(path, tmp_path
             assert context.n_past() == 3
             context.truncate(0)
             assert np.isnan(context.prefill([1, 2])).all()
+
+
+# what a session has in the cache
+def test_a_session_goes_on_where_it_was(path):
+    with open_context(path) as context:
+        whole = [piece.token for piece in generate(session_of(path, context, temperature=0), [1, 70, 71], 30)]
+        context.truncate(0)
+        session = session_of(path, context, temperature=0)
+        first = [piece.token for piece in generate(session, [1, 70, 71], 12)]
+        assert (session.tokens, session.pending) == ([1, 70, 71, *first[:-1]], first[-1:])
+        assert first + [piece.token for piece in generate(session, [], 18)] == whole
+
+
+@pytest.mark.parametrize("moment", ["prefill", "step"])
+def test_a_cancelled_generation_can_go_on(path, monkeypatch, moment):
+    with open_context(path, n_ubatch=4) as context:
+        prompt = [1, *range(20, 33)]
+        whole = [piece.token for piece in generate(session_of(path, context, temperature=0), prompt, 10)]
+        context.truncate(0)
+        session, run, calls = session_of(path, context, temperature=0), context._run, []
+
+        def interrupted(batch):
+            yield from run(batch)
+            calls.append(batch)
+            if len(calls) == {"prefill": 2, "step": 7}[moment]:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(context, "_run", interrupted)
+        got = []
+        with pytest.raises(KeyboardInterrupt):
+            for piece in generate(session, prompt, 10):
+                got.append(piece.token)
+        got += [piece.token for piece in generate(session, [], 10 - len(got))]
+        assert got == whole
+
+
+@pytest.mark.parametrize(
+    "tokens, n_kept",
+    [([1, 70, 71, 72], 3), ([1, 70, 71], 2), ([1, 70, 9, 9], 2), ([5], 0), ([1, 70, 71, 72, 73, 74, 75, 76, 77], 3)],
+)
+def test_what_a_session_has_in_common_with_tokens_is_kept(path, tokens, n_kept):
+    with open_context(path) as context:
+        wanted = context.prefill(tokens)
+        context.truncate(0)
+        session = session_of(path, context)
+        prefill(session, [1, 70, 71])
+        session.pending = [9]
+        assert reuse(session, tokens) == tokens[n_kept:]
+        assert (context.n_past(), session.tokens, session.pending) == (n_kept, tokens[:n_kept], [])
+        np.testing.assert_array_equal(prefill(session, tokens[n_kept:]), wanted)
+
+
+def test_a_prompt_shifts_a_full_context_too(path):
+    with open_context(path, n_ctx=48) as context:
+        session = session_of(path, context, temperature=0)
+        session.n_keep = 2
+        prompt = [1, 70, *np.random.default_rng(0).integers(5, 60, 150).tolist()]
+        prefill(session, prompt)
+        assert len(session.tokens) == context.n_past() < 48
+        assert session.tokens[:2] == [1, 70]
+        assert session.tokens[2:] == prompt[-len(session.tokens) + 2 :]
+
+
+def test_a_prompt_that_does_not_fit_is_an_error(path):
+    with open_context(path, n_ctx=48) as context:
+        session = session_of(path, context)
+        with pytest.raises(ModelError, match="cannot take 60 more"):
+            prefill(session, [5] * 60)
+        assert session.tokens == []
+
+
+def test_self_extend_writes_beyond_the_positions_of_training(path):
+    with open_context(path, n_ctx=200) as context:
+        session = session_of(path, context, temperature=0)
+        session.extend = SelfExtend(4, 32)
+        assert len(list(generate(session, [1, *range(5, 60)], 100))) == 100
+        sequences = context.cache.sequences
+        assert sequences.n_grouped[0] == 155 // 32 * 32
+        assert sequences.n_merged[0] == 155 // 32 * 24
+        begin = session.tokens[:50]
+        assert reuse(session, begin) == begin  # grouped tokens stay together
+        assert sequences.n_merged[0] == 0
+        assert len(list(generate(session, begin, 500))) < 200
+        assert session.finish is Finish.CONTEXT_FULL
+
+
+@pytest.mark.parametrize("n, width", [(0, 8), (3, 8), (4, 0), (-1, 8)])
+def test_self_extend_needs_whole_windows(n, width):
+    with pytest.raises(UsageError, match="multiple"):
+        SelfExtend(n, width)

@@ -22,11 +22,12 @@ def fill(run_kernel, cache, kv, is_neox):
         n_tokens=len(kv), n_outputs=0, n_runs=0, tokens=None, positions=cache.positions, cells=cache.cells,
         outputs=None, runs=None, tables=None,
     )  # fmt: skip
+    k, v = (np.ascontiguousarray(half) for half in np.split(kv, 2, axis=1))
     record = RopeStore(
-        batch=batch, qkv=kv.copy(), q_norm=None, k_norm=None, angles=ANGLES, keys=cache.keys[0], values=cache.values[0],
-        pitch=kv.shape[1], k_offset=0, v_offset=N_HEAD_KV * HEAD_DIM, n_head=0, n_head_kv=N_HEAD_KV, head_dim=HEAD_DIM,
-        head_dim_v=HEAD_DIM, n_rot=32, is_neox=int(is_neox), key_bytes=cache.type_k.key_bytes(HEAD_DIM),
-        value_bytes=cache.type_v.value_bytes(HEAD_DIM), eps=0,
+        batch=batch, q=None, k=k, v=v, q_norm=None, k_norm=None, angles=ANGLES, keys=cache.keys[0],
+        values=cache.values[0], q_pitch=0, k_pitch=k.shape[1], v_pitch=v.shape[1], n_head=0, n_head_kv=N_HEAD_KV,
+        head_dim=HEAD_DIM, head_dim_v=HEAD_DIM, n_rot=32, is_neox=int(is_neox),
+        key_bytes=cache.type_k.key_bytes(HEAD_DIM), value_bytes=cache.type_v.value_bytes(HEAD_DIM), eps=0,
     )  # fmt: skip
     run_kernel(f"rope.rope_store[{cache.type_k.name},{cache.type_v.name}]", record)
 
