@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from llamakit.core.engine.load import Model
 from llamakit.core.engine.memory_plan import MemoryPlan
+from llamakit.core.engine.pace import Pace
 from llamakit.core.engine.programs import OUTPUTS, Programs
 from llamakit.core.engine.shift import shift_steps
 from llamakit.core.engine.threads import n_physical_cores
@@ -88,6 +90,7 @@ class Context:
         self.n_batch, self.n_ubatch = n_batch, min(n_ubatch, n_batch, self.n_ctx)
         self.n_threads = n_threads or n_physical_cores()
         self.n_threads_batch = n_threads_batch or self.n_threads
+        self._pace = Pace(self.n_threads)
         self.n_vocab = model.n_vocab
         decoder = model.decoder
         layers = [LayerShape(c.n_head_kv, c.head_dim, c.head_dim_v) for c in decoder.cache_layers()]
@@ -257,10 +260,13 @@ class Context:
         fields["n_runs"] = len(batch)
         n_outputs = len(outputs)
         program = self._programs.find(first, n_outputs)
-        n_threads = self.n_threads if first == 1 else self.n_threads_batch
+        n_threads = self._pace.n_threads if first == 1 else self.n_threads_batch
         if n_outputs <= program.capacity.n_outputs:
             self._pick(outputs)
+            started = time.perf_counter()
             self._executor.run(program.whole if n_outputs else program.body, n_threads)
+            if first == 1:
+                self._pace.took(time.perf_counter() - started)
             if n_outputs:
                 yield program.logits[:n_outputs, : self.n_vocab]
             return
