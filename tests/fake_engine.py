@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +90,7 @@ class FakeModel:
     """What a model file says of itself."""
 
     description = "fake 258 F32"
+    metadata: Mapping[str, object] = {}
     n_vocab, n_ctx_train, n_params, n_bytes = N_VOCAB, 128, 1000, 4000
     n_bytes_per_token, n_flops_per_token = 4000, 2000
 

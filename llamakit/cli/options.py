@@ -89,7 +89,14 @@ Predict = Annotated[
         help="Tokens to make; -1: until the text ends, -2: until the context is full.",
     ),
 ]
-Keep = Annotated[int, option("--keep", panel=OUTPUT, help="Prompt tokens kept on a context shift; -1: all.")]
+Keep = Annotated[
+    int,
+    option(
+        "--keep",
+        panel=OUTPUT,
+        help="Prompt tokens kept on a context shift; -1: all. Models without BOS need a few to go on well.",
+    ),
+]
 ContextShift = Annotated[
     bool,
     option(

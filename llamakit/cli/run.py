@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +21,7 @@ from llamakit.cli.run_log import INFO, Log, LogOptions
 from llamakit.cli.sampling_options import SamplingOptions, sampling_params
 
 if TYPE_CHECKING:
+    from llamakit.core.sampling.params import SamplingParams
     from llamakit.tools.completion import Completion
 
 EXIT_INTERRUPTED = 130
@@ -98,7 +101,13 @@ def run(
                 check_tensors(path, report)
             completion = opened.enter_context(
                 c.open_completion(
-                    path, opening, sampling_params(sampling), params, report, cache, rules.matcher if rules else None
+                    path,
+                    opening,
+                    partial(sampling_of, sampling),
+                    params,
+                    report,
+                    cache,
+                    rules.matcher if rules else None,
                 )
             )
         tokens = completion.encode(text)
@@ -114,6 +123,13 @@ def run(
         completion.save()
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def sampling_of(options: SamplingOptions, metadata: Mapping[str, Any]) -> SamplingParams:
+    """What the options say, and where they say nothing the model's file, and then llama.cpp."""
+    from llamakit.core.sampling.model_defaults import defaults_of
+
+    return sampling_params(options, defaults_of(metadata))
 
 
 def warn_of_length(completion: Completion, log: Log) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llamakit.core.engine.generate import Finish, SelfExtend, Session, draw, prefill
 from llamakit.core.engine.rope_overrides import RopeParams
@@ -173,7 +173,7 @@ def timing_lines(timings: Timings) -> list[str]:
 def open_completion(
     path: str | Path,
     context_params: ContextParams,
-    sampling: SamplingParams,
+    sampling: SamplingParams | Callable[[Mapping[str, Any]], SamplingParams],
     params: CompletionParams,
     report: Report | None = None,
     cache: PromptCache | None = None,
@@ -181,7 +181,8 @@ def open_completion(
 ) -> Iterator[Completion]:
     """Load the model at `path` and make it ready to complete one prompt; all is released at the end.
 
-    `constrain` makes of the model's vocabulary what says which tokens may come: a grammar.
+    `sampling` may follow from the model's metadata. `constrain` makes of its vocabulary what says which tokens may
+    come: a grammar.
     """
     from llamakit.core.engine.context import Context
     from llamakit.core.engine.load import load_model
@@ -205,7 +206,8 @@ def open_completion(
         )
         opened.callback(context.close)
         constraint = constrain(model.vocab) if constrain else None
-        sampler = Sampler(sampling, model.n_vocab, model.vocab.eog_ids, constraint=constraint)
+        drawing = sampling(model.metadata) if callable(sampling) else sampling
+        sampler = Sampler(drawing, model.n_vocab, model.vocab.eog_ids, constraint=constraint, vocab=model.vocab)
         completion = Completion(context, model.vocab, sampler, params, cache)
         completion.timings.started, completion.timings.load = started, time.perf_counter() - started
         yield completion
