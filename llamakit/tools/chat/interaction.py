@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from llamakit.core.engine.generate import Finish, Session, generate
-from llamakit.tools.chat.answer import raw_text
+from llamakit.core.engine.generate import Finish, Session, draw, prefill
+from llamakit.core.vocab.stream import TextStream
 from llamakit.tools.chat.events import Delta, Event
+
+if TYPE_CHECKING:
+    from llamakit.core.sampling.chain import Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +26,32 @@ class RawParams:
 class Interaction:
     """A text that grows from both sides, by llama.cpp's rules.
 
-    `add` the prompt and what the person types, `go_on` yields what the model writes. `is_persons_turn` says whether the
-    text so far ends with a reverse prompt.
+    `add_prompt` and `add_input` put text behind it, `go_on` yields what the model writes; `is_persons_turn` after a
+    reverse prompt. `new_sampler` makes one for each turn of the model, which a grammar needs; without it,
+    the session's sampler goes on. `when_read` is called when the new text of a turn has been computed.
     """
 
-    def __init__(self, session: Session, params: RawParams) -> None:
+    def __init__(
+        self,
+        session: Session,
+        params: RawParams,
+        new_sampler: Callable[[int], Sampler] | None = None,
+        when_read: Callable[[], None] | None = None,
+    ) -> None:
         self.session, self.params = session, params
+        self.new_sampler, self.when_read = new_sampler, when_read
+        self.n_turns = 0  # of the model
         self.waiting: list[int] = []  # tokens that are not computed yet
+        self.text = ""  # of the prompt
         self.tail = ""  # the end of the text, as long as the longest reverse prompt
         self.is_interrupted = False
 
-    def add_prompt(self, tokens: list[int]) -> None:
-        self.waiting += tokens
-        self._remember(raw_text(self.session.vocab, tokens))
+    def add_prompt(self, tokens: list[int], n_computed: int = 0) -> None:
+        """Tokens of a text; the session has the first n_computed of them."""
+        self.waiting += tokens[n_computed:]
+        text = TextStream(self.session.vocab)
+        self.text = "".join([*map(text.push, tokens), text.flush()])
+        self._remember(self.text)
 
     def add_input(self, text: str) -> None:
         """What the person typed, between prefix and suffix; an empty text only hands the turn back."""
@@ -46,6 +63,10 @@ class Interaction:
         for part, parse_special in ((p.in_prefix, True), (text, False), (p.in_suffix, True)):
             self.waiting += vocab.encode(part, add_special=False, parse_special=parse_special)
         self._remember(p.in_prefix + text + p.in_suffix)
+
+    def interrupt(self) -> None:
+        """End what the model writes at its next token. Safe to call from a signal handler."""
+        self.is_interrupted = True
 
     @property
     def is_persons_turn(self) -> bool:
@@ -59,7 +80,14 @@ class Interaction:
         session, params = self.session, self.params
         self.is_interrupted, session.finish = False, None
         tokens, self.waiting = self.waiting, []
-        for piece in generate(session, tokens, params.n_predict):
+        if self.new_sampler is not None:
+            session.sampler = self.new_sampler(self.n_turns)
+            session.sampler.accept_prompt(session.tokens)
+        self.n_turns += 1
+        logits = prefill(session, tokens)
+        if self.when_read is not None:
+            self.when_read()
+        for piece in draw(session, logits, params.n_predict):
             yield Delta(piece.text)
             self._remember(piece.text)
             if any(stop in self.tail for stop in params.stop):

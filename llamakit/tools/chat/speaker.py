@@ -52,7 +52,7 @@ class Voice:
     """How a model takes part: its template, how its answers are drawn, how they are read."""
 
     render: Callable[[Sequence[Message]], Prompt]  # the messages' text, the model's turn opened
-    new_sampler: Callable[[int], Sampler]  # for the answer of this number
+    new_sampler: Callable[[int, Prompt], Sampler]  # for the answer of this number
     new_reader: Callable[[Prompt], Reader]
 
 
@@ -75,9 +75,10 @@ class Speaker:
         """
         session, turn = self.session, Turn()
         self.is_interrupted, self.turn, self.said = False, turn, Message("assistant", "")
-        session.finish, session.sampler = None, self.voice.new_sampler(number)
+        session.finish = None
         before = replace(session.timings.prefill), replace(session.timings.step)
         prompt, tokens, notice = self.prepare(messages)
+        session.sampler = self.voice.new_sampler(number, prompt)
         yield from notice
         turn.n_reused, turn.n_prompt = len(session.tokens), len(session.tokens) + len(tokens)
         session.sampler.accept_prompt(session.tokens)
@@ -166,8 +167,9 @@ class Speaker:
             if n_lost := n_held - len(session.tokens) - len(session.pending):
                 self.is_torn, n_held = True, n_held - n_lost
                 yield Notice(f"context full: the oldest {n_lost} tokens are no longer seen by the model")
-            if not session.vocab.is_eog(piece.token):
-                answer.tokens.append(piece.token)
+            if session.vocab.is_eog(piece.token):
+                continue
+            answer.tokens.append(piece.token)
             yield from answer.push(piece.text)
             if answer.is_stopped:
                 session.finish = Finish.STOP_TEXT

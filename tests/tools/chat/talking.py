@@ -47,7 +47,7 @@ ENDLESS = ChatParams()
 
 def converse(script: str, params: ChatParams = ENDLESS, n_ctx: int = 256, system: str = "") -> Conversation:
     """With a model that says the script, an answer up to each `|`."""
-    voice = Voice(render, lambda number: GreedySampler(), lambda prompt: Plain())
+    voice = Voice(render, lambda number, prompt: GreedySampler(), lambda prompt: Plain())
     conversation = Conversation(Speaker(session_of(script, n_ctx), voice, params))
     if system:
         conversation.set_system(system)

@@ -53,7 +53,7 @@ def test_regenerate_answers_the_same_message_again() -> None:
 def test_each_answer_has_a_sampler_of_its_own_number() -> None:
     talk, numbers = converse("one|two|three|"), []
     new_sampler = talk.speaker.voice.new_sampler
-    object.__setattr__(talk.speaker.voice, "new_sampler", lambda n: numbers.append(n) or new_sampler(n))
+    object.__setattr__(talk.speaker.voice, "new_sampler", lambda n, prompt: numbers.append(n) or new_sampler(n, prompt))
     for events in (talk.say("a"), talk.regenerate(), talk.say("b")):
         said(events)
     assert numbers == [0, 1, 2]

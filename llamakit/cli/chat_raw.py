@@ -1,0 +1,60 @@
+"""`-i`: model and person write one text in turns, without a template."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llamakit.cli.chat_input import Input
+from llamakit.cli.chat_loop import EXIT_INTERRUPTED, hearing_ctrl_c
+from llamakit.cli.chat_screen import GREEN, YELLOW, Screen
+
+if TYPE_CHECKING:
+    from llamakit.tools.chat.interaction import Interaction
+
+
+class RawLoop:
+    """The loop of an interaction. `shows_affixes`: prefix and suffix are seen, as in llama.cpp without -cnv."""
+
+    def __init__(self, interaction: Interaction, source: Input, screen: Screen, shows_affixes: bool) -> None:
+        self.interaction, self.input, self.screen, self.shows_affixes = interaction, source, screen, shows_affixes
+
+    def run(self, display_prompt: bool, is_persons_turn: bool) -> int:
+        """Until the person leaves or the context is full; returns the exit code."""
+        from llamakit.core.engine.generate import Finish
+
+        if self.input.is_echoed:
+            self.screen.info(f"writing in turns with the model; Ctrl-C makes it yours\n{self.input.hint}")
+        if display_prompt:
+            self.screen.put(self.interaction.text, GREEN)
+        while True:
+            if is_persons_turn or self.interaction.is_persons_turn:
+                try:
+                    self.read()
+                except EOFError:
+                    self.screen.fresh_line()
+                    return 0
+                except KeyboardInterrupt:
+                    self.screen.fresh_line()
+                    return EXIT_INTERRUPTED
+            with hearing_ctrl_c(self.interaction.interrupt):
+                for event in self.interaction.go_on():
+                    self.screen.show(event)
+            if self.interaction.session.finish is Finish.CONTEXT_FULL:
+                self.screen.info("context full: --context-shift drops the oldest text, -c makes it larger", YELLOW)
+                return 0
+            is_persons_turn = True
+
+    def read(self) -> None:
+        """The person's turn."""
+        params, screen = self.interaction.params, self.screen
+        if self.shows_affixes:
+            screen.put(params.in_prefix)
+            text = self.input.read(screen.take_line() if self.input.is_editor else "")
+        else:
+            screen.fresh_line()
+            text = self.input.read()
+        if self.input.is_echoed:
+            screen.line = ""
+        if text and self.shows_affixes:
+            screen.put(params.in_suffix)
+        self.interaction.add_input(text)
