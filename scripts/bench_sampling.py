@@ -1,9 +1,10 @@
 #!/usr/bin/env python
-"""Time of one sampled token for several settings and vocabulary sizes, in microseconds (median)."""
+"""Processor time of one sampled token for several settings and vocabulary sizes, in microseconds (median)."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 from rich.console import Console
@@ -13,13 +14,25 @@ from llamakit.core.sampling import Sampler, SamplingParams
 
 SIZES = (32000, 49152, 151936, 262144)
 N_ROUNDS = 200
+N_PROMPT = 8000
+DRY = SamplingParams(dry_multiplier=0.8, dry_sequence_breakers=())
 SETTINGS = {
     "default": SamplingParams(),
     "default, penalties": SamplingParams(repeat_penalty=1.1, presence_penalty=0.1),
+    "default, DRY": DRY,
+    "default, DRY over all": replace(DRY, dry_penalty_last_n=-1),
+    "default, XTC": SamplingParams(xtc_probability=0.5),
+    "default, top-n-sigma": SamplingParams(top_n_sigma=1.0),
+    "default, typical": SamplingParams(typical_p=0.7),
+    "default, dynatemp": SamplingParams(dynatemp_range=0.5),
+    "default, adaptive-p": SamplingParams(samplers=(*SamplingParams().samplers, "adaptive_p"), adaptive_target=0.4),
     "greedy": SamplingParams(temperature=0),
+    "mirostat": SamplingParams(mirostat=1),
+    "mirostat 2": SamplingParams(mirostat=2),
     "top-k 1000": SamplingParams(top_k=1000),
     "no top-k": SamplingParams(top_k=0),
     "min-p only": SamplingParams(top_k=0, top_p=1.0),
+    "typical only": SamplingParams(samplers=("typ_p", "temperature"), typical_p=0.7),
     "temperature only": SamplingParams(top_k=0, top_p=1.0, min_p=0.0),
 }
 
@@ -34,12 +47,12 @@ def make_logits(n_vocab: int) -> np.ndarray:
 
 def microseconds(params: SamplingParams, logits: np.ndarray) -> float:
     sampler = Sampler(params, len(logits))
-    sampler.accept_prompt(range(100))
+    sampler.accept_prompt(np.random.default_rng(0).integers(0, 500, N_PROMPT).tolist())
     times = []
     for _ in range(N_ROUNDS):
-        start = time.perf_counter()
+        start = time.thread_time()
         sampler.accept(sampler.sample(logits))
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return float(np.median(times)) * 1e6
 
 

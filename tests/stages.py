@@ -53,9 +53,20 @@ class Chain:
     def __init__(self, logits: np.ndarray, history: Sequence[int] = (), vocab: Any = None, seed: int = 0) -> None:
         self.logits, self.accepted, self.vocab, self.seed = logits, history, vocab, seed
         self.c = new_candidates(len(logits))
+        self.begin()
+
+    def begin(self) -> None:
+        """All tokens are candidates again."""
         begin = edits.begin(self.c)
-        begin.record.data["logits"] = logits.ctypes.data
+        begin.record.data["logits"] = self.logits.ctypes.data
         self.run_stage(begin)
+
+    def setup(self, eog_ids: Collection[int] = (), **options: Any) -> Setup:
+        """What a stage is made of, with SamplingParams of these options."""
+        params = SamplingParams(**options)
+        history = build_history(params, len(self.logits))
+        history.extend(self.accepted)
+        return Setup(params, self.c, history, self.seed, eog_ids, self.vocab)
 
     def run_stage(self, stage: Stage) -> Stage:
         stage.link(load_kernels(stage.kernel))
@@ -64,10 +75,7 @@ class Chain:
 
     def run(self, build: Callable[[Setup], Stage | None], eog_ids: Collection[int] = (), **options: Any) -> Chain:
         """The stage that `build` makes of SamplingParams with these options; nothing where they turn it off."""
-        params = SamplingParams(**options)
-        history = build_history(params, len(self.logits))
-        history.extend(self.accepted)
-        stage = build(Setup(params, self.c, history, self.seed, eog_ids, self.vocab))
+        stage = build(self.setup(eog_ids, **options))
         if stage is not None:
             self.run_stage(stage)
         return self

@@ -140,7 +140,7 @@ class Choose(Record):
 
 @kernel(Choose)
 def greedy(op, thread, n_threads):
-    """The first candidate with the largest logit"""
+    """The first candidate with the largest logit is the only one left"""
     c = op.candidates
     top = largest(c)
     c.chosen = -1
@@ -150,6 +150,9 @@ def greedy(op, thread, n_threads):
             for i in range(64 * block, min(64 * block + 64, c.n)):
                 if c.logits[i] == top and top > -INFINITY:
                     c.chosen = c.ids[i]
+                    c.logits[0], c.kept_ids[0] = top, c.chosen
+                    c.ids, c.is_whole, c.is_sorted = c.kept_ids, 0, 1
+                    end_at(c, 1)
                     return
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llamakit.core.kernels.candidates import Candidates, Noise, choose, count_blocks, end_at, largest, uniform, weigh
 from llamakit.core.kernels.kernel import kernel
 from llamakit.core.kernels.sampling_math import LN_2, ln, power_of_e
-from llamakit.core.kernels.sampling_sort import collect, keep, keep_largest, sort, sort_all
+from llamakit.core.kernels.sampling_sort import collect, keep, sort, sort_all
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import view
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16
@@ -97,13 +97,13 @@ class Mirostat2(Record):
 def mirostat_2(op, thread, n_threads):
     """Draw from those with -log2 p <= mu, the likeliest in any case;  mu -= eta (-log2 p - tau)"""
     c = op.candidates
-    floor = f32(largest(c) + ln(weigh(c)) - op.mu * LN_2)
-    n = collect(c, floor)
-    if n > 0:
-        sort(c.keys, c.spare_keys, n)
-        keep(c, n, 1)
-    else:
-        keep_largest(c, 1)
+    top = largest(c)
+    floor = top + f32(ln(weigh(c)) - op.mu * LN_2)
+    n = collect(c, min(floor, top))
+    sort(c.keys, c.spare_keys, n)
+    keep(c, n, 1)
+    if floor > top:
+        end_at(c, min(c.n, 1))
     draw_and_learn(op, c)
 
 

@@ -32,6 +32,7 @@ class History:
         tokens[: self.n] = self.tokens[: self.n]
         self.tokens = tokens
         self.recent.data["tokens"], self.recent.data["notes"] = tokens.ctypes.data, self.notes.ctypes.data
+        self.recent.values = {"tokens": tokens, "notes": self.notes}  # keeps them alive
 
     def extend(self, tokens: Sequence[int]) -> None:
         if self.size == 0:

@@ -20,7 +20,9 @@ LETTERS = {
     "a": "adaptive_p",
 }
 STAGE_NAMES = tuple(LETTERS.values())
-ALIASES = {"nucleus": "top_p", "temp": "temperature", "typ": "typ_p", "typical": "typ_p", "typicalp": "typ_p"}
+ALIASES = {
+    "nucleus": "top_p", "temp": "temperature", "typ": "typ_p", "typical": "typ_p", "typicalp": "typ_p", "tfs": "tfs_z",
+}  # fmt: skip
 DEFAULT_ORDER = tuple(LETTERS[letter] for letter in "edskypmxt")
 
 PLAIN = {name.replace("_", ""): name for name in STAGE_NAMES} | ALIASES

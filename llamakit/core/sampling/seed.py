@@ -40,28 +40,26 @@ class Generator:
     def __init__(self, seed: int, n_words: int) -> None:
         self.seed, self.n_words = seed, n_words
         self.noise = Noise(first=0, second=0, is_used=1)
+        self.fields = self.noise.data.reshape(1).view(np.int64)  # first, second, is_used
         self.reset()
 
     def reset(self) -> None:
         self.outputs = mt19937(self.seed)
-        self.noise.data["is_used"] = 1
+        self.fields[2] = 1
 
     def refill(self) -> None:
-        noise = self.noise.data
-        if noise["is_used"]:
-            noise["first"] = self.outputs.getrandbits(32)
-            noise["second"] = self.outputs.getrandbits(32) if self.n_words == 2 else 0
-            noise["is_used"] = 0
+        if self.fields[2]:
+            for i in range(self.n_words):
+                self.fields[i] = self.outputs.getrandbits(32)
+            self.fields[2] = 0
 
     def save(self) -> bytes:
-        noise = self.noise.data
         state = np.zeros((), STATE)
-        state["outputs"] = self.outputs.getstate()[1]
-        state["noise"] = noise["first"], noise["second"], noise["is_used"]
+        state["outputs"], state["noise"] = self.outputs.getstate()[1], self.fields
         return state.tobytes()
 
     def load(self, data: bytes) -> None:
         """Go on as the generator that `save` was asked of. Raises ValueError for what is no state of one."""
         state = np.frombuffer(data, STATE)[0]
         self.outputs.setstate((3, tuple(state["outputs"].tolist()), None))
-        self.noise.data["first"], self.noise.data["second"], self.noise.data["is_used"] = state["noise"]
+        self.fields[:] = state["noise"]

@@ -232,3 +232,110 @@ def test_a_state_that_does_not_fit_is_refused(change):
     sampler = Sampler(SamplingParams(repeat_penalty=1.3), 50)
     with pytest.raises(UsageError, match="other parameters"):
         sampler.load_state(change(sampler.save_state()))
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 0}, {"top_k": 0, "top_p": 1.0, "min_p": 0.0}, {"temperature": 0}])
+def test_left_are_the_probabilities_of_the_draw(options):
+    params = SamplingParams(seed=1, **options)
+    sampler, logits = Sampler(params, N_VOCAB), make_logits()
+    token = sampler.sample(logits)
+    ids, probs = sampler.left(N_VOCAB)
+    if options == {"temperature": 0}:
+        assert (ids.tolist(), probs.tolist()) == ([token], [1.0])
+        return
+    assert token in ids and probs.sum() == pytest.approx(1)
+    assert (np.diff(probs) <= 0).all()
+    if params.top_k:
+        want = truncated(logits, params)
+        np.testing.assert_allclose(probs, want[ids], rtol=1e-4)
+    first, second = sampler.left(2)
+    assert (first.tolist(), second.tolist()) == (ids[:2].tolist(), probs[:2].tolist())
+
+
+def test_a_chain_runs_in_the_users_order():
+    logits = np.log(np.array([0.4, 0.3, 0.2, 0.1], np.float32))
+    late = Sampler(SamplingParams(samplers=("top_k", "top_p"), top_k=2, top_p=0.6), 4)  # 0.4 / 0.7 is not enough
+    early = Sampler(SamplingParams(samplers=("top_p", "top_k"), top_k=3, top_p=0.35), 4)
+    late.sample(logits), early.sample(logits)
+    assert late.left(9)[0].tolist() == [0, 1] and early.left(9)[0].tolist() == [0]
+    hot = SamplingParams(samplers=("temperature", "min_p"), temperature=3.0, min_p=0.4)
+    for params, n in ((hot, 4), (replace(hot, samplers=("min_p", "temperature")), 3)):
+        sampler = Sampler(params, 4)
+        sampler.sample(logits)
+        assert len(sampler.left(9)[0]) == n
+
+
+def test_a_stage_that_is_not_in_the_order_does_not_run():
+    logits = make_logits()
+    sampler = Sampler(SamplingParams(samplers=("min_p",), min_p=0.01, top_k=1, temperature=0), N_VOCAB)
+    assert len({sampler.sample(logits) for _ in range(200)}) > 1
+
+
+def test_greedy_takes_the_best_of_what_the_stages_before_the_temperature_leave():
+    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], np.float32))
+    xtc = {"xtc_probability": 1.0, "xtc_threshold": 0.1, "temperature": 0.0}
+    assert Sampler(SamplingParams(**xtc), 4).sample(logits) == 2
+    assert Sampler(SamplingParams(samplers=("temperature", "xtc"), **xtc), 4).sample(logits) == 0
+    assert Sampler(SamplingParams(mirostat=2, temperature=0), 4).sample(logits) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mirostat": 1},
+        {"mirostat": 2},
+        {"xtc_probability": 0.5},
+        {"samplers": ("xtc", "adaptive_p"), "xtc_probability": 0.5, "adaptive_target": 0.3},
+        {"dry_multiplier": 2.0, "dry_allowed_length": 1, "dry_sequence_breakers": (), "dry_penalty_last_n": -1},
+        {"repeat_penalty": 1.5, "repeat_last_n": -1},
+    ],
+)
+def test_stages_with_a_memory_can_be_reset_and_saved(options):
+    sampler = Sampler(SamplingParams(seed=3, **options), N_VOCAB)
+    first = generate(sampler)
+    sampler.reset()
+    assert generate(sampler) == first
+    state, other = sampler.save_state(), Sampler(SamplingParams(seed=4, **options), N_VOCAB)
+    other.load_state(state)
+    assert generate(other) == generate(sampler)
+
+
+def test_all_tokens_count_with_minus_one():
+    options = {"temperature": 0, "presence_penalty": 100}
+    logits = make_logits()
+    best = int(np.argmax(logits))
+    for last_n, seen in ((64, True), (-1, False)):
+        sampler = Sampler(SamplingParams(repeat_last_n=last_n, **options), N_VOCAB)
+        sampler.accept(best)
+        sampler.accept_prompt([1] * 500)
+        assert (sampler.sample(logits) == best) is seen
+
+
+def test_newlines_can_be_spared_by_the_penalties():
+    class Vocab:
+        def encode(self, text, *, add_special):
+            assert text == "\n" and not add_special
+            return [9, 5]  # a space in front, as some vocabularies put it
+
+    logits = np.zeros(10, np.float32)
+    logits[[5, 6]] = 2, 1
+    for spared, token in ((True, 5), (False, 0)):
+        params = SamplingParams(temperature=0, presence_penalty=10, penalize_nl=not spared)
+        sampler = Sampler(params, 10, vocab=Vocab())
+        sampler.accept_prompt([5, 6])
+        assert sampler.sample(logits) == token
+
+
+@pytest.mark.parametrize(
+    "options, names",
+    [
+        ({"mirostat": 2}, ["temperature", "mirostat_2"]),
+        ({"xtc_probability": 0.1, "tfs_z": 0.5}, ["top_k", "top_p", "min_p", "xtc", "temperature", "draw"]),
+        ({"temperature": 0, "typical_p": 0.5, "top_n_sigma": 1.0}, ["typical_p", "greedy"]),
+        ({"samplers": ("adaptive_p", "top_k")}, ["top_k", "adaptive_p"]),
+        ({}, ["top_k", "top_p", "min_p", "temperature", "draw"]),
+    ],
+)
+def test_no_more_kernels_are_loaded_than_are_run(options, names):
+    loaded = kernel_names(SamplingParams(**options))
+    assert [name.partition(".")[2] for name in loaded] == ["begin", *names]
