@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from llamakit.cli.options import option
@@ -154,7 +155,7 @@ def sampling_params(options: SamplingOptions, base: SamplingParams | None = None
     said: dict[str, Any] = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in PARSED}
     said = {name: value for name, value in said.items() if value is not None}
     if options.samplers is not None or options.sampler_seq is not None:
-        said["samplers"] = parse_order(options)
+        said["samplers"] = parse_order(options.samplers, options.sampler_seq)
     if options.logit_bias:
         said["logit_bias"] = parse_biases(options.logit_bias)
     if options.dry_sequence_breakers:
@@ -165,14 +166,15 @@ def sampling_params(options: SamplingOptions, base: SamplingParams | None = None
     return params
 
 
-def parse_order(options: SamplingOptions) -> tuple[str, ...]:
-    """The stages that --samplers names, or those of --sampler-seq."""
+@cache  # a command may ask again once it knows the model's defaults: what is unknown is told once
+def parse_order(samplers: str | None, sampler_seq: str | None) -> tuple[str, ...]:
+    """The stages that --samplers names, or else those of --sampler-seq."""
     from llamakit.core.sampling.order import order_of_letters, order_of_names
 
-    if options.samplers is not None:
-        option, (order, unknown) = "--samplers", order_of_names(options.samplers.split(";"))
+    if samplers is not None:
+        option, (order, unknown) = "--samplers", order_of_names(samplers.split(";"))
     else:
-        option, (order, unknown) = "--sampler-seq", order_of_letters(options.sampler_seq or "")
+        option, (order, unknown) = "--sampler-seq", order_of_letters(sampler_seq or "")
     if unknown:
         warn(f"{option}: {', '.join(map(repr, unknown))} unknown, left out")
     return order
