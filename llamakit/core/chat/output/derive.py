@@ -16,7 +16,9 @@ from typing import Any
 from llamakit.core.chat.output.format import Format
 from llamakit.core.chat.output.json_calls import JsonCalls
 from llamakit.core.chat.output.named_calls import NamedCalls, Part
+from llamakit.core.chat.output.parser import parse
 from llamakit.core.chat.output.tagged_calls import Tag, TaggedCalls
+from llamakit.core.chat.output.tools import parse_tools
 
 Render = Callable[..., str]
 
@@ -47,10 +49,25 @@ def derive(render: Render) -> Format | None:
     """The format of a template, or None if it shows no calls that can be told."""
     for as_text in (False, True):  # arguments as an object, or as JSON text
         rendered = render_calls(render, as_text)
-        calls = rendered and (json_calls(rendered) or named_calls(rendered) or tagged_calls(rendered))
-        if calls:
-            return Format("derived", calls)
+        if rendered is None:
+            continue
+        for kind in (json_calls, named_calls, tagged_calls):
+            calls = kind(rendered)
+            if calls is not None and is_right(form := Format("derived", calls), rendered):
+                return form
     return None
+
+
+def is_right(form: Format, rendered: Rendered) -> bool:
+    """Whether the calls that were rendered are read again."""
+    tools = parse_tools(TOOLS)
+    for text, names in ((rendered.one, [FIRST]), (rendered.two, [FIRST, SECOND])):
+        message = parse(text, form, tools=tools)
+        if [call.name for call in message.tool_calls] != names:
+            return False
+        if any(call.arguments != json.dumps({KEY: TEXT, OTHER_KEY: NUMBER}) for call in message.tool_calls):
+            return False
+    return True
 
 
 def render_calls(render: Render, as_text: bool) -> Rendered | None:
@@ -136,7 +153,7 @@ def named_calls(rendered: Rendered) -> NamedCalls | None:
     section, start = split_at_end(rendered.one[:name], middle)
     after = rendered.one[only[1] :]
     end = common_start(after, middle.removesuffix(start))
-    if not between.strip() or not start.strip() or len(section) > MOST_MARK:
+    if not between.strip() or not start.strip() or len(section) > MOST_MARK or IDS[0] in section + start:
         return None
     section_end = after[len(end) :].strip() if section.strip() else ""
     return NamedCalls(start, between, (end,) if end.strip() else (), (section.strip(), section_end), head=head)

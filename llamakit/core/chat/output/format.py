@@ -96,6 +96,10 @@ class Format:
     is_lazy: bool = True  # calls are marked, so that a grammar may wait for them
     note: str = ""  # for the system message, where the template does not tell the model how to call
 
+    def starts_thinking(self, prompt: str) -> bool:
+        """Whether the model goes on thinking after this prompt, which has opened its reasoning."""
+        return self.thinking is not None and self.thinking.is_open(prompt)
+
     def fits(self, template: str) -> bool:
         has = all(
             sign in template if isinstance(sign, str) else any(s in template for s in sign) for sign in self.signs
