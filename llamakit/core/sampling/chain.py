@@ -124,8 +124,9 @@ class Sampler:
         self.mask = np.zeros(-(-n_vocab // 32), np.uint32)
         self.allow = edits.allow(self.candidates, self.mask)
         self.stages = build_chain(Setup(params, self.candidates, self.history, self.seed, eog_ids, vocab))
-        self.kernels = kernels or load_kernels(*kernel_names(params, constraint is not None))
-        for stage in (self.begin, *self.stages, *([] if constraint is None else [self.allow])):
+        needed = [self.begin, *([] if constraint is None else [self.allow]), *self.stages]
+        self.kernels = kernels or load_kernels(*(stage.kernel for stage in needed))
+        for stage in needed:
             stage.link(self.kernels)
 
     def sample(self, logits: npt.NDArray[np.float32]) -> int:
