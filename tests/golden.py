@@ -103,7 +103,7 @@ def write_golden(golden: Golden, path: Path, type: str | None = None) -> Path:
             writer.add(key, value, ValueType[kind], ValueType[element] if element else None)
         for name, shape, kind in golden.spec["tensors"]:
             x = values(name, shape, golden.spec.get("salt", ""))
-            if type is not None and len(shape) > 1 and not name.endswith(ROUTER):
+            if type is not None and len(shape) > 1 and shape[0] % 32 == 0 and not name.endswith(ROUTER):
                 writer.add_tensor(name, quantize(x, type), GGMLType[type.upper()])
             else:
                 writer.add_tensor(name, x.astype({"F32": np.float32, "F16": np.float16}[kind]))

@@ -83,6 +83,7 @@ class RopeAttention(Node):
     eps: float
     rotation: Rotation | None
     sinks: Weight | None
+    is_causal: bool = True
     can_shift: bool = True
 
     @property

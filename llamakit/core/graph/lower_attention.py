@@ -36,8 +36,8 @@ def lower_attention(lowering: Lowering, node: RopeAttention) -> list[Step]:
     )  # fmt: skip
     attend = attention.Attention(
         q=q, out=lowering.at(node), slopes=slopes, sinks=sinks, scratch=None, scratch_pitch=0,
-        q_pitch=pitch(node.q), out_pitch=pitch(node), window=node.window, is_chunked=int(node.is_chunked), is_causal=1,
-        scale=node.scale, softcap=node.softcap, **shape,
+        q_pitch=pitch(node.q), out_pitch=pitch(node), window=node.window, is_chunked=int(node.is_chunked),
+        is_causal=int(node.is_causal), scale=node.scale, softcap=node.softcap, **shape,
     )  # fmt: skip
     rows = attention.tile_rows(node.n_head, node.n_head_kv, lowering.rows_of(node), m.n_threads)
     types = f"{k_type.name},{v_type.name}"

@@ -39,7 +39,7 @@ def lower_rows(low: Lowering, node: Node) -> list[Step]:
         case RmsNorm() | LayerNorm():
             return [group_norm(low, node)]
         case Add(a, Weight() as b) | Mul(a, Weight() as b) | Div(a, b):
-            return [broadcast(low, node, a, low.memory.weights.vector(b), 0, a.width)]
+            return [broadcast(low, node, a, low.memory.weights.vector(b), 0, b.width)]
         case Add(a, b):
             return [pairwise(low, "add", node, a, b)]
         case Mul(a, b):

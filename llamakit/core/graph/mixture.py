@@ -33,8 +33,9 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
     x, x_pitch, x_share = low.at(node.x), pitch(node.x), node.n_used
     router_pitch = pitch(node.router)
     bias = node.selection_bias
+    probs, worths = (aligned(4 * router_pitch * low.rows_of(node)).view("f4") for _ in range(2))
     route = Route(
-        logits=low.at(node.router), worths=aligned(4 * router_pitch * low.rows_of(node)).view("f4"),
+        logits=low.at(node.router), probs=probs, worths=worths,
         bias=m.weights.vector(bias) if bias else None, shares=shares, chosen=chosen, n_rows=low.row_count(node),
         n_chosen_rows=n_chosen, pitch=router_pitch, n_expert=node.router.width, n_used=node.n_used,
         n_group=node.n_group, n_group_used=node.n_group_used, per_expert=node.per_expert, gating=GATINGS[node.gating],

@@ -155,7 +155,8 @@ class Attention(Node):
 
     With a window, only the last `window` positions count, or, in chunks, those since the last multiple of `window`;
     with a softcap, scores are softcap * tanh(s / softcap). `max_bias` is ALiBi's: scores lose slope * distance. A sink
-    is a score without a value, one for each head. Values may be of another width than keys.
+    is a score without a value, one for each head. Values may be of another width than keys. Without causality a token
+    sees all those that are computed with it, and all before.
     """
 
     q: Node
@@ -169,6 +170,7 @@ class Attention(Node):
     is_chunked: bool = False
     max_bias: float = 0.0
     sinks: Weight | None = None
+    is_causal: bool = True
 
     @property
     def n_head(self) -> int:

@@ -173,7 +173,7 @@ def attention(
         slopes = np.array(ops.alibi_slopes(op.max_bias, op.n_head), np.float32)
         scores = scores - slopes[:, None, None] * np.abs(distance).astype(np.float32)
     reach = position % op.window + 1 if op.window and op.is_chunked else op.window or n_key + 1
-    scores = np.where((distance < 0) | (distance >= reach), -np.inf, scores)
+    scores = np.where(((distance < 0) & op.is_causal) | (distance >= reach), -np.inf, scores)
     if sinks is not None:
         column = np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))
         share = softmax(np.concatenate([scores, column], -1).astype(np.float32))[..., :-1]
@@ -215,7 +215,8 @@ def gated(name: str, gate: Floats, up: Floats, limit: float) -> Floats:
     match name:
         case "swiglu_oai":
             gate = np.minimum(gate, c)
-            return gate * sigmoid(np.float32(1.702) * gate) * (np.clip(up, -c, c) + 1)
+            hidden: Floats = gate * sigmoid(np.float32(1.702) * gate) * (np.clip(up, -c, c) + 1)
+            return hidden
         case "swiglu_clamp":
             return activate("silu", np.minimum(gate, c)) * np.clip(up, -c, c)
         case "silu_clamp":
@@ -284,8 +285,8 @@ def add(run: Reference, op: ops.Add, a: Floats, b: Floats) -> Floats:
 
 @formula(ops.Mul)
 def mul(run: Reference, op: ops.Mul, a: Floats, b: Floats) -> Floats:
-    if b.ndim == 2 and b.shape[1] != a.shape[1]:
-        b = np.repeat(b, a.shape[1] // b.shape[1], axis=1)
+    if b.shape[-1] != a.shape[-1]:
+        b = np.repeat(b, a.shape[-1] // b.shape[-1], axis=-1)
     return a * b
 
 

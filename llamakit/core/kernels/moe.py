@@ -17,7 +17,8 @@ GATINGS = {"softmax": SOFTMAX, "sigmoid": SIGMOID, "softmax_chosen": SOFTMAX_CHO
 class Route(Record):
     """The best experts of each token, best first, and their shares, as `graph.ops.Experts` says."""
 
-    logits: Ptr[f32]  # (n_tokens, pitch); overwritten
+    logits: Ptr[f32]  # (n_tokens, pitch)
+    probs: Ptr[f32]  # (n_tokens, pitch): what they become
     worths: Ptr[f32]  # (n_tokens, pitch): what the choice goes by
     bias: Ptr[f32]  # (pitch,): of the choice; or null
     shares: Ptr[f32]  # (n_tokens, n_used)
@@ -89,9 +90,11 @@ def route(op, thread, n_threads):
         op.n_chosen_rows[0] = op.n_rows[0] * op.n_used
     first, last = share(op.n_rows[0], thread, n_threads)
     for token in range(first, last):
-        row, worth = op.logits + token * op.pitch, op.worths + token * op.pitch
+        row, worth = op.probs + token * op.pitch, op.worths + token * op.pitch
         shares, chosen = op.shares + token * op.n_used, op.chosen + token * op.n_used
-        x, y = view(row, f32x16), view(worth, f32x16)
+        x, y, logits = view(row, f32x16), view(worth, f32x16), view(op.logits + token * op.pitch, f32x16)
+        for i in range(n_vectors):
+            x[i] = logits[i]
         if op.gating == SOFTMAX:
             softmax_row(row, op.n_expert, n_vectors)
         for i in range(n_vectors):

@@ -37,7 +37,8 @@ class Decoder:
     arch: ClassVar[str]
     hf_names: ClassVar[tuple[str, ...]] = ()
     is_neox: bool = False  # rotation pairs dimension i with i + n_rot / 2
-    has_layer_norm: ClassVar[bool] = False  # in place of the norm by the root mean square
+    has_layer_norm: bool = False  # in place of the norm by the root mean square
+    is_causal: ClassVar[bool] = True  # else a token sees all those that are computed with it
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
@@ -79,15 +80,21 @@ class Decoder:
 
     def logits(self, n_ctx: int) -> Node:
         self.begin(n_ctx)
-        x = self.embed()
+        return self.head(self.layers(self.embed()))
+
+    def layers(self, x: Node) -> Node:
         for i in range(self.hp.n_layer):
             x = self.layer(x, self.w.layer(i), i)
-        return self.head(x)
+        return x
 
     def norm(self, x: Node, w: Tensors, name: str) -> Node:
         """The architecture's norm of whole rows."""
         kind = LayerNorm if self.has_layer_norm else RmsNorm
         return kind(x, w(name, x.width), self.hp.eps, w.find(f"{name}.bias", x.width))
+
+    def bare_norm(self, x: Node, w: Tensors, name: str) -> Node:
+        """As `norm`, of files that have the tensor without ".weight"."""
+        return RmsNorm(x, w.bare(name, x.width), self.hp.eps)
 
     # rotation and cache
     def rotation_for(self, n_ctx: int) -> Rotation:

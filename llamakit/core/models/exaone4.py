@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from llamakit.core.graph.ops import Node
 from llamakit.core.graph.rotation import Rotation
-from llamakit.core.models.blocks.attention import head_norm
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.transformer import HeadNorms
 
 LAYERS_OF_32B = 64
 
 
-class Exaone4(SlidingWindow):
+class Exaone4(HeadNorms, SlidingWindow):
     arch = "exaone4"
     hf_names = ("Exaone4ForCausalLM",)
     is_neox = True
@@ -26,11 +26,6 @@ class Exaone4(SlidingWindow):
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         x = x + self.norm(self.attention(x, w, i), w, "post_attention_norm")
         return x + self.norm(self.feed_forward(x, w, i), w, "post_ffw_norm")
-
-    def heads(self, q: Node, k: Node, w: Tensors, i: int) -> tuple[Node, Node]:
-        q = head_norm(q, w, "attn_q_norm", self.hp.head_dim, self.hp.eps)
-        k = head_norm(k, w, "attn_k_norm", self.hp.head_dim, self.hp.eps)
-        return super().heads(q, k, w, i)
 
     def rotation_of(self, i: int) -> Rotation | None:
         if not any(self.has_window):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.ops import Node
-from llamakit.core.models.blocks.attention import head_norm
 from llamakit.core.models.gemma2 import Gemma2
-from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.transformer import HeadNorms
 
 
-class Gemma3(Gemma2):
+class Gemma3(HeadNorms, Gemma2):
     arch = "gemma3"
     hf_names = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
     window_period = 6
@@ -20,8 +18,3 @@ class Gemma3(Gemma2):
         self.scale, self.softcap = self.hp.scale, 0.0
         self.last_softcap = self.meta.float("final_logit_softcapping", 0.0, min=0)
         self.w.pass_over("dense_2.*", "dense_3.*")  # of embedding models
-
-    def heads(self, q: Node, k: Node, w: Tensors, i: int) -> tuple[Node, Node]:
-        q = head_norm(q, w, "attn_q_norm", self.hp.head_dim, self.hp.eps)
-        k = head_norm(k, w, "attn_k_norm", self.hp.head_dim, self.hp.eps)
-        return super().heads(q, k, w, i)

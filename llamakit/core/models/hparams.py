@@ -44,7 +44,7 @@ class HParams:
     def read(cls, meta: Metadata, eps_key: str = RMS_EPS, may_be_zero: Collection[str] = ()) -> HParams:
         """Raises ModelError for a missing key, a wrong type, or numbers that do not fit together.
 
-        `may_be_zero`: keys of counts that an architecture can do without in every layer.
+        `may_be_zero`: keys of counts that an architecture can do without in every layer, or of the eps.
         """
         n_block = meta.int("block_count", min=1, max=MOST_LAYERS)
         n_layer = n_block - meta.int("nextn_predict_layers", 0, min=0, max=n_block - 1)
@@ -85,7 +85,7 @@ class HParams:
             head_dim_v=meta.int("attention.value_length", head_dim, min=1, max=1024) if n_head else 0,
             n_rot=n_rot,
             n_ff=max(ffs),
-            eps=meta.float(eps_key, above=0, max=1),
+            eps=meta.float(eps_key, above=None if eps_key in may_be_zero else 0, min=0, max=1),
             scale=meta.float("attention.scale", 0.0, min=0) or max(head_dim, 1) ** -0.5,
             n_expert=n_expert,
             n_expert_used=meta.int("expert_used_count", min=1, max=n_expert) if n_expert else 0,

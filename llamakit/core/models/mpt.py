@@ -24,8 +24,9 @@ class Mpt(Transformer):
         return None
 
     def heads(self, q: Node, k: Node, w: Tensors, i: int) -> tuple[Node, Node]:
-        q = self.norm(q, w, "attn_q_norm") if w.has("attn_q_norm") else q
-        k = self.norm(k, w, "attn_k_norm") if w.has("attn_k_norm") else k
+        if w.has("attn_q_norm"):
+            return self.norm(q, w, "attn_q_norm"), self.norm(k, w, "attn_k_norm")
+        w.pass_over("attn_k_norm.*")
         return q, k
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:

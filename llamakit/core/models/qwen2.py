@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from llamakit.core.models.transformer import Transformer
 
 
 class Qwen2(Transformer):
     arch = "qwen2"
-    hf_names = ("Qwen2ForCausalLM",)
+    hf_names: ClassVar[tuple[str, ...]] = ("Qwen2ForCausalLM",)
     is_neox = True

@@ -10,7 +10,10 @@ from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.models.base import Decoder
 from llamakit.errors import ModelError
 
-PARTS = {"__init__", "base", "hparams", "registry", "rope_settings", "sliding_window", "tensors", "transformer"}
+PARTS = {
+    "__init__", "base", "expert_transformer", "hparams", "registry", "rope_settings", "sliding_window", "tensors",
+    "transformer",
+}  # fmt: skip
 
 
 @cache

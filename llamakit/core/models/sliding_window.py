@@ -39,6 +39,7 @@ class SlidingWindow(Transformer):
     has_scaled_windows: ClassVar[bool] = True  # the context's scaling applies to layers with a window too
 
     def read_settings(self) -> None:
+        super().read_settings()
         self.window = self.meta.int("attention.sliding_window", self.default_window, min=0)
         n_block = len(self.hp.heads)
         self.has_window = layers_with_window(

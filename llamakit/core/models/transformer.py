@@ -8,7 +8,7 @@ from llamakit.core.graph.ops import Attention, Clamp, Node, Rope
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.base import Decoder
 from llamakit.core.models.blocks import feed_forward
-from llamakit.core.models.blocks.attention import qkv
+from llamakit.core.models.blocks.attention import head_norm, qkv
 from llamakit.core.models.tensors import Tensors
 
 
@@ -18,6 +18,7 @@ class Transformer(Decoder):
     activation: ClassVar[str] = "silu"
     has_ffn_scales: ClassVar[bool] = False  # see feed_forward.times
     max_bias: float = 0.0  # of ALiBi
+    first_cache = 0  # the cache layer of layer 0
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         x = x + self.attention(self.norm(x, w, "attn_norm"), w, i)
@@ -27,7 +28,7 @@ class Transformer(Decoder):
         """Projections, norms and rotation of heads, attention, output projection."""
         q, k, v = self.qkv(x, w, i)
         attended = self.attend(*self.heads(q, k, w, i), v, w, i)
-        return w.linear("attn_output", attended, self.hp.n_embd)
+        return w.linear("attn_output", self.gated(attended, x, w, i), self.hp.n_embd)
 
     def qkv(self, x: Node, w: Tensors, i: int) -> tuple[Node, Node, Node]:
         q, k, v = qkv(x, w, self.hp.of_layer(i))
@@ -49,7 +50,14 @@ class Transformer(Decoder):
 
     def attend(self, q: Node, k: Node, v: Node, w: Tensors, i: int) -> Node:
         window = self.window_of(i)
-        return Attention(q, k, v, self.hp.head_dim, i, self.hp.scale, window, max_bias=self.max_bias)
+        cached = self.first_cache + i
+        return Attention(
+            q, k, v, self.hp.head_dim, cached, self.hp.scale, window, max_bias=self.max_bias, is_causal=self.is_causal
+        )  # fmt: skip
+
+    def gated(self, attended: Node, x: Node, w: Tensors, i: int) -> Node:
+        """What happens to the values before the output projection; x is what queries came from."""
+        return attended
 
     def window_of(self, i: int) -> int:
         """How far a layer sees back; 0 is without end."""
@@ -57,3 +65,17 @@ class Transformer(Decoder):
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         return feed_forward.gated(x, w, self.hp.ffs[i], self.activation, has_scales=self.has_ffn_scales)
+
+
+class HeadNorms(Transformer):
+    """With a norm for all query heads and one for all key heads, before they turn; in some models only if there."""
+
+    are_optional: ClassVar[bool] = False
+
+    def heads(self, q: Node, k: Node, w: Tensors, i: int) -> tuple[Node, Node]:
+        dim, eps = self.hp.head_dim, self.hp.eps
+        if not self.are_optional or w.has("attn_q_norm"):
+            q = head_norm(q, w, "attn_q_norm", dim, eps)
+        if not self.are_optional or w.has("attn_k_norm"):
+            k = head_norm(k, w, "attn_k_norm", dim, eps)
+        return super().heads(q, k, w, i)

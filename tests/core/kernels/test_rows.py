@@ -189,7 +189,8 @@ def route(run_kernel, logits: np.ndarray, n_used: int, is_normed: bool, n_thread
         "gating": GATINGS["softmax"],
         "scale": 1.0,
     }
-    run_kernel("moe.route", Route(logits=held, worths=np.empty_like(held), shares=shares, chosen=chosen,
+    run_kernel("moe.route", Route(logits=held, probs=np.empty_like(held), worths=np.empty_like(held),
+                                  shares=shares, chosen=chosen,
                                   n_rows=np.array([n_tokens]), n_chosen_rows=n_chosen, pitch=held.shape[1],
                                   n_expert=n_expert, n_used=n_used, is_normed=int(is_normed),
                                   **(fields | options)), n_threads)  # fmt: skip

@@ -51,7 +51,7 @@ def test_the_program_gives_the_golden_logits_whatever_the_chunks(model):
     with open_context(path) as context:
         whole = logits_of(context, wanted.tokens, 96)
         assert wanted.error(whole) <= 1e-6
-        for size in (1, 7, 64):
+        for size in (1, 7, 64) if context.model.decoder.is_causal else (72,):
             np.testing.assert_array_equal(logits_of(context, wanted.tokens, size), whole)
 
 
@@ -60,7 +60,8 @@ def test_q8_0_weights_stay_close_to_the_golden_logits(model, tmp_path):
     with open_context(golden.write_golden(wanted, tmp_path / "q8_0.gguf", "q8_0")) as context:
         whole = logits_of(context, wanted.tokens, 96)
         assert wanted.error(whole) <= 1e-3
-        np.testing.assert_array_equal(logits_of(context, wanted.tokens, 1), whole)
+        size = 1 if context.model.decoder.is_causal else 72
+        np.testing.assert_array_equal(logits_of(context, wanted.tokens, size), whole)
 
 
 @pytest.mark.parametrize("name", sorted(NOT_YET))

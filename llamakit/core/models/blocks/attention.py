@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.ops import LayerNorm, Node, RmsNorm
+from llamakit.core.graph.ops import Activation, LayerNorm, Mul, Node, RmsNorm
 from llamakit.core.models.hparams import HParams
 from llamakit.core.models.tensors import Matrix, Tensors
 
@@ -29,11 +29,11 @@ def head_norm(x: Node, w: Tensors, name: str, head_dim: int, eps: float) -> RmsN
     return RmsNorm(x, w(name, head_dim), eps, w.find(f"{name}.bias", head_dim))
 
 
-def row_norm(x: Node, w: Tensors, name: str, eps: float) -> RmsNorm:
-    """All heads normed together."""
-    return RmsNorm(x, w(name, x.width), eps)
-
-
 def own_head_norm(x: Node, w: Tensors, name: str, head_dim: int, eps: float) -> LayerNorm:
     """Each head has a weight of its own; the mean is taken off."""
     return LayerNorm(x, w(name, x.width // head_dim, head_dim), eps)
+
+
+def sigmoid_gate(attended: Node, x: Node, w: Tensors, n: int) -> Node:
+    """Each of what is attended, or each head, times a gate that x opens."""
+    return Mul(attended, Activation(w.matrix("attn_gate", n, x.width).unscaled(x), "sigmoid"))

@@ -27,11 +27,11 @@ def gated(
     return times(w.matrix(f"ffn_down{suffix}", x.width, n_ff), hidden, has_scales)
 
 
-def gated_of_one(x: Node, w: Tensors, n_ff: int, activation: str = "silu") -> Node:
+def gated_of_one(x: Node, w: Tensors, n_ff: int, activation: str = "silu", *, suffix: str = "") -> Node:
     """The same, with gate and up on top of each other in `ffn_up`."""
-    both = w.matrix("ffn_up", 2 * n_ff, x.width)
+    both = w.matrix(f"ffn_up{suffix}", 2 * n_ff, x.width)
     hidden = Glu(both.part(0, n_ff).unscaled(x), both.part(n_ff, n_ff).unscaled(x), activation)
-    return w.matrix("ffn_down", x.width, n_ff).unscaled(hidden)
+    return w.matrix(f"ffn_down{suffix}", x.width, n_ff).unscaled(hidden)
 
 
 def plain(x: Node, w: Tensors, n_ff: int, activation: str, *, has_scales: bool = False, suffix: str = "") -> Node:

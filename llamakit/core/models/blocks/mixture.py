@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.graph.ops import Experts, Node, Weight
+from llamakit.core.graph.ops import Activation, Experts, Linear, Mul, Node, Weight
 from llamakit.core.models.hparams import HParams
 from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError
@@ -77,8 +77,15 @@ def mixture(x: Node, w: Tensors, routing: Routing, router: Node | None = None, s
     biases = {f"{n}_bias": numbers(n, shape[0]) for n, shape in shapes.items()}
     router = router or w.linear("ffn_gate_inp", x, r.n_expert)
     down = w.experts(f"ffn_down{suffix}", n_matrix, *shapes["down"])
+    bias = w.find("exp_probs_b.bias", r.n_expert) or w.find_bare("exp_probs_b", r.n_expert)
     return Experts(
         x, router, gate, up, down, r.n_used, r.is_normed, r.activation, **scales, gating=r.gating,
-        selection_bias=w.find("exp_probs_b.bias", r.n_expert), n_group=r.n_group, n_group_used=r.n_group_used,
+        selection_bias=bias, n_group=r.n_group, n_group_used=r.n_group_used,
         share_scale=r.share_scale, **biases, limit=r.limit, is_share_first=r.is_share_first, per_expert=r.per_expert,
     )  # fmt: skip
+
+
+def gated_share(shared: Node, x: Node, w: Tensors) -> Node:
+    """What a shared expert gives, times how much x wants of it: one number."""
+    gate = Linear(x, w("ffn_gate_inp_shexp", 1, x.width))
+    return Mul(shared, Activation(gate, "sigmoid"))

@@ -1,0 +1,19 @@
+"""ERNIE 4.5 with experts in every n-th layer behind the dense ones."""
+
+from __future__ import annotations
+
+from llamakit.core.models.expert_transformer import ExpertTransformer
+
+
+class Ernie45Moe(ExpertTransformer):
+    arch = "ernie4_5-moe"
+    hf_names = ("Ernie4_5_MoeForCausalLM",)
+    is_normed = True
+
+    def read_settings(self) -> None:
+        super().read_settings()
+        self.w.pass_over("blk.*.attn_output.bias")
+        self.step = self.meta.int("interleave_moe_layer_step", min=1)
+
+    def is_dense(self, i: int) -> bool:
+        return i < self.n_dense or (i + 1) % self.step != 0

@@ -1,0 +1,51 @@
+"""Llama 4: chunks of context in three layers of four, the fourth without rotation; experts of which one is taken."""
+
+from __future__ import annotations
+
+from llamakit.core.graph.ops import Attention, Node, RmsNorm, Tempered
+from llamakit.core.graph.rotation import Rotation
+from llamakit.core.models.blocks import feed_forward
+from llamakit.core.models.blocks.mixture import mixture, read_routing
+from llamakit.core.models.sliding_window import SlidingWindow
+from llamakit.core.models.tensors import Tensors
+
+CHUNK, PERIOD = 8192, 4
+EXPERTS_OF_MAVERICK = 128
+
+
+class Llama4(SlidingWindow):
+    arch = "llama4"
+    hf_names = ("Llama4ForCausalLM", "Llama4ForConditionalGeneration")
+    window_period = PERIOD
+    default_window = CHUNK
+
+    def read_settings(self) -> None:
+        super().read_settings()
+        self.step = self.meta.int("interleave_moe_layer_step", 1, min=0)
+        if self.window:
+            self.window = CHUNK
+
+    def local_rotation_for(self, n_ctx: int) -> Rotation:
+        return self.rotation
+
+    def is_turned(self, i: int) -> bool:
+        return not self.window or (i + 1) % PERIOD != 0
+
+    def heads(self, q: Node, k: Node, w: Tensors, i: int) -> tuple[Node, Node]:
+        if not self.is_turned(i):
+            return Tempered(q, 0.1, CHUNK, 1), k
+        q, k = super().heads(q, k, w, i)
+        if self.hp.n_expert == EXPERTS_OF_MAVERICK:
+            return q, k
+        eps, dim = self.hp.eps, self.hp.head_dim
+        return RmsNorm(q, None, eps, n=dim), RmsNorm(k, None, eps, n=dim)
+
+    def attend(self, q: Node, k: Node, v: Node, w: Tensors, i: int) -> Node:
+        return Attention(q, k, v, self.hp.head_dim, i, self.hp.scale, self.window_of(i), is_chunked=True)
+
+    def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
+        if not self.step or (i + 1) % self.step:
+            return super().feed_forward(x, w, i)
+        routing = read_routing(self.meta, self.hp, gating="sigmoid", is_normed=False, is_share_first=True)
+        shared = feed_forward.gated(x, w, self.hp.n_ff_expert, suffix="_shexp")
+        return mixture(x, w, routing) + shared
