@@ -10,7 +10,7 @@ from llamakit.core.chat.output.tools import Tool, ToolError
 from llamakit.core.grammar.schema import Schemas
 from llamakit.core.grammar.schema_document import Document, SchemaError
 from llamakit.core.grammar.schema_numbers import Numbers
-from llamakit.core.grammar.schema_shapes import TRUE, Arrays, At, Bools, Expr, Null, Objects, Shape
+from llamakit.core.grammar.schema_shapes import TRUE, Arrays, At, Bools, Expr, Null, Objects, Shape, all_of
 from llamakit.core.grammar.schema_strings import Strings
 
 TYPES: dict[type[Shape], str] = {
@@ -62,7 +62,7 @@ class Arguments:
         return tuple(dict.fromkeys([*dict(self.object.properties), *self.object.required]))
 
     def value(self, name: str) -> Expr:
-        return self.object.value(name)
+        return value_of(self.object, name)
 
     def shapes(self, expr: Expr) -> tuple[Shape, ...]:
         try:
@@ -76,6 +76,12 @@ class Arguments:
 
     def error(self, error: SchemaError) -> ToolError:
         return ToolError(f"tool {self.tool.name!r}, its parameters: {error}")
+
+
+def value_of(shape: Objects, name: str) -> Expr:
+    """What a property's value must be."""
+    own = dict(shape.properties).get(name, TRUE)
+    return all_of(own, *(expr for keys, expr in shape.rules if keys.has(name)))
 
 
 class ToolSet:

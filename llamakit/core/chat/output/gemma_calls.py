@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llamakit.core.chat.output.arguments import Arguments
+from llamakit.core.chat.output.arguments import Arguments, value_of
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, text
 from llamakit.core.chat.output.notation import GEMMA, read_value
 from llamakit.core.chat.output.reading import Reading
@@ -90,7 +90,7 @@ class Values:
                 return self.array(shape)
 
     def object(self, shape: Objects) -> Sequence:
-        named = {name: shape.value(name) for name in dict.fromkeys([*dict(shape.properties), *shape.required])}
+        named = {name: value_of(shape, name) for name in dict.fromkeys([*dict(shape.properties), *shape.required])}
         members = [
             ((text(f"{name}:"), self.value(expr)), name in shape.required)
             for name, expr in named.items()
@@ -98,7 +98,7 @@ class Values:
         ]
         if members:
             return (text("{"), *self.writer.members(members, text(",")), text("}"))
-        other = shape.value("other")
+        other = value_of(shape, "other")
         if other == FALSE:
             return (text("{}"),)
         member = self.writer.rule("member", (self.writer.pattern(KEY), text(":"), self.value(other)))

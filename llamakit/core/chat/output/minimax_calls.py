@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llamakit.core.chat.output.arguments import ALL_TYPES, TYPES, Arguments
+from llamakit.core.chat.output.arguments import ALL_TYPES, TYPES, Arguments, value_of
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, text
 from llamakit.core.chat.output.notation import PYTHON, escaped, read_value
 from llamakit.core.chat.output.reading import Reading
@@ -52,7 +52,7 @@ class Known:
     def property(self, key: str) -> Known:
         objects = [shape for shape in self.shapes or () if isinstance(shape, Objects)]
         named = [shape for shape in objects if key in dict(shape.properties)]
-        return self.at(named[0].value(key)) if named else Known(self.schema)
+        return self.at(value_of(named[0], key)) if named else Known(self.schema)
 
     def item(self, i: int) -> Known:
         arrays = [shape for shape in self.shapes or () if isinstance(shape, Arrays)]
@@ -166,7 +166,7 @@ class Tags:
         self.known: dict[tuple[Expr, str], Ref] = {}
 
     def members(self, shape: Objects) -> Sequence:
-        named = {name: shape.value(name) for name in dict.fromkeys([*dict(shape.properties), *shape.required])}
+        named = {name: value_of(shape, name) for name in dict.fromkeys([*dict(shape.properties), *shape.required])}
         tags = [((self.tag(name, expr),), name in shape.required) for name, expr in named.items() if expr != FALSE]
         return self.writer.members(tags)
 
