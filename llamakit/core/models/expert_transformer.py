@@ -35,7 +35,7 @@ class ExpertTransformer(Transformer):
         return i < self.n_dense
 
     def routing(self, i: int) -> Routing:
-        fields: dict[str, Any] = {"activation": self.activation, "has_scales": self.has_expert_scales}
+        fields: dict[str, Any] = {"activation": self.activation}
         if self.limits[i] > SMALLEST_LIMIT:
             fields |= {"activation": self.clamped, "limit": self.limits[i]}
         return read_routing(
