@@ -156,11 +156,12 @@ def sampling_params(options: SamplingOptions, base: SamplingParams | None = None
     said = {name: value for name, value in said.items() if value is not None}
     if options.samplers is not None or options.sampler_seq is not None:
         said["samplers"] = parse_order(options.samplers, options.sampler_seq)
-    if options.logit_bias:
-        said["logit_bias"] = parse_biases(options.logit_bias)
+    base = base or SamplingParams()
+    if options.logit_bias:  # on top of the tokens that a model suppresses
+        said["logit_bias"] = {**base.logit_bias, **parse_biases(options.logit_bias)}
     if options.dry_sequence_breakers:
         said["dry_sequence_breakers"] = parse_breakers(options.dry_sequence_breakers)
-    params = replace(base or SamplingParams(), **said)
+    params = replace(base, **said)
     if options.tfs_z is not None and "samplers" not in said:
         params = replace(params, samplers=with_tail_free(params.samplers))
     return params

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -31,7 +32,8 @@ FIELDS: Mapping[str, tuple[str, Callable[[Any], int | float]]] = {
 def defaults_of(metadata: Mapping[str, Any]) -> SamplingParams:
     """llama.cpp's defaults, in place of which the `general.sampling.*` keys of a GGUF file hold.
 
-    Values that make no sense are left out with a warning in the log: no model is unusable for them.
+    The tokens that the file suppresses are banned. Values that make no sense are left out with a warning in the log: no
+    model is unusable for them.
     """
     params = SamplingParams()
     if isinstance(sequence := metadata.get("general.sampling.sequence"), str):
@@ -47,4 +49,13 @@ def defaults_of(metadata: Mapping[str, Any]) -> SamplingParams:
             params = replace(params, **changes)
         except (UsageError, ValueError, TypeError, OverflowError) as error:
             log.warning("general.sampling.%s is left out: %s", key, error)
-    return params
+    return replace(params, logit_bias=suppressed(metadata))
+
+
+def suppressed(metadata: Mapping[str, Any]) -> dict[int, float]:
+    """Bans of the tokens that a model must never write, though it might."""
+    tokens = metadata.get("tokenizer.ggml.suppress_tokens")
+    if not isinstance(tokens, list) or not tokens:
+        return {}
+    n_vocab = len(metadata.get("tokenizer.ggml.tokens", ()))
+    return {token: -math.inf for token in tokens if isinstance(token, int) and 0 <= token < n_vocab}

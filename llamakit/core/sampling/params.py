@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from llamakit.core.sampling.order import DEFAULT_ORDER, STAGE_NAMES
 from llamakit.errors import UsageError
 
@@ -20,6 +22,9 @@ NUMBERS = (
     "xtc_probability", "xtc_threshold", "repeat_penalty", "presence_penalty", "frequency_penalty", "dry_multiplier",
     "dry_base", "mirostat_tau", "mirostat_eta", "adaptive_target", "adaptive_decay",
 )  # fmt: skip
+WHOLE_NUMBERS = {
+    "top_k": -MOST_TOKENS, "min_keep": 0, "repeat_last_n": ALL, "dry_allowed_length": 0, "dry_penalty_last_n": ALL,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,12 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         if self.seed is not None:
-            self.check("seed", -1 <= self.seed <= RANDOM_SEED, "from -1 to 4294967295")
+            self.check("seed", is_whole(self.seed) and -1 <= self.seed <= RANDOM_SEED, "from -1 to 4294967295")
         for name in NUMBERS:
             self.check(name, is_number(getattr(self, name)), "a finite number")
+        for name, least in WHOLE_NUMBERS.items():
+            value = getattr(self, name)
+            self.check(name, is_whole(value) and least <= value <= MOST_TOKENS, f"from {least} to {MOST_TOKENS}")
         self.check("samplers", set(self.samplers) <= set(STAGE_NAMES), f"some of {', '.join(STAGE_NAMES)}")
         self.check("repeat_penalty", self.repeat_penalty > 0, "finite and above 0")
         for name in ("min_p", "adaptive_target"):
@@ -75,13 +83,8 @@ class SamplingParams:
         for name in ("mirostat_tau", "mirostat_eta"):  # what is learned must stay a number
             self.check(name, abs(getattr(self, name)) <= FASTEST, f"from -{FASTEST} to {FASTEST}")
         self.check("mirostat", self.mirostat in (0, 1, 2), "0, 1 or 2")
-        self.check("top_k", self.top_k <= MOST_TOKENS, f"at most {MOST_TOKENS}")
-        for name in ("min_keep", "dry_allowed_length"):
-            self.check(name, 0 <= getattr(self, name) <= MOST_TOKENS, f"from 0 to {MOST_TOKENS}")
-        for name in ("repeat_last_n", "dry_penalty_last_n"):
-            self.check(name, ALL <= getattr(self, name) <= MOST_TOKENS, f"from -1 to {MOST_TOKENS}")
         for token, bias in self.logit_bias.items():
-            if token < 0 or not (is_number(bias) or bias == -math.inf):
+            if not is_whole(token) or token < 0 or not (is_number(bias) or bias == -math.inf):
                 raise UsageError(f"logit_bias: token {token} with bias {bias}; needs an id >= 0 and a number or -inf")
 
     def check(self, name: str, is_good: bool, expected: str) -> None:
@@ -108,5 +111,10 @@ class SamplingParams:
         return "temperature" in self.stages and self.temperature <= 0 and self.dynatemp_range <= 0
 
 
-def is_number(value: float) -> bool:
-    return math.isfinite(value) and abs(value) <= LARGEST
+def is_number(value: object) -> bool:
+    """Is it one that stays finite as a float32?"""
+    return isinstance(value, int | float | np.integer | np.floating) and bool(abs(value) <= LARGEST)
+
+
+def is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from llamakit.core.sampling import SamplingParams
@@ -30,6 +32,12 @@ def test_recommendations_replace_defaults():
         xtc_threshold=0.2, temperature=1.0, repeat_last_n=32, repeat_penalty=1.25, mirostat=2, mirostat_tau=3.0,
         mirostat_eta=0.2,
     )  # fmt: skip
+
+
+def test_suppressed_tokens_are_banned():
+    metadata = {"tokenizer.ggml.suppress_tokens": [3, 1, 99, -1], "tokenizer.ggml.tokens": ["a", "b", "c", "d"]}
+    assert defaults_of(metadata).logit_bias == {3: -math.inf, 1: -math.inf}
+    assert defaults_of({"tokenizer.ggml.suppress_tokens": "no list"}) == SamplingParams()
 
 
 @pytest.mark.parametrize(

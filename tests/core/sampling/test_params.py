@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from llamakit.core.sampling import SamplingParams
@@ -43,3 +44,24 @@ def test_values_that_mean_off_are_fine(options):
 )  # fmt: skip
 def test_penalties_are_on_when_one_of_them_changes_something(options, has_penalties):
     assert SamplingParams(**options).has_penalties is has_penalties
+
+
+@pytest.mark.parametrize(
+    "name", ["temperature", "top_p", "top_k", "seed", "repeat_last_n", "mirostat", "xtc_threshold"]
+)
+@pytest.mark.parametrize("value", ["1", [1], None, 10**400, -(10**400), 1e308, 1j])
+def test_fault_71_values_of_another_kind_or_beyond_all_bounds_are_refused_by_name(name, value):
+    if (name, value) == ("seed", None):
+        return
+    with pytest.raises(UsageError, match=rf"^{name} is"):
+        SamplingParams(**{name: value})
+
+
+@pytest.mark.parametrize("biases", [{"5": 1.0}, {1.5: 1.0}, {1: "much"}, {1: None}, {True: 1.0}])
+def test_fault_71_a_bias_is_a_number_for_a_token(biases):
+    with pytest.raises(UsageError, match=r"^logit_bias"):
+        SamplingParams(logit_bias=biases)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert SamplingParams(top_k=np.int64(3), temperature=np.float32(0.5)).top_k == 3
