@@ -111,7 +111,7 @@ class SamplingParams:
         return "temperature" in self.stages and self.temperature <= 0 and self.dynatemp_range <= 0
 
 
-def is_number(value: object) -> bool:
+def is_number(value: float) -> bool:
     """Is it one that stays finite as a float32?"""
     return isinstance(value, int | float | np.integer | np.floating) and bool(abs(value) <= LARGEST)
 
