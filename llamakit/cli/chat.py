@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from llamakit.cli.chat_settings import InteractiveOptions
 from llamakit.cli.console import progress
 from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
 from llamakit.cli.grammar_options import GrammarFile, GrammarText, JsonSchema, JsonSchemaFile, Regex, read_grammar
+from llamakit.cli.options import OUTPUT, option
 from llamakit.cli.prompt_options import PromptOptions, read_prompt, unescape
 from llamakit.cli.run_log import INFO, Log, LogOptions
 from llamakit.cli.sampling_options import SamplingOptions, sampling_params
@@ -40,6 +41,9 @@ def chat(
     special: o.Special = False,
     keep: o.Keep = 0,
     context_shift: o.ContextShift = False,
+    prompt_cache: Annotated[
+        str | None, option("--prompt-cache", panel=OUTPUT, help="File that keeps what was computed, for the next time.")
+    ] = None,
     grammar: GrammarText = None,
     grammar_file: GrammarFile = None,
     json_schema: JsonSchema = None,
@@ -55,9 +59,14 @@ def chat(
     stops = [unescape(text) if prompting.escape else text for text in reverse_prompt]
     limits = read_grammar(grammar, grammar_file, json_schema, json_schema_file, regex)
 
+    from llamakit.cli.run import sampling_of
     from llamakit.tools import completion as c
+    from llamakit.tools.prompt_cache import PromptCache
 
-    opening, drawing = context_params(context, rotation), sampling_params(sampling)
+    opening = context_params(context, rotation)
+    sampling_params(sampling)  # what is wrong with it is said before the model is loaded
+    draw = partial(sampling_of, sampling)
+    cache = PromptCache(prompt_cache, saves_all=True) if prompt_cache else None
     params = c.CompletionParams(n_predict, keep, context_shift, tuple(stops), special)
     with ExitStack() as opened:
         log = opened.enter_context(Log.to(logging))
@@ -65,10 +74,12 @@ def chat(
             path = model or o.demo_model(report)
             if context.check_tensors:
                 check_tensors(path, report)
-            completion = opened.enter_context(c.open_completion(path, opening, drawing, params, report))
+            completion = opened.enter_context(c.open_completion(path, opening, draw, params, report, cache))
+        if cache and cache.warning:
+            log.warn(cache.warning)
         code = talk(
-            completion, first, interactive, template, drawing, log=log, grammar=limits, color=color,
-            display_prompt=display_prompt, escape=prompting.escape,
+            completion, first, interactive, template, draw(completion.context.model.metadata), log=log,
+            grammar=limits, color=color, display_prompt=display_prompt, escape=prompting.escape,
         )  # fmt: skip
     raise typer.Exit(code)
 
@@ -92,19 +103,18 @@ def talk(
     of `interactive` are written with escapes.
     """
     from llamakit.cli.chat_commands import WORDS
-    from llamakit.cli.chat_input import open_input
+    from llamakit.cli.chat_input import history_file, open_input
     from llamakit.cli.chat_loop import ChatLoop
     from llamakit.cli.chat_raw import RawLoop
     from llamakit.cli.chat_screen import Screen
-    from llamakit.core.kernels.store import cache_folder
     from llamakit.tools.chat.conversation import Conversation
     from llamakit.tools.chat.draws import Draws
 
     i = interactive
     draws = Draws(sampling, completion.vocab, completion.context.n_vocab)
     draws.grammar = grammar
-    screen = Screen(color, i.show_timings, not log.shows(INFO), i.markdown)
-    history = cache_folder() / "chat_history" if i.history else None
+    screen = Screen(color, i.show_timings, not log.shows(INFO), i.markdown, i.show_thinking)
+    history = history_file() if i.history else None
     source = open_input(i.multiline_input, i.simple_io, screen, () if i.is_raw else WORDS, history)
     with closing(source):
         if i.is_raw:
@@ -117,6 +127,8 @@ def talk(
             loop = ChatLoop(conversation, source, screen, draws, completion.context.model.path.name, i.output_file)
             text = first if isinstance(first, str) else first.decode("utf-8", errors="replace")
             code = loop.run(text, i.single_turn, display_prompt)
+    if completion.cache is not None:
+        completion.cache.save_prompt(completion.session)
     completion.save()
     return code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,3 +98,12 @@ def open_input(
     from llamakit.cli.chat_editor import LineEditor
 
     return LineEditor(is_multiline, screen.has_colour, words, history)
+
+
+def history_file() -> Path | None:
+    """Where lines are remembered: by the XDG rules, with what programs keep but nobody would miss much."""
+    base = os.environ.get("XDG_STATE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".local" / "state") / "llamakit" / "chat_history"
+    except RuntimeError:  # no home
+        return None

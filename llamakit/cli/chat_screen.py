@@ -28,12 +28,18 @@ class Screen:
     """Shows one answer after the other. Answers go to stdout; where it is no terminal, nothing else does."""
 
     def __init__(
-        self, color: str = "auto", shows_timings: bool = True, is_quiet: bool = False, markdown: bool = False
+        self,
+        color: str = "auto",
+        shows_timings: bool = True,
+        is_quiet: bool = False,
+        markdown: bool = False,
+        shows_thinking: bool | None = None,
     ) -> None:
         self.is_terminal = sys.stdout is not None and sys.stdout.isatty()
         self.can_move = is_terminal(sys.stdout)
         self.has_colour = self.can_move and color != "off" and "NO_COLOR" not in os.environ
         self.shows_timings, self.is_quiet, self.markdown = shows_timings, is_quiet, markdown and self.can_move
+        self.shows_thinking = self.is_terminal if shows_thinking is None else shows_thinking
         self.is_thinking = self.has_status = False
         self.line = ""  # what stands on the line that the cursor is in
         self.sink: Sink | None = None
@@ -67,7 +73,7 @@ class Screen:
 
     def status(self, text: str) -> None:
         """A line that the next text replaces."""
-        if self.can_move:
+        if self.can_move and sys.stdout is not None:
             self.fresh_line()
             sys.stdout.write(ERASE_LINE + self.styled(DIM, text))
             sys.stdout.flush()
@@ -102,6 +108,9 @@ class Screen:
 
     def delta(self, text: str, is_thinking: bool) -> None:
         if not text:
+            return
+        if is_thinking and not self.shows_thinking:
+            self.status("thinking ...")
             return
         if is_thinking != self.is_thinking:
             self.is_thinking = is_thinking

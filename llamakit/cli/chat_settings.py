@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from llamakit.cli.options import option
 from llamakit.cli.prompt_options import read_text, unescape
+from llamakit.errors import UsageError
 
 PANEL = "Conversation"
 
@@ -59,6 +60,15 @@ class InteractiveOptions:
     markdown: Annotated[
         bool, option("--markdown/--no-markdown", panel=PANEL, help="Show answers as formatted text.")
     ] = False
+    show_thinking: Annotated[
+        bool | None,
+        option(
+            "--show-thinking/--no-show-thinking",
+            panel=PANEL,
+            help="Show what the model thinks before it answers.",
+            show_default="on a terminal",
+        ),
+    ] = None
     show_timings: Annotated[
         bool,
         option("--show-timings/--no-show-timings", env="SHOW_TIMINGS", panel=PANEL, help="Speeds after each answer."),
@@ -66,9 +76,16 @@ class InteractiveOptions:
     history: Annotated[
         bool, option("--history/--no-history", panel=PANEL, help="Remember what you typed, for the next time.")
     ] = True
+    media: Annotated[
+        list[str], option("--image", "--audio", "--video", panel=PANEL, help="Refused: models of text take none.")
+    ] = field(default_factory=list)
     output_file: Annotated[
         Path | None, option("-o", "--output", "--output-file", panel=PANEL, help="Write the conversation there too.")
     ] = None
+
+    def __post_init__(self) -> None:
+        if self.media:
+            raise UsageError(f"{self.media[0]}: models of text take no images, sounds or films")
 
     @property
     def is_wanted(self) -> bool:
@@ -79,8 +96,8 @@ class InteractiveOptions:
     @property
     def is_raw(self) -> bool:
         """Without a template: asked for, or because texts of the user's own stand around what is typed."""
-        asked = (self.interactive or self.interactive_first) and not self.conversation
-        return asked or bool(self.in_prefix or self.in_suffix or self.in_prefix_bos)
+        asked = self.interactive or self.interactive_first or self.conversation is False
+        return (asked and not self.conversation) or bool(self.in_prefix or self.in_suffix or self.in_prefix_bos)
 
     def system(self, escape: bool) -> str:
         """The system message; empty: none. Raises UsageError for a file that cannot be read."""
