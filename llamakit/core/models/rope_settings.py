@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.rotation import Rotation, Yarn
 from llamakit.errors import ModelError
@@ -28,8 +31,7 @@ def read_rotation(
         raise ModelError(
             f"{meta.path}: {meta.full_key('rope.scaling.type')} is {kind!r}; known are none, linear, yarn, longrope"
         )
-    factor = meta.float("rope.scaling.factor", 0.0, min=0) or meta.float("rope.scale_linear", 0.0, min=0) or 1.0
-    scale = 1.0 if kind == "none" else 1.0 / factor
+    scale = 1.0 if kind == "none" else 1.0 / stretch(meta)
     yarn = None
     if is_scaled:
         mix = meta.float("rope.scaling.yarn_ext_factor", -1.0)
@@ -40,9 +42,37 @@ def read_rotation(
             beta_slow=meta.float("rope.scaling.yarn_beta_slow", 1.0, above=0),
             attn_factor=meta.float("rope.scaling.attn_factor", 1.0, above=0),
         )
+        if yarn.mix and (multiplier := meta.float("rope.scaling.yarn_log_multiplier", 0.0)):
+            yarn = replace(yarn, attn_factor=yarn.attn_factor / log_scale(stretch(meta), multiplier))
     if factors is not None and len(factors) != n_rot // 2:
         raise ModelError(f"{meta.path}: {len(factors)} frequency factors for {n_rot // 2} pairs of dimensions")
     return Rotation(n_rot, base, scale, is_neox, factors, yarn)
+
+
+def stretch(meta: Metadata) -> float:
+    """How many times longer the context is than that of the training before."""
+    return meta.float("rope.scaling.factor", 0.0, min=0) or meta.float("rope.scale_linear", 0.0, min=0) or 1.0
+
+
+def log_scale(factor: float, multiplier: float) -> float:
+    """YaRN's magnitude for contexts `factor` times as long."""
+    return 1.0 if factor <= 1 else 0.1 * multiplier * math.log(factor) + 1.0
+
+
+def read_log_scale(meta: Metadata, rotation: Rotation, are_equal: bool) -> tuple[Rotation, float]:
+    """The rotation of DeepSeek's models, and the factor that queries and keys lack in it.
+
+    Their files hold a tenth of the multiplier M. The rotation's magnitude is g(1) / g(M), with g = `log_scale`; or 1,
+    if `are_equal` and M is not 1.
+    """
+    yarn, factor = rotation.yarn, stretch(meta)
+    if yarn is None or not yarn.mix or factor <= 1:
+        return rotation, 1.0
+    multiplier = meta.float("rope.scaling.yarn_log_multiplier", 0.0) / 0.1
+    plain = meta.float("rope.scaling.attn_factor", 1.0, above=0)
+    own, whole = log_scale(factor, 1.0), log_scale(factor, multiplier)
+    ratio = (own if not multiplier else 1.0 if are_equal and multiplier != 1 else own / whole) * plain
+    return replace(rotation, yarn=replace(yarn, attn_factor=ratio / own)), ratio * whole
 
 
 def has_sections(meta: Metadata) -> bool:

@@ -1,0 +1,76 @@
+"""Multi-head latent attention (MLA): keys and values of all heads come from one short row, which the cache keeps.
+
+Source: DeepSeek-V2 (arXiv:2405.04434); tensors as llama.cpp names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llamakit.core.graph.ops import Concat, HeadLinear, Node, Repeat, RmsNorm, Slice
+from llamakit.core.models.tensors import Tensors
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Widths of latent attention. A head's query and key have a part that turns and one that does not."""
+
+    n_head: int
+    rank: int  # of keys and values
+    q_rank: int  # 0: queries come from x
+    plain: int  # dimensions of a head that do not turn
+    turned: int
+    value: int
+    eps: float
+
+    @property
+    def head_dim(self) -> int:
+        return self.plain + self.turned
+
+
+Turn = Callable[[Node], Node]
+
+
+def queries(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node]:
+    """The parts of all heads that do not turn, and those that do, turned."""
+    n = m.n_head * m.head_dim
+    if m.q_rank and not w.has("attn_q"):
+        short = RmsNorm(w.matrix("attn_q_a", m.q_rank, x.width).unscaled(x), w("attn_q_a_norm", m.q_rank), m.eps)
+        q = w.matrix("attn_q_b", n, m.q_rank).unscaled(short)
+    else:
+        q = w.matrix("attn_q", n, x.width).unscaled(x)
+    return Slice(q, 0, m.plain, m.n_head), turn(Slice(q, m.plain, m.turned, m.n_head))
+
+
+def latents(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node]:
+    """The short row of keys and values, normed, and the part of all keys that turns."""
+    both = w.matrix("attn_kv_a_mqa", m.rank + m.turned, x.width).unscaled(x)
+    short = RmsNorm(Slice(both, 0, m.rank), w("attn_kv_a_norm", m.rank), m.eps)
+    return short, turn(Slice(both, m.rank, m.turned))
+
+
+def absorbed(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node, Node]:
+    """q, k, v with one head of keys: the short row itself, as each head's query went through its key matrix.
+
+    What is attended are short rows too: `expanded` makes values of them.
+    """
+    plain, turned = queries(x, w, m, turn)
+    short, key = latents(x, w, m, turn)
+    q = HeadLinear(plain, w("attn_k_b", m.n_head, m.rank, m.plain))
+    return Concat((q, turned), m.n_head), Concat((short, key)), short
+
+
+def expanded(attended: Node, w: Tensors, m: Latent) -> Node:
+    return HeadLinear(attended, w("attn_v_b", m.n_head, m.value, m.rank))
+
+
+def separate(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node, Node]:
+    """q, k, v with keys and values for each head, of files that have both in `attn_kv_b`."""
+    plain, turned = queries(x, w, m, turn)
+    short, key = latents(x, w, m, turn)
+    both = w.matrix("attn_kv_b", m.n_head * (m.plain + m.value), m.rank).unscaled(short)
+    keys, v = Slice(both, 0, m.plain, m.n_head), Slice(both, m.plain, m.value, m.n_head)
+    if not m.plain:
+        return turned, Repeat(key, m.n_head), v
+    return Concat((plain, turned), m.n_head), Concat((keys, Repeat(key, m.n_head)), m.n_head), v

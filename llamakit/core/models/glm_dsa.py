@@ -1,0 +1,11 @@
+"""GLM 5: DeepSeek V3.2's layers."""
+
+from __future__ import annotations
+
+from llamakit.core.models.deepseek32 import Deepseek32
+
+
+class GlmDsa(Deepseek32):
+    arch = "glm-dsa"
+    hf_names = ("GlmMoeDsaForCausalLM",)
+    gating = "sigmoid"
