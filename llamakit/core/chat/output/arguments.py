@@ -48,7 +48,7 @@ class Arguments:
 
     @cached_property
     def object(self) -> Objects:
-        """The first kind of object that the schema allows. Raises ToolError if it allows none."""
+        """The first kind of object that the schema allows, of which most have one. Raises ToolError if it has none."""
         try:
             found = [shape for shape in self.schemas.shapes(At("")) if isinstance(shape, Objects)]
         except SchemaError as error:
@@ -56,13 +56,6 @@ class Arguments:
         if not found:
             raise ToolError(f"tool {self.tool.name!r}: no object fits the schema of its parameters")
         return found[0]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*dict(self.object.properties), *self.object.required]))
-
-    def value(self, name: str) -> Expr:
-        return value_of(self.object, name)
 
     def shapes(self, expr: Expr) -> tuple[Shape, ...]:
         try:
@@ -106,7 +99,7 @@ class ToolSet:
             return ALL_TYPES
         arguments = self.arguments[tool]
         try:
-            expr = arguments.value(key)
+            expr = value_of(arguments.object, key)
             return ALL_TYPES if expr == TRUE else arguments.types(expr) or ALL_TYPES
         except ToolError:
             return ALL_TYPES

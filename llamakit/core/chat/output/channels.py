@@ -50,8 +50,8 @@ class Channels:
                 try:
                     yield from self.read_part(reading)
                     continue
-                except NotACall:
-                    if not source.go_back():  # within a call's arguments
+                except NotACall as error:
+                    if not reading.recover(error):
                         yield from self.read_text(reading, Place.CONTENT)
                         continue
             reading.content((yield from source.peek()) and source.move(1))

@@ -10,7 +10,7 @@ from llamakit.core.chat.output.arguments import Arguments
 from llamakit.core.chat.output.format import Calls
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, text
 from llamakit.core.chat.output.notation import JSON, escaped, read_value
-from llamakit.core.chat.output.python_calls import read_python_arguments
+from llamakit.core.chat.output.python_calls import python_arguments, read_python_arguments
 from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import Cut, NotACall, Steps
 from llamakit.core.grammar.lazy import Triggers
@@ -29,7 +29,6 @@ class CodeCalls:
 
     calls: Calls
     is_called: bool
-    only_first: bool = False
 
     @cached_property
     def starts(self) -> tuple[str, ...]:
@@ -77,12 +76,7 @@ class CodeCalls:
     def tagged(self, writer: GrammarWriter, arguments: Arguments) -> Sequence:
         if not self.is_called:
             return (text(TAG), writer.pattern(r"[^\s{][\s\S]*"))
-        required = arguments.object.required
-        members = [
-            ((text(f"{name}="), writer.json(arguments, arguments.value(name))), name in required)
-            for name in arguments.names
-        ]
-        return (text(f"{TAG}{arguments.tool.name}.call("), *writer.members(members, text(", ")), text(")"))
+        return (text(f"{TAG}{arguments.tool.name}.call("), *python_arguments(writer, arguments), text(")"))
 
     def triggers(self, writer: GrammarWriter) -> Triggers:
         others = self.calls.triggers(writer)

@@ -50,11 +50,6 @@ class Calls(Protocol):
         """What calls begin with."""
         ...
 
-    @property
-    def only_first(self) -> bool:
-        """Whether they count only as the first thing after reasoning."""
-        ...
-
     def read(self, reading: Reading) -> Steps[None]:
         """Reads calls; the source is at one of the starts. Raises NotACall where they are none, or go wrong."""
         ...
@@ -93,8 +88,7 @@ class Format:
     turn: Turn | None = None
     signs: tuple[str | tuple[str, ...], ...] = ()
     not_signs: tuple[str, ...] = ()
-    is_lazy: bool = True  # calls are marked, so that a grammar may wait for them
-    note: str = ""  # for the system message, where the template does not tell the model how to call
+    is_lazy: bool = True  # calls have marks for which a grammar may wait; else the whole message calls or answers
 
     def starts_thinking(self, prompt: str) -> bool:
         """Whether the model goes on thinking after this prompt, which has opened its reasoning."""

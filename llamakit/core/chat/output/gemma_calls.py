@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llamakit.core.chat.output.arguments import Arguments, value_of
+from llamakit.core.chat.output.arguments import Arguments
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, text
 from llamakit.core.chat.output.notation import GEMMA, read_value
 from llamakit.core.chat.output.reading import Reading
@@ -17,14 +17,12 @@ from llamakit.core.grammar.schema_shapes import FALSE, Arrays, Bools, Expr, Null
 from llamakit.core.grammar.schema_strings import Strings
 
 QUOTE = GEMMA.quotes[0]
-KEY = r"[A-Za-z_][\w-]{0,63}"
 
 
 @dataclass(frozen=True)
 class GemmaCalls:
     start: str = "<|tool_call>call:"
     end: str = "<tool_call|>"
-    only_first: bool = False
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -57,9 +55,7 @@ class GemmaCalls:
 
 
 class Values:
-    """The rules of one tool's values. What is not said about objects and arrays in detail is left to the model:
-    further properties than the named ones, the number of items.
-    """
+    """The rules of one tool's values."""
 
     def __init__(self, writer: GrammarWriter, arguments: Arguments) -> None:
         self.writer, self.schema = writer, arguments
@@ -90,20 +86,10 @@ class Values:
                 return self.array(shape)
 
     def object(self, shape: Objects) -> Sequence:
-        named = {name: value_of(shape, name) for name in dict.fromkeys([*dict(shape.properties), *shape.required])}
-        members = [
-            ((text(f"{name}:"), self.value(expr)), name in shape.required)
-            for name, expr in named.items()
-            if expr != FALSE
-        ]
-        if members:
-            return (text("{"), *self.writer.members(members, text(",")), text("}"))
-        other = value_of(shape, "other")
-        if other == FALSE:
-            return (text("{}"),)
-        member = self.writer.rule("member", (self.writer.pattern(KEY), text(":"), self.value(other)))
-        more = self.writer.many(text(","), member)
-        return (text("{"), self.writer.optional(member, more), text("}"))
+        def member(key: Sequence, expr: Expr) -> Sequence:
+            return (*key, text(":"), self.value(expr))
+
+        return (text("{"), *self.writer.properties(shape, member, text(",")), text("}"))
 
     def array(self, shape: Arrays) -> Sequence:
         if shape.prefix:

@@ -21,8 +21,6 @@ OBJECT_OF_LIST = JsonCalls(id_key="id", id_pattern="[A-Za-z0-9]{4,16}")
 class GenericCalls:
     """{"tool_call": {...}}, {"tool_calls": [{...}]} or {"response": ...}."""
 
-    only_first: bool = True
-
     @property
     def starts(self) -> tuple[str, ...]:
         return ("{",)

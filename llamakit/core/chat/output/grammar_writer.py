@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from llamakit.core.chat.output.arguments import Arguments
-from llamakit.core.grammar.dfa import Dfa, intersection, negation
+from llamakit.core.chat.output.arguments import Arguments, value_of
+from llamakit.core.grammar.dfa import Dfa, intersection, negation, other_than
 from llamakit.core.grammar.graphs import graph_of
 from llamakit.core.grammar.prune import prune
-from llamakit.core.grammar.regex_dfa import search
+from llamakit.core.grammar.regex_dfa import search, whole
 from llamakit.core.grammar.regex_rules import regex_rules
 from llamakit.core.grammar.rules import (
     Close,
@@ -27,11 +27,15 @@ from llamakit.core.grammar.rules import (
 )
 from llamakit.core.grammar.schema_document import SchemaError
 from llamakit.core.grammar.schema_rules import JsonStyle, Writer
-from llamakit.core.grammar.schema_shapes import At, Expr
+from llamakit.core.grammar.schema_shapes import FALSE, At, Expr, Objects
 from llamakit.core.grammar.schema_strings import Strings
 
 WHOLE = At("")
+KEY = r"[A-Za-z_][\w-]{0,63}"  # of a property that the schema does not name
+OTHER_KEY = "\0"  # a name that no schema has
 SPACE = r"(?: |\n{1,2}[ \t]{0,20})?"
+
+Write = Callable[[Sequence, Expr], Sequence]
 
 
 class GrammarWriter:
@@ -115,13 +119,22 @@ class GrammarWriter:
     def any_text(self, *ends: str) -> Sequence:
         return self.raw(Strings(), *ends)
 
-    def members(self, arguments: Iterable[tuple[Sequence, bool]], *separator: Symbol) -> Sequence:
-        """Each of these at most once, in any order: what is written, and whether it must be there."""
+    def properties(self, shape: Objects, write: Write, *separator: Symbol, others: bool = True) -> Sequence:
+        """The properties of an object in any order, each at most once; `write` makes one of a key and its schema.
+
+        others: those that have no name in the schema, too, as far as it allows them.
+        """
         _, MORE, NEXT, END = range(4)  # the first state is the start
+        named = {name: value_of(shape, name) for name in dict.fromkeys([*dict(shape.properties), *shape.required])}
         ways, needs = [], 0
-        for i, (written, is_required) in enumerate(arguments):
-            ways.append(((Take(1 << i, 0, 1 << i), *written), NEXT))
-            needs |= is_required << i
+        for i, (name, expr) in enumerate(named.items()):
+            if expr != FALSE:
+                ways.append(((Take(1 << i, 0, 1 << i), *write((text(name),), expr)), NEXT))
+                needs |= (name in shape.required) << i
+        other = value_of(shape, OTHER_KEY)
+        if others and other != FALSE:
+            key = graph_of(intersection(whole(KEY), other_than(named)), is_json=False)
+            ways.append((write((key,), other), NEXT))
         if not ways:
             return ()
         close = ((Close(needs),), END)  # the marks are known only in the graph itself, not in rules that it calls

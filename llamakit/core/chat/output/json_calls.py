@@ -41,7 +41,6 @@ class JsonCalls:
     id_key: str = ""
     id_pattern: str = "[A-Za-z0-9]{9}"
     id_is_first: bool = False
-    only_first: bool = False
 
     @property
     def starts(self) -> tuple[str, ...]:

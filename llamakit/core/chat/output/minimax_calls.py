@@ -12,7 +12,7 @@ from llamakit.core.chat.output.source import Cut, NotACall, Steps
 from llamakit.core.chat.output.tagged_calls import JSON_STARTS, read_either, read_raw
 from llamakit.core.chat.output.tools import ToolError
 from llamakit.core.grammar.lazy import Triggers
-from llamakit.core.grammar.rules import Ref, Repeat, Sequence
+from llamakit.core.grammar.rules import Ref, Repeat, Sequence, Text
 from llamakit.core.grammar.schema_shapes import FALSE, TRUE, Arrays, At, Expr, Objects, Shape
 from llamakit.core.grammar.schema_strings import Strings
 
@@ -62,8 +62,6 @@ class Known:
 @dataclass(frozen=True)
 class MiniMaxCalls:
     """An object is a tag for each property, an array one <item> for each item, a string stands there as it is."""
-
-    only_first: bool = False
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -163,21 +161,21 @@ class Tags:
 
     def __init__(self, writer: GrammarWriter, schema: Arguments) -> None:
         self.writer, self.schema = writer, schema
-        self.known: dict[tuple[Expr, str], Ref] = {}
+        self.known: dict[tuple[Sequence, Expr], Ref] = {}
 
     def members(self, shape: Objects) -> Sequence:
-        named = {name: value_of(shape, name) for name in dict.fromkeys([*dict(shape.properties), *shape.required])}
-        tags = [((self.tag(name, expr),), name in shape.required) for name, expr in named.items() if expr != FALSE]
-        return self.writer.members(tags)
+        """Named properties alone: the tag that closes a value repeats its name."""
+        return self.writer.properties(shape, lambda key, expr: (self.tag(key, expr),), others=False)
 
-    def tag(self, name: str, expr: Expr) -> Ref:
-        if (expr, name) not in self.known:
+    def tag(self, key: Sequence, expr: Expr) -> Ref:
+        if (key, expr) not in self.known:
+            made = self.known[key, expr] = self.writer.rule("tag")
+            name = b"".join(symbol.data for symbol in key if isinstance(symbol, Text)).decode()
             closing = f"{CLOSE}{name}>"
-            made = self.known[expr, name] = self.writer.rule("tag")
             self.writer.rules.rules[made.rule].alternatives = [
                 (text(f"{OPEN}{name}>"), *value, text(closing)) for value in self.values(expr, closing)
             ]
-        return self.known[expr, name]
+        return self.known[key, expr]
 
     def values(self, expr: Expr, closing: str) -> list[Sequence]:
         """A choice that holds a string is any text: nothing would tell the others from it."""
@@ -191,5 +189,5 @@ class Tags:
         if isinstance(shape, Objects) and shape.properties:
             return self.members(shape)
         if isinstance(shape, Arrays) and not shape.prefix and shape.rest not in (FALSE, TRUE):
-            return (Repeat(self.tag(ITEM, shape.rest).rule, shape.least, shape.most),)
+            return (Repeat(self.tag((text(ITEM),), shape.rest).rule, shape.least, shape.most),)
         return (self.writer.json(self.schema, expr),)

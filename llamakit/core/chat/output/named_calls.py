@@ -40,7 +40,6 @@ class NamedCalls:
     head: tuple[str | Part, ...] = (Part.NAME,)
     head_is_id: bool = False
     bare_start: bool = False
-    only_first: bool = False
 
     @property
     def starts(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import NotACall, Steps
 from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Sequence
+from llamakit.core.grammar.schema_shapes import Expr
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,6 @@ class PythonCalls:
 
     start: str
     end: str
-    only_first: bool = False
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -58,15 +58,19 @@ class PythonCalls:
         return (text(self.start + "["), *writer.list_of(call, text(", ")), text("]" + self.end))
 
     def written(self, writer: GrammarWriter, arguments: Arguments) -> Sequence:
-        required = arguments.object.required
-        members = [
-            ((text(f"{name}="), writer.json(arguments, arguments.value(name))), name in required)
-            for name in arguments.names
-        ]
-        return (text(arguments.tool.name + "("), *writer.members(members, text(", ")), text(")"))
+        return (text(arguments.tool.name + "("), *python_arguments(writer, arguments), text(")"))
 
     def triggers(self, writer: GrammarWriter) -> Triggers:
         return Triggers(words=(self.start,))
+
+
+def python_arguments(writer: GrammarWriter, arguments: Arguments) -> Sequence:
+    """key=value, ..., the values as JSON, which is read too."""
+
+    def argument(key: Sequence, expr: Expr) -> Sequence:
+        return (*key, text("="), writer.json(arguments, expr))
+
+    return writer.properties(arguments.object, argument, text(", "))
 
 
 def read_python_call(reading: Reading) -> Steps[None]:

@@ -52,24 +52,31 @@ class Reading:
         try:
             yield from self.format.calls.read(self)
         except NotACall as error:
-            if not self.source.go_back() and isinstance(error, Cut):
-                self.source.move(len(self.source.text) - self.source.at)  # half a mark, or half a value
+            self.recover(error)
         self.source.release()
         return self.output.n_calls > n_calls
+
+    def recover(self, error: NotACall) -> bool:
+        """After what is no call: True if the source is back where it was kept. Half a mark at the end is dropped."""
+        is_back = self.source.go_back()
+        if isinstance(error, Cut) and not is_back:
+            self.source.move(len(self.source.text) - self.source.at)
+        return is_back
 
 
 def read_message(reading: Reading) -> Steps[None]:
     """Reasoning first, then content and calls."""
     source, form = reading.source, reading.format
     thinking = form.thinking or THINK
-    reading.output.content.skips = False
     if reading.starts_thinking:
         yield from read_reasoning(reading, is_open=True)
     else:
         yield from read_opening(reading)
     starts = form.calls.starts if form.calls else ()
-    if form.calls and form.calls.only_first:
-        yield from read_first_calls(reading)
+    if form.calls and not form.is_lazy:
+        yield from source.blanks(reading.content)
+        if (yield from source.comes(*starts)):
+            yield from reading.read_calls()
         starts = ()
     again = (thinking.start,) if thinking.is_anywhere else ()
     sought = markers(*starts, *form.dropped, *again)
@@ -78,22 +85,14 @@ def read_message(reading: Reading) -> Steps[None]:
         if not found:
             return
         if found in starts:
-            at_begin = form.prompt_end and reading.output.is_empty
+            is_prompt = bool(form.prompt_end) and reading.output.is_empty
             if not (yield from reading.read_calls()):
-                text = source.move(len(found))
-                if not at_begin:
-                    reading.content(text)
+                mark = source.move(len(found))
+                reading.content("" if is_prompt else mark)
         elif found in again:
             yield from read_reasoning(reading)
         else:
             source.move(len(found))
-
-
-def read_first_calls(reading: Reading) -> Steps[None]:
-    assert reading.format.calls is not None
-    yield from reading.source.blanks(reading.content)
-    if (yield from reading.source.comes(*reading.format.calls.starts)):
-        yield from reading.read_calls()
 
 
 def read_opening(reading: Reading) -> Steps[None]:
@@ -115,8 +114,7 @@ def read_reasoning(reading: Reading, is_open: bool = False) -> Steps[None]:
     thinking = form.thinking or THINK
     reading.output.reasoning.skips = not reading.keeps_reasoning
     if is_open:
-        blanks = reading.thought
-        yield from source.blanks(blanks)
+        yield from source.blanks(reading.thought)
     if (yield from source.comes(thinking.start)):
         tag = source.move(len(thinking.start))
         if reading.keeps_reasoning:

@@ -63,7 +63,6 @@ class TaggedCalls:
     is_wrapped: bool = False
     bare_calls: bool = False
     has_cdata: bool = False
-    only_first: bool = False
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -158,38 +157,35 @@ class TaggedCalls:
 
     def written(self, writer: GrammarWriter, arguments: Arguments) -> Sequence:
         gap = text(self.gap)
-        members = []
-        for name in arguments.names:
-            expr = arguments.value(name)
-            if ways := self.values(writer, arguments, name, expr):
-                value = writer.rule("argument", *ways)
-                members.append(((value,), name in arguments.object.required))
-        inside = writer.members(members, gap)
+
+        def argument(key: Sequence, expr: Expr) -> Sequence:
+            return (writer.rule("argument", *self.values(writer, arguments, key, expr)),)
+
+        inside = writer.properties(arguments.object, argument, gap)
         attributes = self.attributes(writer, self.call, "")
         opened = (text(self.call.before + arguments.tool.name + self.call.quote), *attributes, text(self.call.after))
         blank = writer.optional(gap) if inside else gap
         return (*opened, gap, *inside, *((blank,) if inside else ()), text(self.call_end))
 
-    def values(self, writer: GrammarWriter, arguments: Arguments, name: str, expr: Expr) -> list[Sequence]:
+    def values(self, writer: GrammarWriter, arguments: Arguments, key: Sequence, expr: Expr) -> list[Sequence]:
         """The argument with its tags: as a string as it is, as JSON, or either, which then is any text."""
         strings = [shape for shape in arguments.shapes(expr) if isinstance(shape, Strings)]
         types = arguments.types(expr)
         ways: list[Sequence] = []
         ends = (*self.closings, CDATA[0]) if self.has_cdata else self.closings
         for shape in strings if types == {"string"} else [Strings()] if strings else []:
-            ways.append(self.tagged(writer, name, writer.raw(shape, *ends), "string"))
+            ways.append(self.tagged(writer, key, writer.raw(shape, *ends), "string"))
             if self.has_cdata and types == {"string"}:
                 quoted = (text(CDATA[0]), *writer.raw(shape, CDATA[1]), text(CDATA[1]))
-                ways.append(self.tagged(writer, name, quoted, "string"))
+                ways.append(self.tagged(writer, key, quoted, "string"))
         if types - {"string"} and (not strings or self.key.attributes):
             kind = next(iter(types)) if len(types) == 1 else "object"
-            ways.append(self.tagged(writer, name, (writer.json(arguments, expr),), kind))
+            ways.append(self.tagged(writer, key, (writer.json(arguments, expr),), kind))
         return ways
 
-    def tagged(self, writer: GrammarWriter, name: str, value: Sequence, kind: str) -> Sequence:
-        opened = text(self.key.before + name + self.key.quote)
-        attributes = self.attributes(writer, self.key, kind)
-        return (opened, *attributes, text(self.key.after), text(self.value[0]), *value, text(self.value[1]))
+    def tagged(self, writer: GrammarWriter, key: Sequence, value: Sequence, kind: str) -> Sequence:
+        name = (text(self.key.before), *key, text(self.key.quote), *self.attributes(writer, self.key, kind))
+        return (*name, text(self.key.after), text(self.value[0]), *value, text(self.value[1]))
 
     def attributes(self, writer: GrammarWriter, tag: Tag, kind: str) -> Sequence:
         if not tag.attributes:

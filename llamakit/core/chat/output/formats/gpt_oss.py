@@ -34,8 +34,6 @@ def place(header: str) -> tuple[Place, str]:
 class HarmonyCalls:
     """The text of a part, whose header names the tool; one call ends the message."""
 
-    only_first: bool = False
-
     @property
     def starts(self) -> tuple[str, ...]:
         return ()
