@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from llamakit.core.graph.ops import Attention, Node, Rope, SelectRows
 from llamakit.core.models.blocks.latent import Latent, separate
 from llamakit.core.models.tensors import Tensors
@@ -19,7 +21,7 @@ class MiniCPM3(Transformer):
         hp, meta = self.hp, self.meta
         rank, q_rank = (meta.int(f"attention.{n}_lora_rank", min=1, max=1 << 16) for n in ("kv", "q"))
         self.latent = Latent(hp.n_head, rank, q_rank, hp.head_dim - hp.n_rot, hp.n_rot, hp.head_dim_v, hp.eps)
-        self.residual_scale = DEPTH_SCALE / hp.n_layer**0.5
+        self.residual_scale = DEPTH_SCALE / math.sqrt(hp.n_layer)
 
     def embed(self) -> Node:
         return super().embed() * EMBEDDING_SCALE
