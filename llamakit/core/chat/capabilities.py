@@ -13,12 +13,12 @@ from llamakit.core.chat.meter import LimitExceeded
 if TYPE_CHECKING:
     from llamakit.core.chat.template import ChatTemplate
 
-_MARK, _OTHER = "qzmarkqz", "qzotherqz"
+_MARK, _OTHER, _NAME = "qzmarkqz", "qzotherqz", "qznameqz"
 _USER = {"role": "user", "content": "Hi"}
 _TOOL = {
     "type": "function",
     "function": {
-        "name": _MARK,
+        "name": _NAME,
         "description": "A tool",
         "parameters": {"type": "object", "properties": {"arg": {"type": "string", "description": "An argument"}}},
     },
@@ -44,6 +44,7 @@ class Capabilities:
     tools: bool
     tools_may_be_none: bool  # where there are none; otherwise the template wants an empty list
     tool_calls: bool
+    null_content: bool  # tool calls are written only beside a content that is null
     parallel_tool_calls: bool
     object_arguments: bool  # of tool calls, rather than their JSON text
     thinking_parts: bool  # thoughts as parts of the content, rather than as reasoning_content
@@ -68,39 +69,40 @@ def probe(template: ChatTemplate) -> Capabilities:
     no_tools = None if prompt_with(None, _USER) or not prompt_with([], _USER) else []
     prompt = partial(prompt_with, no_tools)
 
-    def called(arguments: Any, *names: str) -> str:
+    def called(arguments: Any, *names: str, content: str | None = "") -> str:
         """The prompt of a chat in which tools were called."""
         functions = [{"name": name, "arguments": arguments} for name in names]
         calls = [{"id": f"call0000{i}", "type": "function", "function": f} for i, f in enumerate(functions)]
         answers = [{"role": "tool", "content": "20", "tool_call_id": call["id"], "name": "f"} for call in calls]
-        return prompt_with([_TOOL], _USER, {"role": "assistant", "content": "", "tool_calls": calls}, *answers)
+        return prompt_with([_TOOL], _USER, {"role": "assistant", "content": content, "tool_calls": calls}, *answers)
 
     part = {"type": "text", "text": _MARK}
     typed = prompt({"role": "user", "content": [part]})
-    as_object, as_text = called({"arg": _MARK}, "f"), called(f'{{"arg": "{_MARK}"}}', "f")
+    text = f'{{"arg": "{_MARK}"}}'
+    wants_null = _MARK not in called(text, "f") and _MARK in called(text, "f", content=None)
+    called = partial(called, content=None if wants_null else "")
+    as_object, as_text = called({"arg": _MARK}, "f"), called(text, "f")
     two_calls = called({"arg": "x"} if _MARK in as_object else '{"arg": "x"}', "f", _OTHER)
     thoughts = {"role": "assistant", "content": "Hello", "reasoning_content": _OTHER}
     thought_part = {"role": "assistant", "content": [{"type": "thinking", "thinking": _OTHER}, part]}
+    thought = prompt(_USER, thought_part)
     return Capabilities(
         string_content=_MARK in prompt({"role": "user", "content": _MARK}),
-        typed_content=_MARK in typed and not is_printed(typed, "type"),
+        typed_content=_MARK in typed and not is_printed(typed),
         system_role=_MARK in prompt({"role": "system", "content": _MARK}, _USER),
-        tools=_MARK in prompt_with([_TOOL], _USER),
+        tools=_NAME in prompt_with([_TOOL], _USER),
         tools_may_be_none=no_tools is None,
         tool_calls=_MARK in as_object or _MARK in as_text,
+        null_content=wants_null,
         parallel_tool_calls=_OTHER in two_calls,
-        object_arguments=_MARK in as_object and not is_printed(as_object, "arg", json_is_meant=True),
-        thinking_parts="reasoning_content" not in template.source and _OTHER in prompt(_USER, thought_part),
+        object_arguments=_MARK in as_object and f"'arg': '{_MARK}" not in as_object,
+        thinking_parts=_OTHER in thought and not is_printed(thought) and _OTHER not in prompt(_USER, thoughts),
         preserve_reasoning=_OTHER in prompt(_USER, thoughts, _USER, enable_thinking=True, **preserving(True)),
         reasoning_effort="reasoning_effort" in template.source or "reasoning_strength" in template.source,
         enable_thinking=prompt(_USER, enable_thinking=True) != prompt(_USER, enable_thinking=False),
     )
 
 
-def is_printed(prompt: str, key: str, json_is_meant: bool = False) -> bool:
-    """Whether a list or object stands in the prompt as Python prints it, because the template expects a text."""
-    return (
-        f"'{key}': '{_MARK}" in prompt
-        or f"'{key}': 'text'" in prompt
-        or (not json_is_meant and f'"{key}": "' in prompt)
-    )
+def is_printed(prompt: str) -> bool:
+    """Whether a content stands in the prompt as Python or JSON writes it, because the template expects a text."""
+    return "'type': '" in prompt or '"type": "' in prompt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from functools import cache, update_wrapper, wraps
 from sys import getsizeof
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from jinja2 import nodes, pass_context, pass_eval_context
 from jinja2.ext import Extension, LoopControlExtension
 from jinja2.parser import Parser
-from jinja2.runtime import Context, Macro, markup_join, str_join
+from jinja2.runtime import Context, Macro, Undefined, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llamakit.core.chat import guards
@@ -59,8 +59,8 @@ class SafeEnvironment(ImmutableSandboxedEnvironment):
         )
         self.filters = {name: guarded_filter(name, filter) for name, filter in self.filters.items()}
         self.filters["tojson"] = guarded_filter("tojson", tojson)
-        for name in _COMPARING_TESTS:
-            self.tests[name] = comparing_test(self.tests[name])
+        tests: dict[str, Any] = self.tests
+        self.tests = tests | {name: comparing_test(tests[name]) for name in _COMPARING_TESTS}
         self.globals = dict(GLOBALS)
 
     # What compiled templates call.
@@ -86,7 +86,9 @@ class SafeEnvironment(ImmutableSandboxedEnvironment):
 
     def slice(self, value: Any, start: Any, stop: Any, step: Any) -> Any:
         part = value[start:stop:step]
-        return self._made_of(part, value) if isinstance(part, (list, tuple)) else self.made(part)
+        if isinstance(part, (list, tuple)):
+            return self._made_of(part, current_meter().weigh(value))
+        return self.made(part)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         meter = current_meter()
@@ -94,14 +96,17 @@ class SafeEnvironment(ImmutableSandboxedEnvironment):
             guards.OPERATORS[operator](meter, left, right)
         result = super().call_binop(context, operator, left, right)
         if operator == "+" and isinstance(result, (list, tuple)):
-            return self._made_of(result, left, right)
+            return self._made_of(result, meter.weigh(left) + meter.weigh(right))
+        if operator == "*" and isinstance(result, (list, tuple)):
+            items, n = (left, right) if isinstance(right, int) else (right, left)
+            return self._made_of(result, meter.weigh(items) * max(n, 1))
         return meter.made(result)
 
-    def _made_of(self, value: T, *sources: Any) -> T:
+    def _made_of(self, value: T, weight: int) -> T:
         """Pay for a list that holds the items of others, without looking at each."""
         meter = current_meter()
         meter.take(getsizeof(value))
-        meter.remember(value, sum(map(meter.weigh, sources)))
+        meter.remember(value, weight)
         return value
 
     def getitem(self, obj: Any, argument: Any) -> Any:
@@ -158,11 +163,14 @@ def guarded_filter(name: str, filter: Callable[..., Any]) -> Callable[..., Any]:
             args = (*args[:first], list(args[first]), *args[first + 1 :])
         if guard is not None:
             guard(meter, *args[first:], **kwargs)
-        value: Any = args[first]
-        meter.step(1 + len(value) // 64 if isinstance(value, (str, bytes, range, *CONTAINERS)) else 1)
+        meter.step(1 + n_items(args[first]) // 64)
         return meter.made(filter(*args, **kwargs))
 
     return guarded
+
+
+def n_items(value: Any) -> int:
+    return len(value) if isinstance(value, Sized) and not isinstance(value, Undefined) else 0
 
 
 def comparing_test(test: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ Memory is the sum of what was made; when that is used up, values that nobody hol
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from sys import getrefcount, getsizeof
@@ -21,8 +21,8 @@ T = TypeVar("T")
 _STEPS_BETWEEN_LOOKS = 1024
 _BYTES_PER_STEP = 1024  # copying them takes about as long as a step
 _SMALL = 256  # bytes of a text that is not worth keeping a note of
-_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-CONTAINERS = (list, tuple, dict, *_VIEWS)
+_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+CONTAINERS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, *_VIEWS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ def as_understood(template: ChatTemplate, message: Message, where: str) -> dict[
         fields["content"] = [thoughts, *fields["content"]]
     else:
         fields = message.to_dict()
-    content = fields["content"] if fields["content"] is not None else ""
+    content = fields["content"] or (None if can.null_content and message.tool_calls else "")
     if can.typed_content and not can.string_content and isinstance(content, str):
         content = [{"type": "text", "text": content}]
     elif can.string_content and not can.typed_content and isinstance(content, list):
