@@ -64,11 +64,11 @@ class Parser:
         self.rules.root = self.numbers["root"]
         cycle = self.rules.left_recursion()
         if cycle is not None:
-            names = " -> ".join(dict.fromkeys(self.rules.rules[rule].name for rule in cycle))
-            first = self.rules.rules[cycle[0]].name
+            names = [*dict.fromkeys(self.rules.rules[rule].name for rule in cycle)]
+            shown = [*names[:4], "...", names[-1]] if len(names) > 6 else names
             raise GrammarError(
-                f"GBNF: left recursion: {names} -> {first} comes back to itself before it reads anything; "
-                "put a symbol that is never empty in front, or repeat with * instead"
+                f"GBNF: left recursion: {' -> '.join([*shown, names[0]])} comes back to itself before it reads "
+                "anything; put a symbol that is never empty in front, or repeat with * instead"
             )
         return self.rules
 

@@ -7,7 +7,10 @@ from llamakit.core.grammar.rules import Chars, Count, Graph, Sequence
 
 
 def graph_of(dfa: Dfa, is_json: bool = True, least: int = 0, most: int | None = None) -> Graph:
-    """The texts of an automaton. Characters are counted where lengths are given: no further than an end can be."""
+    """The texts of an automaton. Characters are counted where lengths are given: no further than an end can be.
+
+    A character is counted before it is read: one of several bytes must not begin where there is no room for it.
+    """
     is_counted = least > 0 or most is not None
     states = []
     for edges in dfa.edges:
@@ -19,7 +22,7 @@ def graph_of(dfa: Dfa, is_json: bool = True, least: int = 0, most: int | None = 
             sequence: Sequence = (Chars(tuple(ranges), is_json),)
             if is_counted:
                 room = None if most is None else most - dfa.shortest[to]
-                sequence += (Count(room, least if most is None else most),)
+                sequence = (Count(room, least if most is None else most), *sequence)
             ways.append((sequence, to))
         states.append(tuple(ways))
     return Graph(tuple(states), dfa.accepting, is_plain=not dfa.is_empty)

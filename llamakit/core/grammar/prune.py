@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.grammar.rules import Chars, Graph, Ref, Repeat, Requires, Rule, Rules, Sequence, Symbol
+from llamakit.core.grammar.rules import Chars, Graph, Ref, Repeat, Requires, Rule, Rules, Sequence, Symbol, settle
 
 
 def prune(rules: Rules) -> Rules:
@@ -20,19 +20,12 @@ def prune(rules: Rules) -> Rules:
 
 def productive(rules: Rules) -> list[bool]:
     """Which rules match some text."""
-    users: list[list[int]] = [[] for _ in rules.rules]
-    for i, rule in enumerate(rules.rules):
-        for symbol in rule.symbols():
-            for used in needed(symbol):
-                users[used].append(i)
-    alive = [False] * len(rules.rules)
-    queue = list(range(len(rules.rules)))
-    while queue:
-        i = queue.pop()
-        if not alive[i] and any(can_match(sequence, alive) for sequence in rules.rules[i].alternatives):
-            alive[i] = True
-            queue += users[i]
-    return alive
+
+    def is_productive(rule: int, alive: list[bool]) -> bool:
+        return any(can_match(sequence, alive) for sequence in rules.rules[rule].alternatives)
+
+    needs = [[used for symbol in rule.symbols() for used in needed(symbol)] for rule in rules.rules]
+    return settle(needs, is_productive)
 
 
 def needed(symbol: Symbol) -> tuple[int, ...]:

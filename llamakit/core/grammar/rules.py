@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from llamakit.core.grammar.charset import Ranges
@@ -132,19 +133,12 @@ class Rules:
         return len(self.rules) - 1
 
     def nullable(self) -> list[bool]:
-        """Which rules match the empty text. Linear: each rule is looked at again when one it needs was found to."""
-        users: list[list[int]] = [[] for _ in self.rules]
-        for i, rule in enumerate(self.rules):
-            for used in rule.references():
-                users[used].append(i)
-        found = [False] * len(self.rules)
-        queue = list(range(len(self.rules)))
-        while queue:
-            i = queue.pop()
-            if not found[i] and any(all(is_empty(s, found) for s in seq) for seq in self.rules[i].alternatives):
-                found[i] = True
-                queue += users[i]
-        return found
+        """Which rules match the empty text."""
+
+        def is_nullable(rule: int, found: list[bool]) -> bool:
+            return any(all(is_empty(symbol, found) for symbol in seq) for seq in self.rules[rule].alternatives)
+
+        return settle([[*rule.references()] for rule in self.rules], is_nullable)
 
     def left_recursion(self) -> list[int] | None:
         """A cycle of rules that call each other before anything is read, or None."""
@@ -160,6 +154,30 @@ class Rules:
                         break
             first.append(calls)
         return find_cycle(first)
+
+
+def settle(needs: list[list[int]], holds: Callable[[int, list[bool]], bool]) -> list[bool]:
+    """Of which rules something holds, where that depends on whether it does of those they need.
+
+    A rule is looked at again when it was found of one it needs; not at once, as it may need more of those at hand.
+    """
+    users: list[list[int]] = [[] for _ in needs]
+    for rule, used in enumerate(needs):
+        for other in used:
+            users[other].append(rule)
+    found = [False] * len(needs)
+    is_waiting = [True] * len(needs)
+    queue = deque(reversed(range(len(needs))))
+    while queue:
+        rule = queue.popleft()
+        is_waiting[rule] = False
+        if not found[rule] and holds(rule, found):
+            found[rule] = True
+            for user in users[rule]:
+                if not is_waiting[user]:
+                    is_waiting[user] = True
+                    queue.append(user)
+    return found
 
 
 def is_empty(symbol: Symbol, nullable: list[bool]) -> bool:

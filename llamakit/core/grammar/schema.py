@@ -243,7 +243,7 @@ class Schemas:
     def is_impossible(self, shape: Shape, depth: int) -> bool:
         """Whether no value has this shape, as far as is easily seen."""
         if isinstance(shape, Objects):
-            return any(self.is_false(shape.value(name), depth) for name in shape.required)
+            return any(self.is_false(value, depth) for value in shape.values(shape.required).values())
         if isinstance(shape, Arrays):
             return any(self.is_false(shape.item(i), depth) for i in range(min(shape.least, len(shape.prefix) + 1)))
         return False
@@ -277,7 +277,9 @@ def rest_properties(shape: Shape, value: Expr) -> Shape | None:
 
 
 def literal_shapes(values: list[object], pointer: str) -> list[Shape]:
-    """The shapes of JSON values, strings in one."""
+    """The shapes of JSON values, strings in one. Raises SchemaError for more others than can be told apart."""
+    if sum(not isinstance(value, str) for value in values) > MOST_SHAPES:
+        raise SchemaError(pointer, f"more than {MOST_SHAPES} values that are no strings")
     shapes: list[Shape] = []
     strings: list[Strings] = []
     for i, value in enumerate(values):

@@ -20,6 +20,9 @@ WITH_NAMES = {"$defs", "definitions", "dependencies", "dependentSchemas", "patte
 UNEVALUATED = {"unevaluatedItems", "unevaluatedProperties"}
 DRAFT = re.compile(r"json-schema\.org/draft(?:-0|/)([0-9]+)")
 NEWEST_DRAFT = 2020
+INFINITE = (math.inf, -math.inf)
+TOO_LARGE = 10**400
+SHOWN = 240  # characters of a pointer, in messages
 
 
 class Role(Enum):
@@ -33,7 +36,8 @@ class SchemaError(GrammarError):
 
     def __init__(self, pointer: str, message: str) -> None:
         self.pointer = pointer
-        super().__init__(f"JSON schema, at {printable(pointer) or 'its root'}: {message}")
+        shown = pointer if len(pointer) <= SHOWN else f"{pointer[: SHOWN // 2]}...{pointer[-SHOWN // 2 :]}"
+        super().__init__(f"JSON schema, at {printable(shown) or 'its root'}: {message}")
 
 
 def load(text: str) -> Any:
@@ -161,11 +165,14 @@ def describe(value: Any) -> str:
 
 
 def check_number(pointer: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (value != value or value in INFINITE):
         raise SchemaError(pointer, f"a number is expected, not {describe(value)}")
+    if abs(value) >= TOO_LARGE:
+        raise SchemaError(pointer, "numbers beyond 1e400 are not supported")
 
 
 def check_count(pointer: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or value != int(value):
+    check_number(pointer, value)
+    if value < 0 or value != int(value):
         raise SchemaError(pointer, f"a number of things is expected, not {describe(value)}")
     return int(value)

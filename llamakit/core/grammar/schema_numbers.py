@@ -56,8 +56,16 @@ class Numbers:
         if self.low is not None and self.high is not None:
             if self.low > self.high or (self.low == self.high and (self.excludes_low or self.excludes_high)):
                 return True
+            if self.low == self.high:
+                return not self.has_kind(self.low)
             return self.high - self.low < 1000 and number_dfa(self).is_empty
         return False
+
+    def has_kind(self, value: Fraction) -> bool:
+        """Whether a number is right but for the bounds."""
+        if self.is_integer not in (None, value.denominator == 1):
+            return False
+        return all(((value / of).denominator == 1) == wanted for of, wanted in self.multiples)
 
     def negation(self) -> list[Numbers]:
         """All other numbers, in parts."""

@@ -8,7 +8,7 @@ from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 from llamakit.core.grammar.dfa import Dfa
-from llamakit.core.grammar.rules import Close, Count, Graph, Open, Ref, Requires, Sequence, Symbol, Take, Text
+from llamakit.core.grammar.rules import Close, Count, Graph, Open, Ref, Requires, Sequence, Take, Text
 from llamakit.core.grammar.schema_document import SchemaError
 from llamakit.core.grammar.schema_shapes import FALSE, Expr, Keys, Objects, all_of
 from llamakit.core.grammar.schema_strings import Strings, opposite
@@ -29,10 +29,19 @@ class Kind:
     some: tuple[int, ...]  # which of the conditions on some property speak of them
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One way to write a property: whether it may come, whether it is counted, key and value."""
+
+    guard: Sequence
+    count: Sequence
+    body: Sequence
+
+
 def object_sequence(writer: Writer, o: Objects) -> Sequence | None:
     """Properties in any order: a bit each says that it was there; other keys may come as often as they like."""
     mentioned = [name for keys, _ in (*o.rules, *o.some) for name in sorted(keys.without)]
-    values = {name: o.value(name) for name in dict.fromkeys([*dict(o.properties), *o.required, *mentioned])}
+    values = o.values([*dict(o.properties), *o.required, *mentioned])
     if any(values[name] == FALSE for name in o.required):
         return None
     named = [name for name, value in values.items() if value != FALSE]
@@ -49,15 +58,29 @@ def object_sequence(writer: Writer, o: Objects) -> Sequence | None:
     is_framed = bool(named or o.some or members.count)
     least = max(o.least - len(o.required), 0) if members.count else 0
     close: Sequence = (Close(members.needs, least),) if is_framed else ()
-    START, KEY, NEXT, END = range(4)
-    edges: list[tuple[tuple[Sequence, int], ...]] = [()] * 4
-    edges[START] = (((), KEY), ((*close, Text(b"}")), END))
-    edges[KEY] = tuple((entry, NEXT) for entry in entries)
-    edges[NEXT] = (((Text(b","), *writer.space), KEY), ((*close, *writer.space, Text(b"}")), END))
     opening: Sequence = (Open(),) if is_framed else ()
     needed = Requires(tuple(writer.value(values[name]) for name in o.required))
-    graph = Graph(tuple(edges), (False, False, False, True))
-    return (needed, Text(b"{"), *opening, *writer.space, graph)
+    return (needed, Text(b"{"), *opening, *writer.space, entries_graph(entries, close, writer.space))
+
+
+def entries_graph(entries: list[Entry], close: Sequence, space: Sequence) -> Graph:
+    """Entries one after the other. Before each, and before the comma, there must be one that may still come.
+
+    Entries that are counted have a comma of their own, as the count goes up before it.
+    """
+    START, NEXT, END = range(3)
+    edges: list[list[tuple[Sequence, int]]] = [[], [], []]
+    for count in dict.fromkeys(entry.count for entry in entries):
+        same = [entry for entry in entries if entry.count == count]
+        comma, key = len(edges), len(edges) + 1
+        guards = dict.fromkeys((*entry.guard, *count) for entry in same)
+        edges[START] += [(guard, key) for guard in guards]
+        edges[NEXT] += [(guard, comma) for guard in guards]
+        edges.append([((Text(b","), *space), key)])
+        edges.append([((*entry.guard, *entry.body), NEXT) for entry in same])
+    edges[START].append(((*close, Text(b"}")), END))
+    edges[NEXT].append(((*close, *space, Text(b"}")), END))
+    return Graph(tuple(map(tuple, edges)), tuple(state == END for state in range(len(edges))))
 
 
 def kinds_of_keys(writer: Writer, o: Objects, names: frozenset[str]) -> Iterator[Kind]:
@@ -100,20 +123,20 @@ class Members:
             room = None if o.most is None else o.most - len(o.required)
             self.count = (Count(room, max(room or 0, o.least - len(o.required))),)
 
-    def named(self, name: str) -> Iterator[Sequence]:
+    def named(self, name: str) -> Iterator[Entry]:
         bit, value = self.bits[name], self.values[name]
         some = tuple(i for i, (keys, _) in enumerate(self.o.some) if keys.has(name))
         count = () if name in self.o.required else self.count
         before = self.required & (bit - 1) if self.writer.style.is_ordered else 0
         without = self.all_bits & ~(bit - 1) if self.writer.style.is_ordered else bit
         for marks, expr in self.fulfilled(some, value):
-            yield self.member((Take(without, before, bit | marks), *count), Strings((name,)), expr)
+            yield Entry((Take(without, before, 0),), count, self.member(Strings((name,)), bit | marks, expr))
 
-    def others(self, kind: Kind) -> Iterator[Sequence]:
+    def others(self, kind: Kind) -> Iterator[Entry]:
         needs = self.required if self.writer.style.is_ordered else 0
+        take = (Take(0, needs, 0),) if needs else ()
         for marks, expr in self.fulfilled(kind.some, kind.value):
-            take: tuple[Symbol, ...] = (Take(0, needs, marks),) if needs or marks else ()
-            yield self.member((*take, *self.count), kind.keys, expr)
+            yield Entry(take, self.count, self.member(kind.keys, marks, expr))
 
     def fulfilled(self, some: tuple[int, ...], value: Expr) -> Iterator[tuple[int, Expr]]:
         """The bits of the conditions that a value may fulfil, and what it must then be."""
@@ -123,6 +146,8 @@ class Members:
                 if expr != FALSE:
                     yield sum(self.some_bits[i] for i in chosen), expr
 
-    def member(self, marks: tuple[Symbol, ...], keys: Strings, value: Expr) -> Sequence:
+    def member(self, keys: Strings, marks: int, value: Expr) -> Sequence:
+        """A key is marked after it was read: until then, all that may come share one stack."""
         key = self.writer.string(keys)
-        return (*marks, *key, Text(b":"), *self.writer.space, Ref(self.writer.value(value)))
+        take = (Take(0, 0, marks),) if marks else ()
+        return (*key, *take, Text(b":"), *self.writer.space, Ref(self.writer.value(value)))

@@ -200,11 +200,10 @@ class Objects:
     most: int | None = None
     seen: Seen = Seen()
 
-    def value(self, name: str) -> Expr:
-        """What a property's value must be."""
-        return all_of(
-            *(expr for own, expr in self.properties if own == name), *(e for keys, e in self.rules if keys.has(name))
-        )
+    def values(self, names: Iterable[str]) -> dict[str, Expr]:
+        """What the values of these properties must be."""
+        own = dict(self.properties)
+        return {n: all_of(own.get(n, TRUE), *(e for keys, e in self.rules if keys.has(n))) for n in names}
 
     def meet(self, other: Objects) -> Objects | None:
         properties = dict(self.properties)
@@ -226,7 +225,7 @@ class Objects:
     def is_empty(self) -> bool:
         if self.most is not None and max(self.least, len(self.required)) > self.most:
             return True
-        return any(self.value(name) == FALSE for name in self.required)
+        return FALSE in self.values(self.required).values()
 
     def negation(self) -> list[Objects]:
         """All other objects, in parts."""
