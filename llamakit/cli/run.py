@@ -13,10 +13,12 @@ import typer
 
 from llamakit.cli import grammar_options as g
 from llamakit.cli import options as o
+from llamakit.cli.chat_options import ChatOptions
+from llamakit.cli.chat_settings import InteractiveOptions
 from llamakit.cli.console import is_terminal, progress
 from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
 from llamakit.cli.options import OUTPUT, option
-from llamakit.cli.prompt_options import PromptOptions, read_prompt
+from llamakit.cli.prompt_options import PromptOptions, read_prompt, unescape
 from llamakit.cli.run_log import INFO, Log, LogOptions
 from llamakit.cli.sampling_options import SamplingOptions, sampling_params
 
@@ -62,6 +64,8 @@ def run(
         bool, option("--prompt-cache-ro", panel=LONG, help="Use the file, but leave it as it is.")
     ] = False,
     rotation: RopeOptions,
+    interactive: InteractiveOptions,
+    template: ChatOptions,
     sampling: SamplingOptions,
     grammar: g.GrammarText = None,
     grammar_file: g.GrammarFile = None,
@@ -70,8 +74,8 @@ def run(
     regex: g.Regex = None,
     logging: LogOptions,
 ) -> None:
-    """Complete a prompt: the text goes to stdout, everything else to stderr."""
-    text = read_prompt(prompting)
+    """Complete a prompt: the text goes to stdout, everything else to stderr. With -cnv, -i, -if or -st, take turns."""
+    text = read_prompt(prompting, reads_stdin=not interactive.is_wanted)
 
     from llamakit.core.engine.generate import SelfExtend
     from llamakit.tools import completion as c
@@ -83,7 +87,7 @@ def run(
         n_predict=n_predict,
         n_keep=keep,
         context_shift=context_shift,
-        stop=tuple(reverse_prompt),
+        stop=tuple(unescape(text) if prompting.escape else text for text in reverse_prompt),
         show_special=special,
         extend=SelfExtend(grp_attn_n, grp_attn_w) if grp_attn_n != 1 else None,
     )
@@ -99,17 +103,18 @@ def run(
             path = model or o.demo_model(report)
             if context.check_tensors:
                 check_tensors(path, report)
+            constrain = rules.matcher if rules and not interactive.is_wanted else None
             completion = opened.enter_context(
-                c.open_completion(
-                    path,
-                    opening,
-                    partial(sampling_of, sampling),
-                    params,
-                    report,
-                    cache,
-                    rules.matcher if rules else None,
-                )
+                c.open_completion(path, opening, partial(sampling_of, sampling), params, report, cache, constrain)
             )
+        if interactive.is_wanted:
+            from llamakit.cli.chat import talk
+
+            code = talk(
+                completion, text, interactive, template, sampling_of(sampling, completion.context.model.metadata),
+                log=log, grammar=rules, color=color, display_prompt=display_prompt, escape=prompting.escape,
+            )  # fmt: skip
+            raise typer.Exit(code)
         tokens = completion.encode(text)
         if cache and cache.warning:
             log.warn(cache.warning)
