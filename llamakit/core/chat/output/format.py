@@ -75,15 +75,17 @@ class Turn(Protocol):
 class Format:
     """A format of messages. Most are data alone: calls of one of the kinds, with their marks.
 
-    calls: None where a model has none. dropped: marks in the content that mean nothing to a reader. prompt_end: how
-    the prompt ends already, if calls could begin there. turn: for messages in parts, each with a header. signs: texts
-    that all stand in the templates of such models (any of them, where one is a tuple), as none of `not_signs` does.
+    calls: None where a model has none. dropped: marks in the content that mean nothing to a reader. answer: marks
+    around what follows reasoning. prompt_end: how the prompt ends already, if calls could begin there. turn: for
+    messages in parts, each with a header. signs: texts that all stand in the templates of such models (any of them,
+    where one is a tuple), as none of `not_signs` does.
     """
 
     name: str
     calls: Calls | None = None
     thinking: Thinking | None = None
     dropped: tuple[str, ...] = ()
+    answer: tuple[str, str] = ("", "")
     prompt_end: str = ""
     turn: Turn | None = None
     signs: tuple[str | tuple[str, ...], ...] = ()

@@ -68,10 +68,11 @@ def read_message(reading: Reading) -> Steps[None]:
     """Reasoning first, then content and calls."""
     source, form = reading.source, reading.format
     thinking = form.thinking or THINK
-    if reading.starts_thinking:
-        yield from read_reasoning(reading, is_open=True)
-    else:
-        yield from read_opening(reading)
+    dropped = form.dropped
+    if (yield from read_opening(reading)) and form.answer[0]:
+        yield from source.blanks(reading.content)
+        if (yield from source.take(form.answer[0])):
+            dropped += (form.answer[1],)
     starts = form.calls.starts if form.calls else ()
     if form.calls and not form.is_lazy:
         yield from source.blanks(reading.content)
@@ -79,7 +80,7 @@ def read_message(reading: Reading) -> Steps[None]:
             yield from reading.read_calls()
         starts = ()
     again = (thinking.start,) if thinking.is_anywhere else ()
-    sought = markers(*starts, *form.dropped, *again)
+    sought = markers(*starts, *dropped, *again)
     while True:
         found = yield from source.stream(sought, reading.content)
         if not found:
@@ -95,17 +96,22 @@ def read_message(reading: Reading) -> Steps[None]:
             source.move(len(found))
 
 
-def read_opening(reading: Reading) -> Steps[None]:
-    """Reasoning, if the message begins with it. An end tag alone means that there was none."""
+def read_opening(reading: Reading) -> Steps[bool]:
+    """Reasoning, if the message begins with it: whether it does. An end tag alone means that there was none."""
     source, thinking = reading.source, reading.format.thinking or THINK
+    if reading.starts_thinking:
+        yield from read_reasoning(reading, is_open=True)
+        return True
     yield from source.blanks(reading.content)
     found = yield from source.comes(thinking.start, thinking.end)
+    if not found:
+        return False
+    reading.output.content.drop()
     if found == thinking.start:
-        reading.output.content.drop()
         yield from read_reasoning(reading)
-    elif found == thinking.end:
-        reading.output.content.drop()
+    else:
         end_reasoning(reading, source.move(len(found)))
+    return True
 
 
 def read_reasoning(reading: Reading, is_open: bool = False) -> Steps[None]:

@@ -99,7 +99,7 @@ def format_of(
     if not has_tools or choice.use is ToolUse.NONE:
         return replace(form, calls=None)
     if form.calls is None or (has_schema and form.turn is None):
-        return replace(GENERIC, thinking=form.thinking)
+        return replace(GENERIC, thinking=form.thinking, dropped=form.dropped)
     return form
 
 
@@ -107,4 +107,4 @@ def with_thinking(form: Format, template: str) -> Format:
     """With the tags of reasoning that the template shows, if the format does not say them itself."""
     if form.thinking is not None:
         return form
-    return replace(form, thinking=next((t for t in TAGS if t.start.strip() in template and t.end in template), None))
+    return replace(form, thinking=next((tags for tags in TAGS if tags.start.strip() in template), None))

@@ -122,6 +122,8 @@ CASES = [
     ),
     Case("firefunction", ' functools[{"name": "get_time", "arguments": {"city": "Paris"}}]', calls=[PARIS]),
     Case("firefunction", 'functools[{"name": "get_time", "arguments": {"city": "Paris"}}]', calls=[PARIS]),
+    Case("granite", "<think>hm</think>\n<response>Hi</response>", content="Hi", reasoning="hm"),
+    Case("granite", "As <response>Hi</response>", content="As <response>Hi</response>"),
     Case("granite", '<|tool_call|>[{"name": "get_time", "arguments": {"city": "Paris"}}]', calls=[PARIS]),
     Case("nemotron-nano", '<TOOLCALL>[{"name": "add", "arguments": {"a": 1, "b": 2.5}}]</TOOLCALL>\n', calls=[ADD]),
     Case("apriel", '<tool_calls>[{"name": "add", "arguments": {"a": 1, "b": 2.5}}]</tool_calls>', calls=[ADD]),

@@ -58,6 +58,22 @@ def test_reasoning_that_the_prompt_has_opened_ends_at_its_tag() -> None:
 
 
 @pytest.mark.parametrize(
+    "form, text, message",
+    [
+        ("gpt-oss", "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hello",
+         Message("<|channel|>analysis<|message|>hm<|end|>Hello")),
+        ("gemma4", "<|channel>thought\nhm<channel|>Hello", Message("<|channel>thought\nhm<channel|>Hello")),
+        ("command-r7b", "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>Hello<|END_RESPONSE|>",
+         Message("<|START_THINKING|>hm<|END_THINKING|>Hello")),
+        ("kimi-k2", "<think>hm<|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{}",
+         Message("<think>hm", "", (ToolCall("functions.f:0", "f", "{}"),))),
+    ],
+)  # fmt: skip
+def test_reasoning_that_is_left_in_the_content_keeps_its_tags(form: str, text: str, message: Message) -> None:
+    assert parse(text, BY_NAME[form], ReasoningFormat.NONE) == message
+
+
+@pytest.mark.parametrize(
     "prompt, is_open",
     [
         ("<|im_start|>assistant\n<think>\n", True),

@@ -8,6 +8,6 @@ from llamakit.core.chat.output.json_calls import JsonCalls
 FORMAT = Format(
     "granite",
     JsonCalls("<|tool_call|>", is_list=True),
-    dropped=("<response>", "</response>"),
+    answer=("<response>", "</response>"),
     signs=("<|start_of_role|>", "<|tool_call|>"),
 )
