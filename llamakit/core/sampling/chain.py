@@ -54,17 +54,18 @@ KEEP_THE_BEST = {"top_n_sigma", "top_k", "tfs_z", "top_p", "min_p"}  # whatever 
 def build_chain(s: Setup) -> list[Stage]:
     """The stages in their order; the last one chooses."""
     names = s.params.stages
-    if s.params.is_greedy:  # the temperature leaves one candidate: what comes behind it changes nothing
-        names = names[: names.index("temperature")]
-        before = [STAGES[name](s) for name in names if name in STAGES and name not in KEEP_THE_BEST]
-        chooser = choose.greedy(s)
-    else:
-        before = [STAGES[name](s) for name in names if name in STAGES]
-        chooser = build_chooser(s)
-    return [stage for stage in (edits.logit_bias(s), *before, chooser) if stage is not None]
+    if s.params.is_greedy:
+        names = names[: names.index("temperature")]  # it leaves one candidate: what comes behind changes nothing
+    made = [(name, stage) for name in names if name in STAGES and (stage := STAGES[name](s)) is not None]
+    while s.params.is_greedy and made and made[-1][0] in KEEP_THE_BEST:
+        made.pop()
+    first, chooser = edits.logit_bias(s), build_chooser(s)
+    return [*([] if first is None else [first]), *(stage for _, stage in made), chooser]
 
 
 def build_chooser(s: Setup) -> Stage:
+    if s.params.is_greedy:
+        return choose.greedy(s)
     if s.params.mirostat:
         return choose.mirostat(s)
     return choose.AdaptiveP(s) if "adaptive_p" in s.params.stages else choose.draw(s)
@@ -197,7 +198,7 @@ class Sampler:
             self.budget.reset()
 
     def save_state(self) -> bytes:
-        """All that later tokens depend on besides the parameters and the constraint."""
+        """All that later tokens depend on besides the parameters, the constraint and the budget."""
         return b"".join(stage.save() for stage in self.stages) + self.history.last().astype("<i4").tobytes()
 
     def load_state(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from llamakit.core.kernels.candidates import Recent
+from llamakit.errors import UsageError
 
 LEAST_ROOM = 64
 MANY = 16  # so many tokens are counted together
@@ -39,6 +40,7 @@ class History:
             return
         if len(tokens) > MANY:
             new = np.asarray(tokens[-self.size :] if self.size > 0 else tokens, np.int32)
+            self.check(new.min(), new.max())
             self.reserve(len(new))
             self.tokens[self.n : self.n + len(new)] = new
             self.n += len(new)
@@ -49,7 +51,14 @@ class History:
                 self.push(token)
         self.recent.data["n"] = self.n
 
+    def check(self, *tokens: int) -> None:
+        """Kernels look them up: they must be there."""
+        for token in tokens:
+            if not 0 <= token < len(self.counts):
+                raise UsageError(f"there is no token {token}, the last one is {len(self.counts) - 1}")
+
     def push(self, token: int) -> None:
+        self.check(token)
         if 0 < self.window <= self.n:
             self.counts[self.tokens[self.n - self.window]] -= 1
         self.reserve(1)

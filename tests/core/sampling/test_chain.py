@@ -265,6 +265,15 @@ def test_a_chain_runs_in_the_users_order():
         assert len(sampler.left(9)[0]) == n
 
 
+def test_greedy_minds_stages_that_reorder_what_was_truncated_before():
+    logits = np.array([3.0, 2.0, 1.0], np.float32)
+    options = {"temperature": 0, "presence_penalty": 100, "top_k": 1}
+    for order, token in (("top_k", "penalties"), 0), (("penalties", "top_k"), 1):
+        sampler = Sampler(SamplingParams(samplers=(*order, "temperature"), **options), 3)
+        sampler.accept(0)
+        assert sampler.sample(logits) == token
+
+
 def test_a_stage_that_is_not_in_the_order_does_not_run():
     logits = make_logits()
     sampler = Sampler(SamplingParams(samplers=("min_p",), min_p=0.01, top_k=1, temperature=0), N_VOCAB)
@@ -331,7 +340,8 @@ def test_newlines_can_be_spared_by_the_penalties():
     [
         ({"mirostat": 2}, ["temperature", "mirostat_2"]),
         ({"xtc_probability": 0.1, "tfs_z": 0.5}, ["top_k", "top_p", "min_p", "xtc", "temperature", "draw"]),
-        ({"temperature": 0, "typical_p": 0.5, "top_n_sigma": 1.0}, ["typical_p", "greedy"]),
+        ({"temperature": 0, "typical_p": 0.5, "top_n_sigma": 1.0}, ["top_n_sigma", "top_k", "typical_p", "greedy"]),
+        ({"temperature": 0, "top_n_sigma": 1.0, "repeat_penalty": 1.1}, ["penalties", "greedy"]),
         ({"samplers": ("adaptive_p", "top_k")}, ["top_k", "adaptive_p"]),
         ({}, ["top_k", "top_p", "min_p", "temperature", "draw"]),
     ],

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from llamakit.core.sampling.history import History
+from llamakit.errors import UsageError
 
 
 @pytest.mark.parametrize("size, window", [(0, 0), (1, 1), (2, 1), (7, 7), (64, 5), (64, 0), (-1, -1), (-1, 3), (-1, 0)])
@@ -31,3 +32,10 @@ def test_a_cleared_history_is_empty():
     assert history.n == 0 and not history.counts.any()
     history.extend([7])
     assert history.tokens[: history.n].tolist() == [7]
+
+
+@pytest.mark.parametrize("tokens", [[10], [-1], [1] * 50 + [10], [-1] + [1] * 50])
+@pytest.mark.parametrize("window", [0, 64])
+def test_tokens_that_do_not_exist_are_refused(tokens, window):
+    with pytest.raises(UsageError, match="there is no token"):
+        History(64, window, 10).extend(tokens)
