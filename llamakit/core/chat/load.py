@@ -7,6 +7,7 @@ from typing import Any
 
 from llamakit.core.chat.detect import detect
 from llamakit.core.chat.errors import TemplateError
+from llamakit.core.chat.literal import special_texts
 from llamakit.core.chat.named import NAMES, TEMPLATES, named
 from llamakit.core.chat.template import ChatTemplate
 from llamakit.core.vocab import Vocab
@@ -40,6 +41,8 @@ def load_template(
                 "of the names of --chat-template"
             )
 
+    specials = special_texts(vocab)
+
     def token(id: int | None) -> str:
         return "" if id is None else vocab.texts[id]
 
@@ -52,6 +55,7 @@ def load_template(
             add_eos=vocab.add_eos,
             name=name,
             tool_use=with_tools,
+            specials=specials,
         )
 
     with_tools = template(tool_use, f"{_KEY}.tool_use") if tool_use and tool_use != text else None

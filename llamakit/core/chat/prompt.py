@@ -10,22 +10,30 @@ from typing import Any
 
 from llamakit.core.chat.capabilities import preserving
 from llamakit.core.chat.errors import MessageError, TemplateError
+from llamakit.core.chat.literal import Span, encode, marked, unmarked
 from llamakit.core.chat.message import Message, Part, ToolCall, join_parts, parse_messages
 from llamakit.core.chat.template import ChatTemplate
+from llamakit.core.vocab import Vocab
 
 _CUT = "⟪cut here⟫"  # marks the end of a message that is to be continued
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt: tokenize `text` with add_special and parse_special.
+    """A prompt. `encode` makes tokens of it.
 
-    `generation` is the end of it that opens the assistant's turn, with what is to be continued; it tells whether the
-    model's text begins within its thoughts.
+    `generation` is the end of the text that opens the assistant's turn, with what is to be continued; it tells whether
+    the model's text begins within its thoughts. `literal` are places, from and to, that look like special tokens, but
+    are what people and tools said.
     """
 
     text: str
     generation: str
+    literal: tuple[Span, ...] = ()
+
+    def encode(self, vocab: Vocab) -> list[int]:
+        """The token ids, with what the model wants around them."""
+        return encode(vocab, self.text, self.literal)
 
 
 def chat_prompt(
@@ -41,7 +49,7 @@ def chat_prompt(
     continue_final: the last message is the assistant's, and the prompt ends within it. variables are the template's
     own (enable_thinking, ...). Raises MessageError, and TemplateError as ChatTemplate.render does.
     """
-    messages = parsed(messages)
+    said = [marked(message, template.specials) for message in parsed(messages)]
     if tools:
         template = template.with_tools()
     variables = variables_for(template, tools, variables)
@@ -51,12 +59,14 @@ def chat_prompt(
         return stripped(template, template.render(repaired(template, messages), given, opens, **variables))
 
     if continue_final:
-        before = render(messages[:-1], opens=False) if len(messages) > 1 else ""
-        text = continued(render, messages)
+        before = render(said[:-1], opens=False) if len(said) > 1 else ""
+        text = continued(render, said)
     else:
-        text = render(messages, opens=add_generation_prompt)
-        before = render(messages, opens=False) if add_generation_prompt else text
-    return Prompt(text, added(before, text))
+        text = render(said, opens=add_generation_prompt)
+        before = render(said, opens=False) if add_generation_prompt else text
+    generation = unmarked(added(before, text), template.specials)[0]
+    text, literal = unmarked(text, template.specials)
+    return Prompt(text, generation, literal)
 
 
 def added(before: str, text: str) -> str:

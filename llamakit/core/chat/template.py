@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llamakit.core.chat.errors import TemplateError
+from llamakit.core.chat.literal import NO_SPECIALS, SpecialTexts
 from llamakit.core.chat.message import Message, as_dicts, check_plain
 from llamakit.core.chat.meter import LIMITS, LimitExceeded, Limits, Meter, metered
 
@@ -36,18 +37,19 @@ class ChatTemplate:
         add_eos: bool = False,
         name: str | None = None,
         tool_use: ChatTemplate | None = None,
+        specials: SpecialTexts = NO_SPECIALS,
         limits: Limits = LIMITS,
     ) -> None:
         """`text` is the template, in Jinja.
 
         add_bos, add_eos: whether tokenizing puts these tokens around the prompt; `render` does not care, a chat's
         prompt is then made without them. name: what errors and reports call it. tool_use: what to use when tools are
-        given. limits: what one rendering may use up.
+        given. specials: special tokens, which nobody shall be able to say. limits: what one rendering may use up.
         """
         self.source, self.name, self.limits = text, name, limits
         self.bos_token, self.eos_token = bos_token, eos_token
         self.add_bos, self.add_eos = add_bos, add_eos
-        self._tool_use = tool_use
+        self.specials, self._tool_use = specials, tool_use
 
     def with_tools(self) -> ChatTemplate:
         """The template for chats with tools."""

@@ -11,11 +11,13 @@ from llamakit.core.chat.errors import TemplateError
 from llamakit.core.chat.load import load_template
 from llamakit.core.chat.named import named
 from llamakit.core.chat.prompt import chat_prompt
+from llamakit.core.vocab.tokens import TokenType
 from tests.core.chat.conversations import TOOLS, user
 
 KEY = "tokenizer.chat_template"
 CHAT = [user("Hi")]
-VOCAB: Any = SimpleNamespace(texts=["<s>", "</s>"], bos_id=0, eos_id=None, add_bos=True, add_eos=False)
+CONTROL = bytearray([TokenType.CONTROL, TokenType.CONTROL])
+VOCAB: Any = SimpleNamespace(texts=["<s>", "</s>"], types=CONTROL, bos_id=0, eos_id=None, add_bos=True, add_eos=False)
 OWN = {KEY: "{{ bos_token }}own {{ messages[0].content }}{{ eos_token }}"}
 TOOL_USE = {f"{KEY}.tool_use": "with {% if tools %}{{ tools[0].function.name }}{% endif %}"}
 BOTH = OWN | TOOL_USE
