@@ -77,6 +77,8 @@ class Channels:
         source.release()
         is_kept = place is Place.REASONING and reading.keeps_reasoning
         reading.content(header + self.body if is_kept else "")
+        if place is Place.REASONING and not is_kept:
+            reading.output.reasoning.separate()
         found = yield from self.read_text(reading, place)
         reading.content(found if is_kept else "")
 

@@ -100,6 +100,7 @@ class Blanks:
     kept: list[str] = field(default_factory=list)
     n_kept: int = 0
     skips: bool = False  # blanks that come next
+    has_any: bool = False  # text but blanks
 
     def push(self, text: str) -> None:
         if self.skips:
@@ -107,6 +108,7 @@ class Blanks:
             self.skips = not text
         body = text.rstrip()
         if body:
+            self.has_any = True
             self.flush()
             self.emit(body)
         if len(text) > len(body):
@@ -116,6 +118,12 @@ class Blanks:
                 blanks = "".join(self.kept)
                 self.kept, self.n_kept = [blanks[-MOST_BLANKS:]], MOST_BLANKS
                 self.emit(blanks[:-MOST_BLANKS])
+
+    def separate(self) -> None:
+        """What comes next is another paragraph, if there was one."""
+        if self.has_any:
+            self.drop()
+            self.push("\n\n")
 
     def flush(self) -> None:
         if self.kept:

@@ -517,6 +517,14 @@ CASES = [
         content=HI,
         reasoning="hm",
     ),
+    Case(
+        "gpt-oss",
+        "<|channel|>analysis<|message|>one<|end|><|start|>assistant<|channel|>analysis<|message|>two<|end|>"
+        "<|start|>assistant to=container.exec<|channel|>commentary<|message|>ls<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>Hi",
+        content="Hi",
+        reasoning="one\n\ntwo\n\nls",
+    ),
     Case("gpt-oss", "plain text", content="plain text"),
     Case(
         "muse-glimmer",
