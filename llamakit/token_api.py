@@ -62,7 +62,10 @@ class TokenApi:
         context, n_past, n = self._open_context(), self.n_tokens, len(tokens)
         if n == 0:
             return
-        context.truncate(n_past)
+        if context.n_past() > n_past and (n_left := context.truncate(n_past)) < n_past:
+            context.decode(
+                [Chunk(self.input_ids[n_left:n_past].tolist(), 0, Outputs.NONE)]
+            )  # a model that cannot go back
         logits = context.decode([Chunk(tokens, 0, Outputs.LAST if self._rows is None else Outputs.ALL)])
         self.input_ids[n_past : n_past + n] = tokens
         if self._rows is not None:

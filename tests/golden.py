@@ -122,10 +122,12 @@ def uniform(name: str, n: int) -> np.ndarray:
 
 
 def values(name: str, shape: list[int], salt: str) -> np.ndarray:
-    """A tensor, rows first; `shape` is in GGUF order. Norms lie around 1, matrices are scaled by their fan-in."""
+    """A tensor, rows first; `shape` is in GGUF order. Norms lie around 1, decays below 0; matrices are scaled by fan-in."""
     u = uniform(salt + name, int(np.prod(shape)))
     if "_norm." in name and name.endswith("weight"):
         x = 1 + 0.3 * u
+    elif "ssm_a" in name:
+        x = -(0.05 + 0.95 * np.abs(u))
     elif name.startswith(("rope_factors", "rope_freqs")):
         x = 1 + 1.5 * (u + 1)
     elif name == "token_embd.weight":

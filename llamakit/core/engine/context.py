@@ -94,13 +94,14 @@ class Context:
         self.n_vocab = model.n_vocab
         decoder = model.decoder
         layers = [LayerShape(c.n_head_kv, c.head_dim, c.head_dim_v) for c in decoder.cache_layers()]
+        states = decoder.states()
         plan = MemoryPlan(
             weights=model.n_bytes,
-            kv_cache=kv.n_bytes(layers, self.n_ctx, type_k, type_v, n_seq_max),
+            kv_cache=kv.n_bytes(layers, self.n_ctx, type_k, type_v, n_seq_max, states),
             buffers=self.n_buffer_bytes(),
         )
         plan.check(model.path, self.n_ctx)
-        self.cache = KVCache(layers, self.n_ctx, type_k, type_v, n_seq_max, self.n_ubatch)
+        self.cache = KVCache(layers, self.n_ctx, type_k, type_v, n_seq_max, self.n_ubatch, states)
         self._tokens, self._outputs = np.zeros(self.n_ubatch, np.int32), np.zeros(self.n_ubatch, np.int32)
         self._batch = Batch(
             n_tokens=0, n_outputs=0, n_runs=0, tokens=self._tokens, outputs=self._outputs,
@@ -140,9 +141,13 @@ class Context:
         """Positions that a sequence has in the cache."""
         return self.cache.n_past(seq)
 
-    def truncate(self, n_past: int, seq: int = 0) -> None:
-        """Forget a sequence's positions from n_past on. UsageError where `group` has taken some of those that stay."""
-        self.cache.truncate(seq, n_past)
+    def truncate(self, n_past: int, seq: int = 0) -> int:
+        """Forget a sequence's positions from n_past on; returns how many are left.
+
+        They are none where layers remember (Mamba and its like): what those saw cannot be taken back. UsageError where
+        `group` has taken some of those that stay.
+        """
+        return self.cache.truncate(seq, n_past)
 
     def shift(self, n_keep: int, n_discard: int, seq: int = 0) -> None:
         """Forget n_discard positions behind the first n_keep; those that follow move up, their keys turned to fit."""

@@ -88,8 +88,10 @@ def prefill(s: Session, prompt: Sequence[int]) -> Floats:
     context = s.context
     s.sampler.accept_prompt(prompt)
     s.pending += prompt
-    if context.n_past(s.seq) > len(s.tokens):
-        context.truncate(len(s.tokens), s.seq)  # what a cancelled call has left
+    if context.n_past(s.seq) > len(s.tokens):  # what a cancelled call has left
+        n_left = context.truncate(len(s.tokens), s.seq)
+        s.pending[:0] = s.tokens[n_left:]
+        del s.tokens[n_left:]
     with s.timings.prefill.of(len(s.pending)):
         while True:
             n = min(len(s.pending), most_at_once(s))
@@ -138,7 +140,7 @@ def reuse(s: Session, tokens: Sequence[int]) -> list[int]:
     n = min(n_common(s.tokens, tokens), len(tokens) - 1)
     if n < len(s.tokens) - s.context.n_ungrouped(s.seq):
         n = 0  # positions that self-extend has grouped stay together
-    s.context.truncate(n, s.seq)
+    n = s.context.truncate(n, s.seq)
     del s.tokens[n:]
     s.pending.clear()
     return list(tokens[n:])

@@ -10,12 +10,14 @@ import numpy.typing as npt
 
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
 from llamakit.core.graph.lower_attention import lower_attention
+from llamakit.core.graph.lower_recurrent import lower_recurrent
 from llamakit.core.graph.lower_rows import lower_rows
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.mixture import lower_experts
 from llamakit.core.graph.ops import Embed, Experts, Node, Positions, RmsNorm, SelectRows, Tempered, Weight
 from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
 from llamakit.core.graph.program import Step
+from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.graph.tap import Observer, Rows, Tap
 from llamakit.core.graph.weights import Packed, Weights, padded
@@ -49,6 +51,8 @@ class Cache(Protocol):
     def keys(self) -> list[npt.NDArray[np.uint8]]: ...
     @property
     def values(self) -> list[npt.NDArray[np.uint8]]: ...
+    @property
+    def states(self) -> dict[int, npt.NDArray[np.float32]]: ...
 
 
 @dataclass
@@ -139,6 +143,8 @@ class Lowering:
                 return [self.embed(node)]
             case Matmul():
                 return self.matmul(node)
+            case Recurrent():
+                return lower_recurrent(self, node)
             case RopeAttention():
                 return lower_attention(self, node)
             case RmsNorm(x, Weight() as weight, eps, None) if weight.shape == (x.width,):

@@ -6,6 +6,7 @@ Also the place to look at any activation: `Reference(graph, weights).values(toke
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ class Reference:
         self.root, self.weights = root, weights
         self.position = 0
         self.cache: dict[int, tuple[Floats, Floats]] = {}
+        self.states: dict[int, Floats] = {}  # of ops that remember
         self.tokens: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
     def run(self, tokens: npt.ArrayLike) -> Floats:
@@ -39,9 +41,16 @@ class Reference:
         results: dict[int, Any] = {}
         self.tokens = np.asarray(tokens)
         for node in ops.in_order(self.root):
-            results[id(node)] = FORMULAS[type(node)](self, node, *(results[id(n)] for n in node.inputs()))
+            results[id(node)] = formula_of(node)(self, node, *(results[id(n)] for n in node.inputs()))
         self.position += len(self.tokens)
         return results
+
+
+def formula_of(node: ops.Node) -> Callable[..., Any]:
+    """How to evaluate a node."""
+    if type(node) not in FORMULAS:
+        import_module("llamakit.core.graph.reference_recurrent")
+    return FORMULAS[type(node)]
 
 
 def formula(op: type[ops.Node]) -> Callable[[Formula], Formula]:

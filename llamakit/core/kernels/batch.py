@@ -12,6 +12,7 @@ class Run(Record):
     n_tokens: i64
     position: i64  # of the first token
     table: i64  # index in `Batch.tables` of the sequence's first entry
+    seq: i64
 
 
 class Batch(Record):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ from llamakit.errors import ModelError, UsageError
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+NO_STATES: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,18 @@ def pool_size(n_ctx: int, n_seq_max: int) -> int:
     return n_blocks(n_ctx) + n_seq_max - 1
 
 
-def n_bytes(layers: list[LayerShape], n_ctx: int, type_k: str, type_v: str, n_seq_max: int = 1) -> int:
+def n_bytes(
+    layers: list[LayerShape],
+    n_ctx: int,
+    type_k: str,
+    type_v: str,
+    n_seq_max: int = 1,
+    states: Mapping[int, int] = NO_STATES,
+) -> int:
     """What a cache of this shape will take, before it is made."""
     k, v = find_cell_type(type_k), find_cell_type(type_v)
     block = sum(s.n_head_kv * (k.key_bytes(s.head_dim) + v.value_bytes(s.head_dim_v)) for s in layers)
-    return block * pool_size(n_ctx, n_seq_max)
+    return block * pool_size(n_ctx, n_seq_max) + 4 * n_seq_max * sum(states.values())
 
 
 class KVCache:
@@ -64,7 +75,8 @@ class KVCache:
 
     `keys[i]` and `values[i]` are layer i's bytes, (n_head_kv, n_blocks, bytes), laid out as kernels/kv_cells.py says.
     `place` fills `positions`, `cells` and `runs` for up to n_batch tokens; with `tables` they are what the `Batch`
-    record points to. These arrays stay where they are for the cache's life.
+    record points to. These arrays stay where they are for the cache's life. `states[k]` is what layers that
+    remember keep instead, (n_seq_max, floats); of it there is no way back to an earlier position but to the beginning.
     """
 
     def __init__(
@@ -75,18 +87,23 @@ class KVCache:
         type_v: str = "f16",
         n_seq_max: int = 1,
         n_batch: int = 512,
+        states: Mapping[int, int] = NO_STATES,
     ) -> None:
         self.layers, self.n_ctx, self.n_seq_max, self.n_batch = layers, n_ctx, n_seq_max, n_batch
         self.type_k, self.type_v = find_cell_type(type_k), find_cell_type(type_v)
         n = pool_size(n_ctx, n_seq_max)
         k_shapes = [(s.n_head_kv, n, self.type_k.key_bytes(s.head_dim)) for s in layers]
         v_shapes = [(s.n_head_kv, n, self.type_v.value_bytes(s.head_dim_v)) for s in layers]
-        total = n_bytes(layers, n_ctx, type_k, type_v, n_seq_max)
+        total = n_bytes(layers, n_ctx, type_k, type_v, n_seq_max, states)
         self.keys: list[Bytes]
         self.values: list[Bytes]
         try:
             self.keys = [aligned(math.prod(shape)).reshape(shape) for shape in k_shapes]
             self.values = [aligned(math.prod(shape)).reshape(shape) for shape in v_shapes]
+            self.states: dict[int, Floats] = {
+                k: aligned(4 * n_seq_max * n_floats).view(np.float32).reshape(n_seq_max, -1)
+                for k, n_floats in states.items()
+            }
         except MemoryError:
             raise ModelError(
                 f"no memory for a KV cache of {n_ctx} positions ({total:,} bytes); "
@@ -120,7 +137,10 @@ class KVCache:
             past = sequences.n_past[seq]
             position = past - sequences.n_merged[seq]
             sequences.grow(seq, n)
-            self.runs[i] = first, n, past, seq * sequences.tables.shape[1]
+            self.runs[i] = first, n, past, seq * sequences.tables.shape[1], seq
+            if past == 0:
+                for state in self.states.values():
+                    state[seq] = 0
             if n == 1:
                 self.positions[first] = position
                 self.cells[first] = sequences.tables[seq, past // BLOCK] * BLOCK + past % BLOCK
@@ -130,13 +150,23 @@ class KVCache:
             first += n
         return first
 
-    def truncate(self, seq: int, n_past: int) -> None:
-        """Forget positions from n_past on."""
+    def truncate(self, seq: int, n_past: int) -> int:
+        """Forget positions from n_past on, or all of them where layers remember; returns how many are left."""
+        if self.states and n_past < self.n_past(seq):
+            n_past = 0
         self.sequences.truncate(seq, n_past)
+        return self.n_past(seq)
 
     def fork(self, source: int, target: int, n_past: int | None = None) -> None:
-        """Let `target` start with the first n_past positions of `source`, without copying them."""
+        """Let `target` start with the first n_past positions of `source`, without copying them.
+
+        Where layers remember, it can only start with all of them: else UsageError.
+        """
+        if self.states and n_past not in (None, self.n_past(source)):
+            raise UsageError("layers of this model remember all they saw: no sequence forks at an earlier position")
         self.sequences.fork(source, target, n_past)
+        for state in self.states.values():
+            state[target] = state[source]
 
     def clear(self) -> None:
         """Forget everything."""
@@ -149,6 +179,7 @@ class KVCache:
         Raises ModelError when shared blocks would have to be copied and there is no room for them, UsageError when
         some of the positions are grouped.
         """
+        self.check_forgetful()
         sequences, past = self.sequences, self.n_past(seq)
         end = min(end, past)
         first = min(first, end)
@@ -164,6 +195,7 @@ class KVCache:
         The cells stay where they are, but the caller must turn their keys. Needs that many positions, width a multiple
         of n. Raises ModelError as `remove` does.
         """
+        self.check_forgetful()
         sequences, past = self.sequences, self.n_past(seq)
         first = sequences.n_grouped[seq]
         self.make_private(seq, first, past)
@@ -174,6 +206,11 @@ class KVCache:
         sequences.n_grouped[seq] += width
         sequences.n_merged[seq] += width - width // n
         return Shift(cells, cells, distances[moved].astype(np.int32))
+
+    def check_forgetful(self) -> None:
+        """Raises UsageError where layers remember: then positions cannot be taken out or moved."""
+        if self.states:
+            raise UsageError("layers of this model remember all they saw: positions cannot be removed or moved")
 
     def make_private(self, seq: int, first: int, end: int) -> None:
         """Copy the shared blocks that hold positions first .. end - 1 of a sequence, as they will be written."""

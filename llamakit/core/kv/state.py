@@ -1,7 +1,7 @@
 """The cells of one sequence as plain bytes, and back.
 
 Layer by layer, keys before values, head by head: the blocks of the sequence in the order of its positions, each as it
-lies in memory (see `kernels/kv_cells.py`), cells behind the last position zero.
+lies in memory (see `kernels/kv_cells.py`), cells behind the last position zero. Then what layers that remember keep.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Bytes = npt.NDArray[np.uint8]
 
 def n_bytes_of(cache: KVCache, n_past: int) -> int:
     """Bytes of a sequence of n_past positions."""
-    return n_blocks(n_past) * sum(memory[:, :1].nbytes for memory in (*cache.keys, *cache.values))
+    cells: int = n_blocks(n_past) * sum(memory[:, :1].nbytes for memory in (*cache.keys, *cache.values))
+    return cells + sum(int(state[0].nbytes) for state in cache.states.values())
 
 
 def read_cells(cache: KVCache, seq: int) -> Iterator[Bytes]:
@@ -38,6 +39,8 @@ def read_cells(cache: KVCache, seq: int) -> Iterator[Bytes]:
             if n_used:
                 clear_values(piece[-1], cache.type_v, shape.head_dim_v, n_used)
             yield piece.reshape(-1)
+    for state in cache.states.values():
+        yield state[seq].copy().view(np.uint8)
 
 
 def write_cells(cache: KVCache, seq: int, n_past: int, read: Callable[[int], Bytes]) -> None:
@@ -53,6 +56,8 @@ def write_cells(cache: KVCache, seq: int, n_past: int, read: Callable[[int], Byt
             for memory in (keys, values):
                 for head in memory:
                     head[blocks] = read(len(blocks) * head.shape[1]).reshape(len(blocks), head.shape[1])
+        for state in cache.states.values():
+            state[seq] = read(state[seq].nbytes).view(np.float32)
     except BaseException:
         cache.truncate(seq, 0)
         raise

@@ -10,6 +10,7 @@ import numpy as np
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Attention, Embed, LayerNorm, Node, RmsNorm, SelectRows, Tokens, in_order
+from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.hparams import LAYER_EPS, RMS_EPS, HParams
 from llamakit.core.models.rope_settings import original_context, read_rotation
@@ -51,7 +52,9 @@ class Decoder:
         for i in range(self.hp.n_layer, len(self.hp.heads)):  # layers that predict further tokens
             self.w.layer(i).pass_over("*")
         self.w.check(meta.path)
-        self._cached = {n.layer: n for n in in_order(root) if isinstance(n, Attention)}
+        nodes = in_order(root)
+        self._cached = {n.layer: n for n in nodes if isinstance(n, Attention)}
+        self._states = {n.state: n.n_state for n in nodes if isinstance(n, Recurrent)}
 
     def read_settings(self) -> None:
         """Read what the architecture has beyond HParams."""
@@ -114,6 +117,10 @@ class Decoder:
                     raise ModelError(f"{self.meta.path}: {name} has frequency factors that are no positive numbers")
                 return tuple(float(f) for f in factors)
         return None
+
+    def states(self) -> dict[int, int]:
+        """Floats that ops which remember keep of each sequence, by the number of their state."""
+        return self._states
 
     def cache_layers(self) -> list[CacheLayer]:
         """What the KV cache must hold, layer by layer: of those that attend."""

@@ -87,7 +87,7 @@ def run_case(run_kernel, case):
     first = np.cumsum([0, *n_tokens])
     runs = np.zeros(len(n_tokens), Run.dtype)
     for i, (n_past, n) in enumerate(case.sequences):
-        runs[i] = first[i], n, n_past, starts[i]
+        runs[i] = first[i], n, n_past, starts[i], i
     q = np.concatenate([d[0][-n:] for d, n in zip(data, n_tokens, strict=True)]).reshape(first[-1], -1)
     q_pitch, out_pitch = q.shape[1] + 5, case.n_head * case.head_dim_v + 3
     padded = np.full((len(q), q_pitch), 1e9, np.float32)

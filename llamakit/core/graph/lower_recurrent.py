@@ -1,0 +1,85 @@
+"""Records of ops that remember."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llamakit.core.graph.memory import aligned
+from llamakit.core.graph.ops import Weight
+from llamakit.core.graph.plan import pitch
+from llamakit.core.graph.program import Step
+from llamakit.core.graph.recurrent import Convolution, DeltaScan, Recurrent, Shifted, StateScan, padded
+from llamakit.core.graph.weights import Floats
+from llamakit.core.kernels import recurrent
+from llamakit.errors import ModelError
+
+if TYPE_CHECKING:
+    from llamakit.core.graph.lower import Lowering
+
+MOST = 256  # numbers of a state's row that kernels keep in registers
+
+
+def lower_recurrent(low: Lowering, node: Recurrent) -> list[Step]:
+    memory = low.memory.cache.states[node.state]
+    common: dict[str, Any] = {
+        "batch": low.memory.batch, "states": memory, "state_pitch": memory.shape[1],
+        "out": low.at(node),
+    }  # fmt: skip
+    match node:
+        case Convolution(x, weight):
+            taps = table(low, weight, pitch(node))
+            bias = low.memory.weights.vector(node.bias) if node.bias else None
+            return [Step("recurrent.convolve", recurrent.Convolution(
+                x=low.at(x), weight=taps, bias=bias, n=len(taps), pitch=pitch(node), **common,
+            ))]  # fmt: skip
+        case Shifted(x):
+            taps = aligned(8 * pitch(node)).view(np.float32).reshape(2, -1)
+            taps[0] = 1
+            return [Step("recurrent.convolve", recurrent.Convolution(
+                x=low.at(x), weight=taps, bias=None, n=2, pitch=pitch(node), **common,
+            ))]  # fmt: skip
+        case StateScan(x, dt, b, c):
+            check(node.n)
+            a = low.memory.weights.rows(node.a)
+            is_one = node.a.width == 1 and node.n > 1
+            n_pitch = padded(node.n)
+            return [Step("recurrent.scan", recurrent.StateScan(
+                x=low.at(x), dt=low.at(dt), b=low.at(b), c=low.at(c), x_pitch=pitch(x), dt_pitch=pitch(dt),
+                b_pitch=pitch(b), c_pitch=pitch(c), a=spread(a, n_pitch), d=low.memory.weights.vector(node.d),
+                is_one=int(is_one), n_head=node.n_head, n_group=b.width // node.n, p=x.width // node.n_head, n=node.n,
+                n_pitch=n_pitch, **common,
+            ))]  # fmt: skip
+        case DeltaScan(q, k, v, g, beta):
+            check(node.n_value)
+            return [Step("recurrent.delta", recurrent.DeltaScan(
+                q=low.at(q), k=low.at(k), v=low.at(v), g=low.at(g), beta=low.at(beta), q_pitch=pitch(q),
+                k_pitch=pitch(k), v_pitch=pitch(v), g_pitch=pitch(g), beta_pitch=pitch(beta), n_head=node.n_head,
+                n_head_k=node.n_head_k, n_key=node.n_key, n_value=node.n_value, v_size=padded(node.n_value),
+                is_tiled=int(node.is_tiled), has_key_decay=int(g.width > node.n_head), **common,
+            ))]  # fmt: skip
+    raise ModelError(f"no kernel for {type(node).__name__}: run this model with the reference interpreter")
+
+
+def table(low: Lowering, weight: Weight, width: int) -> Floats:
+    """(channels, n) -> (n, width)"""
+    rows = low.memory.weights.numbers_of(weight).reshape(-1, weight.width)
+    out = aligned(4 * weight.width * width).view(np.float32).reshape(weight.width, width)
+    out[:, : len(rows)] = rows.T
+    return out
+
+
+def spread(rows: Floats, width: int) -> Floats:
+    """Rows that begin `width` floats apart."""
+    if rows.shape[1] == width:
+        return rows
+    out = aligned(4 * len(rows) * width).view(np.float32).reshape(len(rows), width)
+    n = min(width, rows.shape[1])
+    out[:, :n] = rows[:, :n]
+    return out
+
+
+def check(n: int) -> None:
+    if n > MOST:
+        raise ModelError(f"a state of rows of {n} numbers has no kernel: at most {MOST}")

@@ -1,0 +1,117 @@
+"""Ops that remember: what they keep of each sequence is a fixed number of floats, whatever its length.
+
+`state` is the number of the memory that an op uses, one for each op.
+"""
+
+from __future__ import annotations
+
+from llamakit.core.graph.node import LikeX, Node, node
+from llamakit.core.graph.ops import Weight
+
+
+class Recurrent(Node):
+    """Base of these ops."""
+
+    state: int
+
+    @property
+    def n_state(self) -> int:
+        """Floats kept for each sequence; rows of states are filled up to whole vectors."""
+        raise NotImplementedError
+
+
+def padded(n: int) -> int:
+    """n rounded up to whole vectors of 16."""
+    return -(-n // 16) * 16
+
+
+@node
+class Convolution(LikeX, Recurrent):
+    """y[t] = sum over j of weight[:, j] x[t - (n - 1) + j] + bias, channel by channel, over the last n tokens.
+
+    weight: (channels, n). Before a sequence's first token there are zeros.
+    """
+
+    x: Node
+    weight: Weight
+    state: int
+    bias: Weight | None = None
+
+    @property
+    def n_state(self) -> int:
+        return (self.weight.width - 1) * padded(self.x.width)
+
+
+@node
+class Shifted(LikeX, Recurrent):
+    """The row of the token before."""
+
+    x: Node
+    state: int
+
+    @property
+    def n_state(self) -> int:
+        return padded(self.x.width)
+
+
+@node
+class StateScan(LikeX, Recurrent):
+    """Selective state spaces (Mamba 1 and 2): for each head, h = h exp(dt a) + (x dt) b^T; y = h c + d x.
+
+    x: heads of p numbers; dt: one for each head; b, c: groups of n numbers, which neighbouring heads share;
+    a: (heads, 1) or (heads, n); d: (heads,). The state h of a head is p x n. Sources: arXiv:2312.00752,
+    arXiv:2405.21060.
+    """
+
+    x: Node
+    dt: Node
+    b: Node
+    c: Node
+    a: Weight
+    d: Weight
+    n: int
+    state: int
+
+    @property
+    def n_head(self) -> int:
+        return self.dt.width
+
+    @property
+    def n_state(self) -> int:
+        return self.x.width * padded(self.n)
+
+
+@node
+class DeltaScan(Recurrent):
+    """The gated delta rule: for each value head, S = S exp(g); S += k (beta (v - S^T k))^T; y = S^T q.
+
+    q, k: heads of n_key numbers; v: heads of n_value; g: one for each value head, or one for each of its keys too;
+    beta: one for each value head. Value head h uses key head h // (heads of v / heads of k), or, when `is_tiled`,
+    h % heads of k. Source: arXiv:2412.06464.
+    """
+
+    q: Node
+    k: Node
+    v: Node
+    g: Node
+    beta: Node
+    n_key: int
+    n_value: int
+    state: int
+    is_tiled: bool = False
+
+    @property
+    def n_head(self) -> int:
+        return self.v.width // self.n_value
+
+    @property
+    def n_head_k(self) -> int:
+        return self.k.width // self.n_key
+
+    @property
+    def width(self) -> int:
+        return self.v.width
+
+    @property
+    def n_state(self) -> int:
+        return self.n_head * self.n_key * padded(self.n_value)

@@ -1,0 +1,69 @@
+"""Ops that remember, in NumPy: token by token, as their formulas say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from llamakit.core.graph import recurrent
+from llamakit.core.graph.reference import Floats, Reference, formula
+
+
+def state_of(run: Reference, op: recurrent.Recurrent, *shape: int) -> Any:
+    """What an op keeps; zeros at first."""
+    return run.states.setdefault(op.state, np.zeros(shape, np.float32))
+
+
+@formula(recurrent.Convolution)
+def convolution(
+    run: Reference, op: recurrent.Convolution, x: Floats, weight: Floats, bias: Floats | None = None
+) -> Floats:
+    n = weight.shape[1]
+    before = state_of(run, op, n - 1, x.shape[1])
+    rows = np.concatenate([before, x])
+    run.states[op.state] = rows[len(rows) - (n - 1) :]
+    y: Floats = sum((rows[j : j + len(x)] * weight[:, j] for j in range(n)), np.zeros_like(x))
+    return y if bias is None else y + bias
+
+
+@formula(recurrent.Shifted)
+def shifted(run: Reference, op: recurrent.Shifted, x: Floats) -> Floats:
+    rows = np.concatenate([state_of(run, op, 1, x.shape[1]), x])
+    run.states[op.state] = rows[-1:]
+    return rows[:-1]
+
+
+@formula(recurrent.StateScan)
+def state_scan(
+    run: Reference, op: recurrent.StateScan, x: Floats, dt: Floats, b: Floats, c: Floats, a: Floats, d: Floats
+) -> Floats:
+    n_head = op.n_head
+    h = state_of(run, op, n_head, x.shape[1] // n_head, op.n)
+    x = x.reshape(len(x), n_head, -1)
+    b, c = (np.repeat(m.reshape(len(m), -1, op.n), n_head * op.n // m.shape[1], axis=1) for m in (b, c))
+    out = np.empty_like(x)
+    for t in range(len(x)):
+        h = h * np.exp(dt[t, :, None] * a)[:, None] + (x[t] * dt[t, :, None])[..., None] * b[t, :, None]
+        out[t] = (h * c[t, :, None]).sum(-1) + d[:, None] * x[t]
+    run.states[op.state] = h
+    return out.reshape(len(x), -1)
+
+
+@formula(recurrent.DeltaScan)
+def delta_scan(
+    run: Reference, op: recurrent.DeltaScan, q: Floats, k: Floats, v: Floats, g: Floats, beta: Floats
+) -> Floats:
+    n_head, n_head_k = op.n_head, op.n_head_k
+    s = state_of(run, op, n_head, op.n_key, op.n_value)
+    heads = np.arange(n_head) % n_head_k if op.is_tiled else np.arange(n_head) // (n_head // n_head_k)
+    q, k = (m.reshape(len(m), n_head_k, -1)[:, heads] for m in (q, k))
+    v, g = v.reshape(len(v), n_head, -1), g.reshape(len(g), n_head, -1)
+    out = np.empty_like(v)
+    for t in range(len(v)):
+        s = s * np.exp(g[t])[..., None]
+        known = np.einsum("hij,hi->hj", s, k[t])
+        s = s + k[t][..., None] * (beta[t][:, None] * (v[t] - known))[:, None]
+        out[t] = np.einsum("hij,hi->hj", s, q[t])
+    run.states[op.state] = s
+    return out.reshape(len(v), -1)

@@ -1,0 +1,82 @@
+"""Mamba layers: a short convolution and a selective state space, version 1 (a state for each channel) and 2 (heads).
+
+Sources: arXiv:2312.00752, arXiv:2405.21060; tensors as llama.cpp names them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llamakit.core.gguf.metadata import Metadata
+from llamakit.core.graph.ops import Activation, Add, Glu, Node, RmsNorm, Slice
+from llamakit.core.graph.recurrent import Convolution, StateScan
+from llamakit.core.models.tensors import Tensors
+
+STATES = 8  # numbers of states for each layer, more than any uses
+MOST_STATE = 256
+
+
+@dataclass(frozen=True)
+class MambaShape:
+    """Widths: of the layer inside, of its convolution, of a state, of dt's short row (or, in version 2, the heads)."""
+
+    inner: int
+    kernel: int
+    state: int
+    rank: int
+    n_group: int
+    eps: float
+
+
+def read_mamba(meta: Metadata, eps: float) -> MambaShape:
+    return MambaShape(
+        inner=meta.int("ssm.inner_size", min=1, max=1 << 20),
+        kernel=meta.int("ssm.conv_kernel", min=2, max=64),
+        state=meta.int("ssm.state_size", min=1, max=MOST_STATE),
+        rank=meta.int("ssm.time_step_rank", min=1, max=1 << 16),
+        n_group=meta.int("ssm.group_count", 0, min=0) or 1,
+        eps=eps,
+    )
+
+
+def convolved(x: Node, w: Tensors, kernel: int, state: int) -> Node:
+    """silu(convolution of x with its last tokens)"""
+    weight, bias = w("ssm_conv1d", x.width, kernel), w.find("ssm_conv1d.bias", x.width)
+    return Activation(Convolution(x, weight, state, bias), "silu")
+
+
+def mamba(x: Node, w: Tensors, m: MambaShape, layer: int, *, has_plain_norms: bool = False) -> Node:
+    """Version 1. dt, B and C are normed where there are weights for it, or without weights."""
+    both = w.matrix("ssm_in", 2 * m.inner, x.width)
+    inner = convolved(both.part(0, m.inner)(x), w, m.kernel, STATES * layer)
+    gate = both.part(m.inner, m.inner)(x)
+    mixed = w.matrix("ssm_x", m.rank + 2 * m.state, m.inner)
+    widths = {"dt": m.rank, "b": m.state, "c": m.state}
+    parts, first = [], 0
+    for name, n in widths.items():
+        part: Node = mixed.part(first, n)(inner)
+        if w.has(f"ssm_{name}_norm") or has_plain_norms:
+            part = RmsNorm(part, None if has_plain_norms else w(f"ssm_{name}_norm", n), m.eps)
+        parts.append(part)
+        first += n
+    dt, b, c = parts
+    dt = Activation(w.linear("ssm_dt", dt, m.inner), "softplus")
+    a, d = w.bare("ssm_a", m.inner, m.state), w.bare("ssm_d", m.inner)
+    y = StateScan(inner, dt, b, c, a, d, m.state, STATES * layer + 1)
+    return w.linear("ssm_out", Glu(gate, y), x.width)
+
+
+def mamba2(x: Node, w: Tensors, m: MambaShape, layer: int) -> Node:
+    """Version 2: rows of z, then x, B and C together, then dt; what comes out is gated, and normed by groups."""
+    n_mixed = m.inner + 2 * m.n_group * m.state
+    whole = w.matrix("ssm_in", m.inner + n_mixed + m.rank, x.width)
+    gate = whole.part(0, m.inner)(x)
+    mixed = convolved(whole.part(m.inner, n_mixed)(x), w, m.kernel, STATES * layer)
+    dt = Activation(Add(whole.part(m.inner + n_mixed, m.rank)(x), w("ssm_dt.bias", m.rank)), "softplus")
+    inner = Slice(mixed, 0, m.inner)
+    b, c = (Slice(mixed, m.inner + k * m.n_group * m.state, m.n_group * m.state) for k in (0, 1))
+    a, d = w.bare("ssm_a", m.rank, 1), w.bare("ssm_d", m.rank)
+    y: Node = Glu(gate, StateScan(inner, dt, b, c, a, d, m.state, STATES * layer + 1))
+    if w.has("ssm_norm"):
+        y = RmsNorm(y, w("ssm_norm", m.n_group, m.inner // m.n_group), m.eps)
+    return w.linear("ssm_out", y, x.width)
