@@ -119,14 +119,14 @@ def talk(
     with closing(source):
         if i.is_raw:
             interaction = open_interaction(completion, first, i, draws, escape)
-            raw = RawLoop(interaction, source, screen, shows_affixes=not i.conversation)
-            code = raw.run(display_prompt, i.interactive_first)
+            turns = RawLoop(interaction, source, screen, shows_affixes=not i.conversation)
+            code = turns.run(display_prompt, i.interactive_first)
         else:
             conversation = Conversation(open_speaker(completion, template, draws))
             conversation.set_system(i.system(escape))
             loop = ChatLoop(conversation, source, screen, draws, completion.context.model.path.name, i.output_file)
-            text = first if isinstance(first, str) else first.decode("utf-8", errors="replace")
-            code = loop.run(text, i.single_turn, display_prompt)
+            raw = first.encode("utf-8", errors="surrogateescape") if isinstance(first, str) else first
+            code = loop.run(raw.decode("utf-8", errors="replace"), i.single_turn, display_prompt)
     if completion.cache is not None:
         completion.cache.save_prompt(completion.session)
     completion.save()

@@ -89,12 +89,11 @@ def open_input(
     is_multiline: bool, is_simple: bool, screen: Screen, words: Sequence[str] = (), history: Path | None = None
 ) -> Input:
     """Line editing where a person sits at a terminal that can do it, plain lines elsewhere."""
-    if sys.stdin is None or not sys.stdin.isatty():
+    is_person = sys.stdin is not None and sys.stdin.isatty()
+    if not is_person or is_simple or not screen.can_move:
         if hasattr(sys.stdin, "reconfigure"):
             sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-        return PlainInput(sys.stdin, is_multiline, None)
-    if is_simple or not screen.can_move:
-        return PlainInput(sys.stdin, is_multiline, screen.put)
+        return PlainInput(sys.stdin, is_multiline, screen.put if is_person else None)
     from llamakit.cli.chat_editor import LineEditor
 
     return LineEditor(is_multiline, screen.has_colour, words, history)

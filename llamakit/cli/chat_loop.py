@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -50,26 +50,24 @@ class ChatLoop:
         n_ctx = self.conversation.speaker.session.context.n_ctx
         if self.input.is_echoed:
             self.screen.info(f"{self.model_name}, {n_ctx} tokens of context; /help lists commands\n{self.input.hint}")
-        if first:
-            if display_prompt and self.screen.is_terminal:
-                self.screen.put(f"{PROMPT}{first}\n", GREEN)
-            self.answer(lambda: self.conversation.say(first))
-        while not (first and is_single):
-            try:
+        try:
+            if first:
+                if display_prompt and self.screen.is_terminal:
+                    self.screen.put(f"{PROMPT}{first}\n", GREEN)
+                self.answer(lambda: self.conversation.say(first))
+            while not (first and is_single):
                 self.screen.fresh_line()
                 message = self.input.read_all() if is_single else self.input.read()
                 if self.input.is_echoed:
                     self.screen.line = ""
-                if message.strip() and self.obey(message) is Next.LEAVE:
+                if (message.strip() and self.obey(message) is Next.LEAVE) or is_single:
                     break
-                if is_single:
-                    break
-            except EOFError:
-                break
-            except KeyboardInterrupt:
-                self.screen.fresh_line()
-                return EXIT_INTERRUPTED
-        self.screen.fresh_line()
+        except EOFError:
+            pass
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        finally:
+            self.screen.fresh_line()
         return 0
 
     def obey(self, message: str) -> Next:
@@ -97,12 +95,15 @@ class ChatLoop:
         return Next.READ
 
     def show(self, events: Iterator[Event]) -> None:
-        """An answer as it comes; Ctrl-C ends it, a second one raises KeyboardInterrupt."""
+        """An answer as it comes; a person's Ctrl-C ends it, a second one raises KeyboardInterrupt."""
         conversation = self.conversation
-        with hearing_ctrl_c(conversation.interrupt):
-            for event in events:
-                self.screen.show(event)
-        self.screen.end(conversation.speaker.turn, conversation.speaker.session.context.n_ctx)
+        with hearing_ctrl_c(conversation.interrupt) if self.input.is_echoed else nullcontext():
+            try:
+                for event in events:
+                    self.screen.show(event)
+            finally:
+                self.screen.finish()
+        self.screen.tell(conversation.speaker.turn, conversation.speaker.session.context.n_ctx)
         if self.output_file is not None:
             said = conversation.speaker.said
             thinking = f"[Start thinking]\n\n{said.reasoning}\n\n[End thinking]\n\n" if said.reasoning else ""

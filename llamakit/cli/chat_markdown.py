@@ -23,6 +23,7 @@ class MarkdownSink:
         self.console = Console(no_color=not has_colour, highlight=False)
         self.text = ""  # of the blocks that are not printed for good
         self.live: Live | None = None
+        self.has_printed = False
 
     def push(self, text: str) -> None:
         self.text += text
@@ -54,7 +55,10 @@ class MarkdownSink:
             self.live.stop()
             self.live = None
         if text.strip():
+            if self.has_printed:
+                self.console.print()
             self.console.print(Markdown(text))
+            self.has_printed = True
 
 
 def end_of_blocks(text: str) -> int:

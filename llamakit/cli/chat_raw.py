@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from llamakit.cli.chat_input import Input
 from llamakit.cli.chat_loop import EXIT_INTERRUPTED, hearing_ctrl_c
 from llamakit.cli.chat_screen import GREEN, YELLOW, Screen
+from llamakit.core.engine.generate import Finish
 
 if TYPE_CHECKING:
     from llamakit.tools.chat.interaction import Interaction
@@ -20,29 +22,27 @@ class RawLoop:
 
     def run(self, display_prompt: bool, is_persons_turn: bool) -> int:
         """Until the person leaves or the context is full; returns the exit code."""
-        from llamakit.core.engine.generate import Finish
-
+        screen, interaction = self.screen, self.interaction
         if self.input.is_echoed:
-            self.screen.info(f"writing in turns with the model; Ctrl-C makes it yours\n{self.input.hint}")
+            screen.info(f"writing in turns with the model; Ctrl-C makes it yours\n{self.input.hint}")
         if display_prompt:
-            self.screen.put(self.interaction.text, GREEN)
-        while True:
-            if is_persons_turn or self.interaction.is_persons_turn:
-                try:
+            screen.put(interaction.text, GREEN)
+        try:
+            while interaction.session.finish is not Finish.CONTEXT_FULL:
+                if is_persons_turn or interaction.is_persons_turn:
                     self.read()
-                except EOFError:
-                    self.screen.fresh_line()
-                    return 0
-                except KeyboardInterrupt:
-                    self.screen.fresh_line()
-                    return EXIT_INTERRUPTED
-            with hearing_ctrl_c(self.interaction.interrupt):
-                for event in self.interaction.go_on():
-                    self.screen.show(event)
-            if self.interaction.session.finish is Finish.CONTEXT_FULL:
-                self.screen.info("context full: --context-shift drops the oldest text, -c makes it larger", YELLOW)
-                return 0
-            is_persons_turn = True
+                with hearing_ctrl_c(interaction.interrupt) if self.input.is_echoed else nullcontext():
+                    for event in interaction.go_on():
+                        screen.show(event)
+                is_persons_turn = True
+            screen.info("context full: --context-shift drops the oldest text, -c makes it larger", YELLOW)
+        except EOFError:
+            pass
+        except KeyboardInterrupt:
+            return EXIT_INTERRUPTED
+        finally:
+            screen.fresh_line()
+        return 0
 
     def read(self) -> None:
         """The person's turn."""

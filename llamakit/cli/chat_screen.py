@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from llamakit.cli.console import is_terminal, log
-
-if TYPE_CHECKING:
-    from llamakit.tools.chat.events import Event, Turn
+from llamakit.core.engine.generate import Finish
+from llamakit.tools.chat.events import Delta, Event, Notice, Turn
 
 PLAIN, DIM, RED, YELLOW, GREEN = "\x1b[0m", "\x1b[2m", "\x1b[31m", "\x1b[33m", "\x1b[1;32m"
 ERASE_LINE = "\r\x1b[K"
@@ -97,8 +96,6 @@ class Screen:
 
     # answers
     def show(self, event: Event) -> None:
-        from llamakit.tools.chat.events import Delta, Notice
-
         if isinstance(event, Delta):
             self.delta(event.text, event.is_thinking)
         elif isinstance(event, Notice):
@@ -128,14 +125,17 @@ class Screen:
 
         return MarkdownSink(self.has_colour)
 
-    def end(self, turn: Turn, n_ctx: int) -> None:
-        """After the last event of an answer."""
+    def finish(self) -> None:
+        """The events of an answer have ended, as they should or by an error."""
         if self.sink is not None:
             self.sink.finish()
             self.sink = None
         self.is_thinking = False
         self.fresh_line()
         self.clear_status()
+
+    def tell(self, turn: Turn, n_ctx: int) -> None:
+        """What there is to know of an answer."""
         if why := why_it_ended(turn, n_ctx):
             self.info(why, YELLOW)
         if self.shows_timings and turn.n_said:
@@ -144,8 +144,6 @@ class Screen:
 
 def why_it_ended(turn: Turn, n_ctx: int) -> str:
     """A line where the model did not end the answer itself; empty otherwise."""
-    from llamakit.core.engine.generate import Finish
-
     if turn.finish is None:
         return "interrupted" if turn.n_said else "interrupted before the first word; /regen asks again"
     if turn.finish is Finish.CONTEXT_FULL:

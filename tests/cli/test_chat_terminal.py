@@ -45,7 +45,7 @@ def test_multiline_input_submits_at_a_slash_or_backslash(tmp_path: Path) -> None
 
 def test_pasted_text_keeps_its_lines_and_is_not_submitted(tmp_path: Path) -> None:
     text = "\n".join(f"line {i}" for i in range(200))
-    with Terminal(scripted("...read|", folder=tmp_path)) as t:
+    with Terminal(scripted("read|", folder=tmp_path)) as t:
         t.prompted()
         t.type(PASTE_BEGIN + text + PASTE_END)
         t.seen("line 199")

@@ -12,7 +12,7 @@ from llamakit.core.engine.timings import Clock
 from llamakit.errors import LlamakitError
 from llamakit.tools.chat.answer import Answer, Reader, raw_text
 from llamakit.tools.chat.events import Event, Notice, Reading, Turn
-from llamakit.tools.chat.transcript import Transcript
+from llamakit.tools.chat.transcript import Span, Transcript
 from llamakit.tools.chat.window import Window, turns
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Prompt(Protocol):
     def text(self) -> str: ...
 
     @property
-    def generation(self) -> str:
-        """The end of the text: what opens the model's turn."""
+    def literal(self) -> Sequence[Span]:
+        """Places in the text, from and to, that look like special tokens and are none: people said them."""
         ...
 
 
@@ -98,7 +98,7 @@ class Speaker:
     def prepare(self, messages: Sequence[Message]) -> tuple[Prompt, list[int], list[Event]]:
         """The prompt, its tokens that are not in the cache, and what is to be said of it."""
         prompt = self.voice.render(self.window.of(messages))
-        if self.params.context_shift and (tokens := self.continuation(prompt.text)):
+        if self.params.context_shift and (tokens := self.continuation(prompt)):
             return prompt, tokens, []
         prompt, tokens, notice = self.fit(messages, [], self.session.context.n_ctx - CONTEXT_MARGIN)
         if len(tokens) > self.session.context.n_ctx - CONTEXT_MARGIN:
@@ -119,7 +119,7 @@ class Speaker:
         window = self.window
         while True:
             prompt = self.voice.render(window.of(messages))
-            self.transcript.read(prompt.text)
+            self.transcript.read(prompt.text, prompt.literal)
             tokens = [*self.transcript.tokens(), *said]
             if len(tokens) <= room:
                 break
@@ -140,13 +140,13 @@ class Speaker:
             return [], []
         return reuse(self.session, tokens), notice
 
-    def continuation(self, prompt: str) -> list[int]:
+    def continuation(self, prompt: Prompt) -> list[int]:
         """What to add to a cache that has lost cells, or will: nothing where it must be filled anew."""
         session, transcript = self.session, self.transcript
-        n_same = transcript.n_same(prompt)
+        n_same = transcript.n_same(prompt.text)
         if not n_same or n_same < len(transcript.segments):
             return []
-        transcript.read(prompt)
+        transcript.read(prompt.text, prompt.literal)
         new = transcript.tokens(n_same)
         if not self.is_torn and len(transcript.tokens()) <= session.context.n_ctx - CONTEXT_MARGIN:
             return []

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 
 class Encoder(Protocol):
-    """The one thing a transcript asks of a vocabulary."""
+    """What a transcript asks of a vocabulary."""
+
+    bos_id: int | None
+    add_bos: bool
 
     def encode(self, text: str, *, add_special: bool = True, parse_special: bool = False) -> list[int]: ...
+
+
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +47,20 @@ class Transcript:
             place += len(segment.text)
         return len(self.segments)
 
-    def read(self, prompt: str) -> None:
-        """From now on the transcript is this prompt."""
+    def read(self, prompt: str, literal: Sequence[Span] = ()) -> None:
+        """From now on the transcript is this prompt; in its `literal` places, from and to, no special tokens are."""
         del self.segments[self.n_same(prompt) :]
-        rest = prompt[sum(len(segment.text) for segment in self.segments) :]
-        if rest or not self.segments:
-            tokens = self.vocab.encode(rest, add_special=not self.segments, parse_special=True)
-            self.segments.append(Segment(rest, tuple(tokens)))
+        start = sum(len(segment.text) for segment in self.segments)
+        if start == len(prompt) and self.segments:
+            return
+        is_first = not self.segments
+        tokens = [self.vocab.bos_id] if is_first and self.vocab.add_bos and self.vocab.bos_id is not None else []
+        rest, end = prompt[start:], 0
+        for first, last in [*((a - start, b - start) for a, b in literal if a >= start), (len(rest), len(rest))]:
+            tokens += self.vocab.encode(rest[end:first], add_special=False, parse_special=True)
+            tokens += self.vocab.encode(rest[first:last], add_special=False)
+            end = last
+        self.segments.append(Segment(rest, tuple(tokens)))
 
     def say(self, text: str, tokens: list[int]) -> None:
         """The model has answered."""

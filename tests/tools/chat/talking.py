@@ -12,11 +12,34 @@ from llamakit.tools.chat.answer import Plain
 from llamakit.tools.chat.conversation import Conversation
 from llamakit.tools.chat.events import Delta, Event, Notice
 from llamakit.tools.chat.speaker import ChatParams, Speaker, Voice
-from tests.fake_engine import BOS, EOS, N_VOCAB, ByteVocab, FakeContext, GreedySampler
+from tests.fake_engine import BOS, EOS, N_VOCAB, ByteVocab, FakeContext, GreedySampler, Logits
 
 
 class TalkVocab(ByteVocab):
     n_tokens, bos_id = N_VOCAB, BOS
+
+
+class TalkContext(FakeContext):
+    """Goes on in its script with each token that is drawn, in however many calls a prompt is computed."""
+
+    def compute(self, call: str, tokens: Sequence[int]) -> Logits:
+        logits = super().compute(call, tokens)
+        self.n_said -= 1
+        return logits
+
+    def truncate(self, n_past: int, seq: int = 0) -> int:
+        super().truncate(n_past, seq)
+        return len(self.cells)
+
+
+class TalkSampler(GreedySampler):
+    def __init__(self, context: TalkContext) -> None:
+        super().__init__()
+        self.context = context
+
+    def accept(self, token: int) -> None:
+        super().accept(token)
+        self.context.n_said += 1
 
 
 @dataclass(frozen=True)
@@ -24,12 +47,12 @@ class Prompt:
     """As core.chat.prompt's."""
 
     text: str
-    generation: str = ""
+    literal: tuple[tuple[int, int], ...] = ()
 
 
 def render(messages: Sequence[Message]) -> Prompt:
     """A template of one letter a role: S:be brief;U:hello;A:"""
-    return Prompt("".join(f"{m.role[0].upper()}:{m.text};" for m in messages) + "A:", "A:")
+    return Prompt("".join(f"{m.role[0].upper()}:{m.text};" for m in messages) + "A:")
 
 
 def script_of(text: str) -> list[int]:
@@ -38,8 +61,8 @@ def script_of(text: str) -> list[int]:
 
 
 def session_of(script: str, n_ctx: int = 256) -> Session:
-    vocab = TalkVocab()
-    return Session(FakeContext(script_of(script), n_ctx), vocab, GreedySampler(), TextStream(vocab))
+    vocab, context = TalkVocab(), TalkContext(script_of(script), n_ctx)
+    return Session(context, vocab, TalkSampler(context), TextStream(vocab))
 
 
 ENDLESS = ChatParams()
@@ -47,8 +70,9 @@ ENDLESS = ChatParams()
 
 def converse(script: str, params: ChatParams = ENDLESS, n_ctx: int = 256, system: str = "") -> Conversation:
     """With a model that says the script, an answer up to each `|`."""
-    voice = Voice(render, lambda number, prompt: GreedySampler(), lambda prompt: Plain())
-    conversation = Conversation(Speaker(session_of(script, n_ctx), voice, params))
+    session = session_of(script, n_ctx)
+    voice = Voice(render, lambda number, prompt: TalkSampler(session.context), lambda prompt: Plain())
+    conversation = Conversation(Speaker(session, voice, params))
     if system:
         conversation.set_system(system)
     return conversation
