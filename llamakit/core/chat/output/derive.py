@@ -106,7 +106,6 @@ def json_calls(rendered: Rendered) -> JsonCalls | None:
         return None
     value = json.loads(rendered.one[slice(*only)])
     before, after, between = rendered.one[: only[0]], rendered.one[only[1] :], rendered.two[first[1] : second[0]]
-    gap = "\n" if before.endswith("\n") else ""
     is_list = before.rstrip().endswith("[") and after.lstrip().startswith("]")
     if is_list:
         before, after = before.rstrip()[:-1], after.lstrip()[1:]
@@ -121,7 +120,7 @@ def json_calls(rendered: Rendered) -> JsonCalls | None:
     if not names or not arguments:
         return None
     keys = {"name_key": names[0], "arguments_key": arguments[0]}
-    return JsonCalls(start, end, gap=gap, is_list=is_list, is_wrapped=is_wrapped, **keys)
+    return JsonCalls(start, end, is_list=is_list, is_wrapped=is_wrapped, **keys)
 
 
 def object_with(text: str, name: str) -> tuple[int, int] | None:

@@ -14,8 +14,8 @@ from llamakit.core.chat.output.source import NotACall, Steps
 from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Sequence
 
-NAME_KEYS = {"name", "tool_name"}
-ARGUMENT_KEYS = {"arguments", "parameters"}
+NAME_KEYS = ("name", "tool_name", "function")
+ARGUMENT_KEYS = ("arguments", "parameters")
 ID_KEYS = {"id", "tool_call_id"}
 SEPARATORS = re.compile(r"[ \t\r\n,;]*")
 
@@ -24,15 +24,14 @@ SEPARATORS = re.compile(r"[ \t\r\n,;]*")
 class JsonCalls:
     """The objects stand one after the other, each between `start` and `end`, or all in one list between them.
 
-    start: empty where nothing marks them. other_starts: misspelled ones. gap: what a model writes after the start and
-    before the end. name_key, arguments_key: of the grammar; read are all that are usual. name_is_key: the object is
-    {NAME: {...}}. id_key, id_pattern: an id that the grammar asks for, first or last.
+    start: empty where nothing marks them. other_starts: misspelled ones. name_key, arguments_key: of the grammar; read
+    are all that are usual. name_is_key: the object is {NAME: {...}}. id_key, id_pattern: an id that the grammar asks
+    for, first or last.
     """
 
     start: str = ""
     end: str = ""
     other_starts: tuple[str, ...] = ()
-    gap: str = ""
     is_list: bool = False
     is_wrapped: bool = True  # each object has a start and an end of its own; else the objects stand on lines
     name_key: str = "name"
@@ -125,13 +124,13 @@ class JsonCalls:
                 depth += 1
             elif is_begun:
                 yield from read_value(source, JSON, drop)
-            elif key in NAME_KEYS or (key == "function" and char == '"'):
+            elif key in (self.name_key, *NAME_KEYS) and char == '"':
                 name = yield from read_name(source)
-            elif key in ARGUMENT_KEYS and name:
+            elif key in (self.arguments_key, *ARGUMENT_KEYS) and name:
                 reading.begin_call(name, call_id, is_known=not self.start)
                 is_begun = True
                 yield from read_arguments(source, reading.output.arguments)
-            elif key in ARGUMENT_KEYS:
+            elif key in (self.arguments_key, *ARGUMENT_KEYS):
                 yield from read_arguments(source, early.append)
             elif key in ID_KEYS:
                 call_id = yield from read_id(reading)
@@ -145,16 +144,14 @@ class JsonCalls:
     def sequence(self, writer: GrammarWriter) -> Sequence:
         space = writer.space
         item = writer.each_tool(lambda arguments: self.object(writer, arguments))
-        start = (writer.one_of(*self.starts),) if self.start else ()
-        end = (text(self.end),) if self.end else ()
-        gap = (space,) if self.start else ()
+        start = (writer.one_of(*self.starts), space) if self.start else ()
+        end = (space, text(self.end)) if self.end else ()
         if self.is_list:
-            items = writer.list_of(item, text(","), space)
-            return (*start, *gap, text("["), space, *items, space, text("]"), *((space, *end) if end else ()))
-        if self.start and self.is_wrapped:
-            call = writer.rule("call", (*start, *gap, item, *gap, *end))
-            return writer.list_of(call, space)
-        return (*start, *gap, *writer.list_of(item, text("\n")), *gap, *end)
+            items = (text("["), space, *writer.list_of(item, text(","), space), space, text("]"))
+            return (*start, *items, *end)
+        if self.is_wrapped:
+            return writer.list_of(writer.rule("call", (*start, item, *end)), space)
+        return (*start, *writer.list_of(item, text("\n")), *end)
 
     def object(self, writer: GrammarWriter, arguments: Arguments) -> Sequence:
         space, values, name = writer.space, writer.json(arguments), json.dumps(arguments.tool.name)
@@ -186,10 +183,12 @@ def read_member_key(reading: Reading) -> Steps[str]:
 
 
 def read_id(reading: Reading) -> Steps[str]:
+    """A string, or a number as text; anything else is no id."""
+    if (yield from reading.source.peek()) == '"':
+        return (yield from read_name(reading.source))
     parts: list[str] = []
     yield from read_value(reading.source, JSON, parts.append)
-    value = json.loads("".join(parts))
-    return value if isinstance(value, str) else json.dumps(value)
+    return parts[0] if len(parts) == 1 else ""
 
 
 def drop(text: str) -> None:

@@ -150,6 +150,7 @@ LONG = {
     "long-string": ("hermes", '<tool_call>{"name": "python", "arguments": {"code": "' + "a\\n" * N + '"}}</tool_call>'),
     "long-list": ("hermes", '<tool_call>{"name": "f", "arguments": {"x": [' + "1,-2.5," * N + "0]}}</tool_call>"),
     "deep": ("hermes", '<tool_call>{"name": "f", "arguments": ' + "[" * N + "]" * N + "}</tool_call>"),
+    "deep-id": ("hermes", '<tool_call>{"id": ' + "[" * 3000 + "]" * 3000 + ', "name": "f"}</tool_call>'),
     "digits": ("hermes", '<tool_call>{"name": "f", "arguments": {"x": ' + "1" * N + "}}</tool_call>"),
     "braces": ("llama3", "{" * N),
     "calls": ("qwen3-coder", "<tool_call>\n<function=nothing>\n</function>\n</tool_call>\n" * (N // 10)),

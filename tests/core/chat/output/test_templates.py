@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llamakit.core.chat.errors import TemplateError
+from llamakit.core.chat.output.constraint import constraint_for
 from llamakit.core.chat.output.derive import common_start, derive
 from llamakit.core.chat.output.format import Format
 from llamakit.core.chat.output.parser import parse
@@ -59,21 +60,25 @@ def template(name: str) -> ChatTemplate:
     return ChatTemplate((FOLDER / f"{name}.jinja").read_text(), eos_token="</s>")
 
 
-def written(chat: ChatTemplate, calls: list[tuple[str, dict[str, Any]]], form: Format) -> tuple[str, bool]:
-    """What follows the prompt where a model answered with these calls, and whether the prompt left thinking open."""
-    tools = [tool.as_json() for tool in TOOLS]
-    user = {"role": "user", "content": "hi?"}
+def assistant(calls: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     made = [
         {"type": "function", "id": f"abcdefgh{i}", "function": {"name": name, "arguments": arguments}}
         for i, (name, arguments) in enumerate(calls)
     ]
-    said = {"role": "assistant", "content": "", "tool_calls": made}
+    return {"role": "assistant", "content": "", "tool_calls": made}
+
+
+def written(chat: ChatTemplate, calls: list[tuple[str, dict[str, Any]]], form: Format) -> tuple[str, bool]:
+    """What follows the prompt where a model answered with these calls, and whether the prompt left thinking open."""
+    tools = [tool.as_json() for tool in TOOLS]
+    user = {"role": "user", "content": "hi?"}
+    said = assistant(calls)
     prompt = chat.render([user], tools=tools)
     try:
         whole = chat.render([user, said], tools=tools, add_generation_prompt=False)
     except TemplateError:  # it wants the arguments as text
-        for call in made:
-            call["function"]["arguments"] = json.dumps(call["function"]["arguments"])  # type: ignore[index]
+        for call in said["tool_calls"]:
+            call["function"]["arguments"] = json.dumps(call["function"]["arguments"])
         whole = chat.render([user, said], tools=tools, add_generation_prompt=False)
     text = whole[len(common_start(whole, prompt)) :]
     is_open = form.thinking is not None and form.thinking.is_open(prompt)
@@ -131,6 +136,7 @@ def test_an_unknown_template_gets_the_format_that_it_shows() -> None:
     """A made-up format of each kind, found by rendering alone."""
     cases = {
         "<<CALL>>{{ c.function | tojson }}<<END>>": "JsonCalls",
+        '(({"tool": "{{ c.function.name }}", "args": {{ c.function.arguments | tojson }}}))': "JsonCalls",
         "~~{{ c.function.name }}:={{ c.function.arguments | tojson }}~~ ": "NamedCalls",
         "<do {{ c.function.name }}>{% for k, v in c.function.arguments.items() %}<with {{ k }}>{{ v }}</with>"
         "{% endfor %}</do>": "TaggedCalls",
@@ -141,8 +147,13 @@ def test_an_unknown_template_gets_the_format_that_it_shows() -> None:
             + written_call
             + "{% endfor %}[/{{ m.role }}]{% endfor %}"
         )
-        form = format_of(source, True, render=ChatTemplate(source).render)
+        chat = ChatTemplate(source)
+        form = format_of(source, True, render=chat.render)
         assert (form.name, type(form.calls).__name__) == ("derived", kind)
+        message = parse(chat.render([assistant(CALLS)]), form, tools=TOOLS)
+        assert [(call.name, json.loads(call.arguments)) for call in message.tool_calls] == CALLS
+        constraint = constraint_for(form, TOOLS)
+        assert constraint is not None and constraint.triggers is not None
 
 
 @pytest.mark.parametrize(

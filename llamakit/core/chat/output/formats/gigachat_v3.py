@@ -7,7 +7,7 @@ from llamakit.core.chat.output.json_calls import JsonCalls
 
 FORMAT = Format(
     "gigachat-v3",
-    JsonCalls("<|message_sep|>\n\nfunction call<|role_sep|>", gap="\n"),
+    JsonCalls("<|message_sep|>\n\nfunction call<|role_sep|>"),
     dropped=("<|message_sep|>",),
     signs=("<|role_sep|>", "<|message_sep|>"),
     not_signs=("<|function_call|>",),

@@ -5,4 +5,4 @@ from __future__ import annotations
 from llamakit.core.chat.output.format import Format
 from llamakit.core.chat.output.json_calls import JsonCalls
 
-FORMAT = Format("hermes", JsonCalls("<tool_call>", "</tool_call>", gap="\n"), signs=("<tool_call>",))
+FORMAT = Format("hermes", JsonCalls("<tool_call>", "</tool_call>"), signs=("<tool_call>",))

@@ -7,6 +7,6 @@ from llamakit.core.chat.output.json_calls import JsonCalls
 
 FORMAT = Format(
     "minimax-m1",
-    JsonCalls("<tool_calls>", "</tool_calls>", gap="\n", is_wrapped=False),
+    JsonCalls("<tool_calls>", "</tool_calls>", is_wrapped=False),
     signs=("<tool_calls>", "<beginning_of_sentence>"),
 )
