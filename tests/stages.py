@@ -36,9 +36,8 @@ def make_logits(kind: str, n: int) -> np.ndarray:
 
 
 def descending(logits: np.ndarray) -> np.ndarray:
-    """Token ids by logit, equal ones by id; those of -inf are no candidates."""
-    order = np.argsort(-logits, kind="stable")
-    return order[logits[order] > -np.inf]
+    """Token ids by logit, equal ones by id."""
+    return np.argsort(-logits, kind="stable")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -78,6 +78,12 @@ def largest(c):
 
 
 @helper
+def safe_shift(top, t):
+    """What to take from all logits before they are divided by t: nothing, or the largest where it would overflow."""
+    return top if abs(top) >= t * f32(1e38) else f32(0)
+
+
+@helper
 def block_sum(values, block):
     """The sum of one block of floats, in a fixed order."""
     x = view(values, f32x16) + 4 * block

@@ -11,6 +11,7 @@ from llamakit.core.kernels.candidates import (
     count_blocks,
     end_at,
     largest,
+    safe_shift,
     uniform,
     weigh,
 )
@@ -126,12 +127,12 @@ class Temperature(Record):
 
 @kernel(Temperature)
 def temperature(op, thread, n_threads):
-    """l = (l - largest) / t: as l / t, but nothing overflows however small t is"""
+    """l = l / t, or (l - largest) / t where t is so small that l / t would overflow"""
     c = op.candidates
     logits = view(c.logits, f32x16)
-    top = f32x16(largest(c))
+    shift = f32x16(safe_shift(largest(c), op.value))
     for i in range(4 * count_blocks(c.n)):
-        logits[i] = (logits[i] - top) / op.value
+        logits[i] = (logits[i] - shift) / op.value
 
 
 class Choose(Record):

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from llamakit.core.kernels.candidates import Candidates, Noise, choose, count_blocks, end_at, largest, uniform, weigh
+from llamakit.core.kernels.candidates import (
+    LOWEST,
+    Candidates,
+    Noise,
+    choose,
+    count_blocks,
+    end_at,
+    largest,
+    safe_shift,
+    uniform,
+    weigh,
+)
 from llamakit.core.kernels.kernel import kernel
 from llamakit.core.kernels.sampling_math import LN_2, ln, power_of_e
 from llamakit.core.kernels.sampling_sort import collect, keep, sort, sort_all
@@ -21,7 +32,7 @@ class DynamicTemperature(Record):
 
 @kernel(DynamicTemperature)
 def dynamic_temperature(op, thread, n_threads):
-    """l = (l - largest) / t with t = lowest + (highest - lowest) (H / ln n)^exponent.   H = sum of -p ln p"""
+    """l = l / t with t = lowest + (highest - lowest) (H / ln n)^exponent.   H = sum of -p ln p"""
     c = op.candidates
     sort_all(c)
     if c.n <= 1:
@@ -29,7 +40,8 @@ def dynamic_temperature(op, thread, n_threads):
     total, weighted = weigh(c), 0.0
     top = c.logits[0]
     for i in range(c.n):
-        weighted += float(c.weights[i]) * (float(top) - float(c.logits[i]))
+        if c.weights[i] > 0:
+            weighted += float(c.weights[i]) * (float(top) - float(c.logits[i]))
     share = max(0.0, (ln(total) + weighted / total) / ln(float(c.n)))
     power = power_of_e(op.exponent * ln(share)) if share > 0 else (1.0 if op.exponent == 0 else 0.0)
     t = op.lowest + (op.highest - op.lowest) * power
@@ -37,8 +49,9 @@ def dynamic_temperature(op, thread, n_threads):
         end_at(c, 1)
         return
     x, t = view(c.logits, f32x16), max(f32(t), op.smallest)
+    shift = f32x16(safe_shift(top, t))
     for i in range(4 * count_blocks(c.n)):
-        x[i] = (x[i] - f32x16(top)) / t
+        x[i] = (x[i] - shift) / t
 
 
 class Mirostat(Record):
@@ -58,6 +71,7 @@ def mirostat(op, thread, n_threads):
     """
     c = op.candidates
     sort_all(c)
+    drop_banned(c)
     s = slope(c)
     e, n_vocab = s - 1.0, ln(float(c.n_vocab))
     power = power_of_e(op.mu * LN_2)
@@ -66,6 +80,15 @@ def mirostat(op, thread, n_threads):
     if c.n > 1 and log_k < s * ln(float(c.n)):
         end_at(c, max(1, int(power_of_e(log_k / s))) if s > 0 else 1)
     draw_and_learn(op, c)
+
+
+@helper
+def drop_banned(c):
+    """Those of -inf, which are the last, are no candidates any more."""
+    n = c.n
+    while n > 0 and c.logits[n - 1] < LOWEST:
+        n -= 1
+    end_at(c, n)
 
 
 @helper

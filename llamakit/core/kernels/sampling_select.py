@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from llamakit.core.kernels.candidates import Candidates, end_at, largest, weigh
 from llamakit.core.kernels.kernel import kernel
-from llamakit.core.kernels.sampling_sort import collect, floor_of_k, keep, keep_largest, sort
+from llamakit.core.kernels.sampling_sort import collect, keep, keep_largest, sort
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import less, select, sum_lanes, view
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
@@ -63,12 +63,12 @@ def top_p(op, thread, n_threads):
     c = op.candidates
     goal = op.p * weigh(c)
     if c.is_sorted == 0:
-        floor = floor_of_weight(c, goal)
-        if op.min_keep > 1:
-            floor = min(floor, floor_of_k(c, op.min_keep))
-        n = collect(c, floor)
-        sort(c.keys, c.spare_keys, n)
-        keep(c, n, 1)
+        n = collect(c, floor_of_weight(c, goal))
+        if n >= op.min_keep:
+            sort(c.keys, c.spare_keys, n)
+            keep(c, n, 1)
+        else:
+            keep_largest(c, op.min_keep)
         weigh(c)
     passed = 0.0
     for i in range(c.n):

@@ -100,22 +100,32 @@ def floor_of_k(c, k):
 
 @helper
 def keep_largest(c, k):
+    """The k largest in descending order, those of -inf last."""
+    k = min(k, c.n)
     n = collect(c, floor_of_k(c, k))
     sort(c.keys, c.spare_keys, n)
-    keep(c, min(n, k), 1)
+    keep(c, add_banned(c, min(n, k), k), 1)
 
 
 @helper
 def sort_all(c):
-    """All candidates in descending order; those of -inf are none any more."""
+    """All in descending order."""
     if c.is_sorted == 0:
         n = collect(c, f32(LOWEST))
         sort(c.keys, c.spare_keys, n)
-        keep(c, n, 1)
-    n = c.n
-    while n > 0 and c.logits[n - 1] < LOWEST:
-        n -= 1
-    end_at(c, n)
+        keep(c, add_banned(c, n, c.n), 1)
+
+
+@helper
+def add_banned(c, n, wanted):
+    """As many keys of candidates of -inf behind n others as are there, `wanted` keys at most; returns how many now."""
+    bits, i = view(c.logits, i32), 0
+    while n < wanted and i < c.n:
+        if c.logits[i] < LOWEST:
+            c.keys[n] = sort_key(bits[i], c.ids[i])
+            n += 1
+        i += 1
+    return n
 
 
 class Sort(Record):
