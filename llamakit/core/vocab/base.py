@@ -73,7 +73,8 @@ def load_vocab(metadata: Mapping[str, Any]) -> Vocab:
     special, overrides = find_special(metadata, tokens, defaults)
     frame = _as_keys_say(metadata, frame)
     engine = _engine(kind, metadata, tokens, special, frame)
-    return _assemble(kind, metadata, tokens, special, overrides, frame, engine)
+    shown = hexadecimal(len(tokens.texts)) if kind == "test" else tokens.texts
+    return _assemble(kind, metadata, tokens, special, overrides, frame, engine, shown)
 
 
 def _engine(kind: str, metadata: Mapping[str, Any], tokens: TokenTable, special: SpecialIds, frame: Frame) -> Engine:
@@ -101,7 +102,7 @@ def _all_with_texts(kind: str, tokens: TokenTable) -> TokenTable:
     blank = (TokenType.UNDEFINED, TokenType.UNUSED)
     types = bytearray(TokenType.NORMAL if token_type in blank else token_type for token_type in tokens.types)
     tokens = replace(tokens, types=types)
-    return unescaped(tokens) if kind == "rwkv" else hexadecimal(tokens) if kind == "test" else tokens
+    return unescaped(tokens) if kind == "rwkv" else tokens
 
 
 def _load_bpe(kind: str, metadata: Mapping[str, Any], tokens: TokenTable) -> Vocab:
@@ -118,11 +119,12 @@ def _load_bpe(kind: str, metadata: Mapping[str, Any], tokens: TokenTable) -> Voc
     merges = [] if pre == "kimi-k2" and MERGES_KEY not in metadata else read_merges(metadata)
     bpe = BPE(tokens, merges, rule)
     engine: Engine = bpe
+    shown = tokens.texts
     if kind == "hybriddna":
-        engine, tokens = DNA(bpe, tokens.ids), without_markers(tokens)
+        engine, shown = DNA(bpe, tokens.ids), without_markers(tokens)
     elif kind == "whitespace":
         engine = Words(bpe, lowercase=_flag(metadata, "normalizer.lowercase", pre != "whitespace"))
-    return _assemble(kind, metadata, tokens, special, overrides, frame, engine)
+    return _assemble(kind, metadata, tokens, special, overrides, frame, engine, shown)
 
 
 def _split_rule(kind: str, metadata: Mapping[str, Any]) -> tuple[SplitRule, str]:
@@ -159,7 +161,9 @@ def _assemble(
     overrides: dict[int, TokenType],
     frame: Frame,
     engine: Engine,
+    shown: list[str],
 ) -> Vocab:
+    """`shown` are the texts of tokens, where these are not what a text is searched for."""
     eog_ids, shown_ids, eog_overrides = end_of_generation(tokens, special)
     for token, token_type in (_bad_bytes(tokens) | overrides | eog_overrides).items():
         tokens.types[token] = token_type
@@ -167,7 +171,7 @@ def _assemble(
     suppressed_ids = _suppressed(metadata, len(tokens.texts))
     return Vocab(
         kind,
-        tokens,
+        replace(tokens, texts=shown),
         special,
         frame,
         engine,

@@ -66,8 +66,10 @@ class BPE:
         if not self._rule.whole_newlines:
             return library.encode([text])[0]
         pieces = _NEWLINES_APART.findall(text)
-        merged = iter(library.encode([piece for piece in pieces if not self._is_whole(piece)]))
-        return [i for piece in pieces for i in ([self._ids[piece]] if self._is_whole(piece) else next(merged))]
+        known = {piece: [self._ids[piece]] for piece in set(pieces) if self._is_whole(piece)}
+        merged = sorted(set(pieces) - known.keys())
+        known.update(zip(merged, library.encode(merged), strict=True))
+        return [token for piece in pieces for token in known[piece]]
 
     def _symbol_ids(self, symbol: str) -> list[int]:
         """Ids of a symbol that merges no further. One that is no token is looked up byte by byte, as in llama.cpp:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from llamakit.core.vocab.bpe import BPE
 from llamakit.core.vocab.text import BAD_BYTE
@@ -48,13 +47,10 @@ class DNA:
         return [self._ids.get(part + _MARKER, self._ids[_OTHER]) for part in parts]
 
 
-def without_markers(tokens: TokenTable) -> TokenTable:
-    """The table with DNA tokens, all of which come after <oov>, spelt as in a text; their ids keep the marked texts."""
-    if _OTHER not in tokens.ids:
-        return tokens
-    first = tokens.ids[_OTHER] + 1
-    texts = [text.removesuffix(_MARKER) if i >= first else text for i, text in enumerate(tokens.texts)]
-    return replace(tokens, texts=texts)
+def without_markers(tokens: TokenTable) -> list[str]:
+    """What tokens show: DNA tokens, all of which come after <oov>, without the mark that sets them apart."""
+    first = tokens.ids.get(_OTHER, len(tokens.texts)) + 1
+    return [text.removesuffix(_MARKER) if i >= first else text for i, text in enumerate(tokens.texts)]
 
 
 class Words:

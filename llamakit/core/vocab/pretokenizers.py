@@ -57,6 +57,8 @@ _CASED = (
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
 _LLAMA3 = f"{_CONTRACTION}|{_WORD}|{_DIGITS_1_3}|{_SYMBOLS}|{_LINES}|{_BLANKS}"
 _QWEN2 = f"{_CONTRACTION}|{_WORD}|{_DIGIT}|{_SYMBOLS}|{_LINES}|{_BLANKS}"
+# The look-behind changes no match: it keeps a long run of blanks from being searched for newlines at each of its cuts.
+_JAIS2_LINES = rf"(?<![^\S\r\n]){_LINES}"
 _JAIS2_BLANKS = "|".join(rf"\s{{{n}}}(?!\S)" for n in ("512", "256", "128", "64", "32", "16", "8", "4", "1,2"))
 
 
@@ -144,7 +146,7 @@ _rule(
 _rule("dbrx smaug-bpe", _LLAMA3)
 _rule("chatglm-bpe", _LLAMA3, has_bos=False)
 _rule("glm4 glm5", _LLAMA3, ignore_merges=True, has_bos=False)
-_rule("jais-2", rf"{_CONTRACTION}|{_WORD}|{_DIGITS_1_3}|{_SYMBOLS}|{_LINES}|{_JAIS2_BLANKS}|\s{{1}}")
+_rule("jais-2", rf"{_CONTRACTION}|{_WORD}|{_DIGITS_1_3}|{_SYMBOLS}|{_JAIS2_LINES}|{_JAIS2_BLANKS}|\s{{1}}")
 _rule("minicpm5", _DIGITS_1_3, _QWEN2.replace(r"|\p{N}|", r"|\p{N}+|"), ignore_merges=True)
 _rule("qwen2 deepseek-r1-qwen kormo f2llmv2 hunyuan grok-2 solar-open", _QWEN2, clean_spaces=False)
 _rule("megrez stablelm2", _QWEN2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llamakit.core.vocab.text import as_bytes
 from llamakit.core.vocab.tokens import TokenTable, TokenType
 from llamakit.errors import VocabError
@@ -47,6 +45,6 @@ class Hashes:
         return value % self._n_vocab
 
 
-def hexadecimal(tokens: TokenTable) -> TokenTable:
-    """The table with each token's number as its text."""
-    return replace(tokens, texts=[f"{i:x}" for i in range(len(tokens.texts))])
+def hexadecimal(n_vocab: int) -> list[str]:
+    """What tokens of the test kind show: their numbers."""
+    return [f"{i:x}" for i in range(n_vocab)]
