@@ -101,14 +101,15 @@ def dispatch(path: str, group: Group, args: list[str]) -> int:
 
 
 def run_command(path: str, command: Command, args: list[str]) -> int:
-    from typer import Exit
-
     from llamakit.cli.command import read_and_call
 
     try:
         read_and_call(path, getattr(import_module(command.module), command.function), args)
-    except Exit as done:
-        return done.exit_code
+    except Exception as error:
+        typer = sys.modules.get("typer")  # who raises its Exit has imported it
+        if typer is not None and isinstance(error, typer.Exit):
+            return int(error.exit_code)
+        raise
     return 0
 
 

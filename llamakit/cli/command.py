@@ -1,45 +1,24 @@
-"""How a command behaves: read as llama.cpp reads, helped by Typer."""
+"""A command line, read as llama.cpp reads it, and the function that it calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import typer
-from typer.core import TyperCommand
-
+from llamakit.cli.declared import declaration
 from llamakit.cli.option_groups import flatten
-from llamakit.cli.parsing import HELP, HelpWanted, read
-
-
-class LlamaCommand(TyperCommand):
-    """A command whose options follow llama.cpp's rules; its help lists them by group."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        try:
-            ctx.params.update(read(self, args))
-        except HelpWanted:
-            print(ctx.get_help())
-            raise typer.Exit() from None
-        return []
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        panels: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None:
-                panel = getattr(param, "rich_help_panel", None)
-                default = "Arguments" if param.param_type_name == "argument" else "Options"
-                panels.setdefault(panel or default, []).append(record)
-        for title in sorted(panels, key=lambda title: title == "Options"):
-            with formatter.section(title):
-                formatter.write_dl(panels[title])
+from llamakit.cli.parsing import HelpWanted, read
 
 
 def read_and_call(name: str, function: Callable[..., None], args: Sequence[str]) -> None:
     """Read `args` as the parameters of `function` and call it. Raises typer.Exit where it wants an exit code."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=LlamaCommand, context_settings={"help_option_names": list(HELP)})(flatten(function))
-    command = typer.main.get_command(app)
-    with command.make_context(name, list(args)) as context:
-        command.invoke(context)
+    function = flatten(function)
+    declared = declaration(function)
+    try:
+        if declared is not None:
+            values = read(declared, args)
+            return function(**values)
+    except HelpWanted:
+        pass
+    from llamakit.cli import typer_command
+
+    typer_command.read_and_call(name, function, args)

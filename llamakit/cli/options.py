@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-import typer
-
 from llamakit.cli.console import Report
+from llamakit.cli.declared import Declared
 from llamakit.cli.parsing import InvalidArgument, OptionalWord
 
 COMMON = "Common options"
@@ -16,9 +15,8 @@ OUTPUT = "Prompt and output"
 
 
 def option(*names: str, help: str, panel: str = COMMON, env: str | None = None, **more: Any) -> Any:
-    """A Typer option; `env` is the part of its variable after `LLAMA_ARG_`."""
-    variable = f"LLAMA_ARG_{env}" if env else None
-    return typer.Option(*names, help=help, rich_help_panel=panel, envvar=variable, show_envvar=env is not None, **more)
+    """An option; `env` is the part of its variable after `LLAMA_ARG_`, `more` is for Typer's help."""
+    return Declared(names, help, panel, f"LLAMA_ARG_{env}" if env else None, more)
 
 
 # Model and context

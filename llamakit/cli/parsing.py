@@ -1,8 +1,8 @@
-"""llama.cpp's rules for reading a command line, over options that Typer declares.
+"""llama.cpp's rules for reading a command line, over options that `declared.py` or Typer declares.
 
-Typer says what a command takes and writes its help; reading is done here because llama.cpp's rules are its own (short
-options of several letters, `_` for `-`, `LLAMA_ARG_*` variables, optional values, options that mean nothing on a CPU),
-and because Typer's own conversion imports pydantic, which costs 0.1 s at every start.
+Typer writes the help; reading is done here because llama.cpp's rules are its own (short options of several letters, `_`
+for `-`, `LLAMA_ARG_*` variables, optional values, options that mean nothing on a CPU), and because Typer's own
+conversion imports pydantic, which costs 0.1 s at every start.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
-
-from typer.core import TyperCommand
+from typing import Annotated, Any, Protocol, get_args, get_origin, get_type_hints
 
 from llamakit.cli.compat import NO_EFFECT, Takes
 from llamakit.errors import LlamakitError
@@ -35,6 +33,15 @@ class HelpWanted(Exception):
     """The command line asks for help."""
 
 
+class Command(Protocol):
+    """What is to be read: the command of Typer, or `declared.Declaration`."""
+
+    @property
+    def params(self) -> Sequence[Any]: ...
+    @property
+    def callback(self) -> Callable[..., Any] | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class OptionalWord:
     """Marks an option whose on/off/auto may be left out: a bare switch in 2024, an option with a value later."""
@@ -53,7 +60,7 @@ class Spelling:
     word_optional: bool = False
 
 
-def read(command: TyperCommand, args: Sequence[str]) -> dict[str, Any]:
+def read(command: Command, args: Sequence[str]) -> dict[str, Any]:
     """The parameters of `command`: its defaults, then the environment, then `args`; the later wins.
 
     Raises InvalidArgument on an unknown option, a missing or malformed value, or a superfluous argument.
@@ -93,7 +100,7 @@ def default_of(param: Any) -> Any:
     return list(param.default or []) if getattr(param, "multiple", False) else param.default
 
 
-def spellings_of(command: TyperCommand) -> dict[str, Spelling]:
+def spellings_of(command: Command) -> dict[str, Spelling]:
     assert command.callback is not None
     hints = get_type_hints(inspect.unwrap(command.callback), include_extras=True)
     table: dict[str, Spelling] = {}
@@ -173,7 +180,7 @@ def store(values: dict[str, Any], spelling: Spelling, value: Any, is_first: bool
         values[spelling.dest].append(value)
 
 
-def read_environment(command: TyperCommand, spellings: dict[str, Spelling], values: dict[str, Any]) -> dict[str, str]:
+def read_environment(command: Command, spellings: dict[str, Spelling], values: dict[str, Any]) -> dict[str, str]:
     """Put what `LLAMA_ARG_*` variables say into `values`; returns which variable set which parameter."""
     origin: dict[str, str] = {}
     for param in command.params:
@@ -209,7 +216,7 @@ def skip_no_effect(name: str, value: str | None, rest: list[str]) -> None:
         warn(f"{name} has no effect in llamakit")
 
 
-def place_arguments(command: TyperCommand, values: dict[str, Any], positional: list[str]) -> None:
+def place_arguments(command: Command, values: dict[str, Any], positional: list[str]) -> None:
     for param in command.params:
         if param.param_type_name != "argument" or not param.name:
             continue

@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from llamakit.cli import grammar_options as g
 from llamakit.cli import options as o
 from llamakit.cli.chat_options import ChatOptions
@@ -108,13 +106,15 @@ def run(
                 c.open_completion(path, opening, partial(sampling_of, sampling), params, report, cache, constrain)
             )
         if interactive.is_wanted:
+            from typer import Exit
+
             from llamakit.cli.chat import talk
 
             code = talk(
                 completion, text, interactive, template, sampling_of(sampling, completion.context.model.metadata),
                 log=log, grammar=rules, color=color, display_prompt=display_prompt, escape=prompting.escape,
             )  # fmt: skip
-            raise typer.Exit(code)
+            raise Exit(code)
         tokens = completion.encode(text)
         if cache and cache.warning:
             log.warn(cache.warning)
@@ -127,7 +127,9 @@ def run(
         say_how_it_ended(completion, interrupted, log, shows_timings=logging.perf)
         completion.save()
     if interrupted:
-        raise typer.Exit(EXIT_INTERRUPTED)
+        from typer import Exit
+
+        raise Exit(EXIT_INTERRUPTED)
 
 
 def sampling_of(options: SamplingOptions, metadata: Mapping[str, Any]) -> SamplingParams:

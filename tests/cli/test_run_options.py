@@ -6,14 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
 
 from llamakit.cli.app import run as run_llamakit
-from llamakit.cli.command import LlamaCommand
 from llamakit.cli.compat import NO_EFFECT
 from llamakit.cli.option_groups import flatten
 from llamakit.cli.parsing import HELP, spellings_of
 from llamakit.cli.run import run
+from llamakit.cli.typer_command import typer_command
 from llamakit.core.gguf.reader import GGUFReader
 from tests.core.vocab.vocabs import bpe_metadata
 from tests.fake_engine import FakeEngine
@@ -38,10 +37,7 @@ def core_options() -> set[str]:
 
 @pytest.mark.skipif(not TABLE.exists(), reason="needs ../shared/spec/cli.md")
 def test_every_core_option_is_read_or_passed_over() -> None:
-    app = typer.Typer(add_completion=False)
-    app.command("run", cls=LlamaCommand)(flatten(run))
-    command = typer.main.get_command(app)
-    read = {*spellings_of(command), *NO_EFFECT, *HELP}  # type: ignore[arg-type]
+    read = {*spellings_of(typer_command("run", flatten(run))), *NO_EFFECT, *HELP}
     wanted = core_options()
     assert len(wanted) > 100
     assert wanted - read - ELSEWHERE - ADAPTERS - MEDIA == set()
