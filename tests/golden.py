@@ -122,7 +122,7 @@ def uniform(name: str, n: int) -> np.ndarray:
 
 
 def values(name: str, shape: list[int], salt: str) -> np.ndarray:
-    """A tensor, rows first; `shape` is in GGUF order. Norms lie around 1, decays below 0; matrices are scaled by fan-in."""
+    """A tensor, rows first; `shape` is in GGUF order. Norms lie around 1, decays below 0."""
     u = uniform(salt + name, int(np.prod(shape)))
     if "_norm." in name and name.endswith("weight"):
         x = 1 + 0.3 * u

@@ -40,11 +40,12 @@ class Decoder:
     is_neox: bool = False  # rotation pairs dimension i with i + n_rot / 2
     has_layer_norm: bool = False  # in place of the norm by the root mean square
     is_causal: ClassVar[bool] = True  # else a token sees all those that are computed with it
+    last_norm: ClassVar[str] = "output_norm"
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
         self.meta, self.reader = meta, reader
-        self.hp = HParams.read(meta, LAYER_EPS if self.has_layer_norm else RMS_EPS, self.may_be_zero)
+        self.hp = HParams.read(meta, self.eps_key(), self.may_be_zero)
         self.w = Tensors.of_file(reader)
         self.n_vocab = self.count_vocab()
         self.read_settings()
@@ -55,6 +56,10 @@ class Decoder:
         nodes = in_order(root)
         self._cached = {n.layer: n for n in nodes if isinstance(n, Attention)}
         self._states = {n.state: n.n_state for n in nodes if isinstance(n, Recurrent)}
+
+    def eps_key(self) -> str:
+        """Where the metadata has the eps of norms."""
+        return LAYER_EPS if self.has_layer_norm else RMS_EPS
 
     def read_settings(self) -> None:
         """Read what the architecture has beyond HParams."""
@@ -79,7 +84,7 @@ class Decoder:
     def head(self, x: Node) -> Node:
         """Logits of the wanted rows; a missing output head is the embedding table."""
         name = "output" if self.w.has("output") else "token_embd"
-        return self.w.linear(name, self.norm(SelectRows(x), self.w, "output_norm"), self.n_vocab)
+        return self.w.linear(name, self.norm(SelectRows(x), self.w, self.last_norm), self.n_vocab)
 
     def logits(self, n_ctx: int) -> Node:
         self.begin(n_ctx)
