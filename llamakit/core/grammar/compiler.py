@@ -53,7 +53,8 @@ class Compiler:
         self.kinds: list[int] = []
         self.data: list[Any] = []  # of each node, see `flatten`
         self.todo: list[tuple[int, list[tuple[Sequence, int]]]] = []  # choices to fill in: node, ways
-        self.masks: list[int] = []
+        self.masks = bytearray()
+        self.mask_rows: dict[tuple[int, int, int], int] = {}
         self.rows: list[int] = []
         self.other_edges: dict[tuple[Ranges, bool, int], list[Edge]] = {}
         self.tails: dict[tuple[Ranges, int], int] = {}
@@ -166,8 +167,8 @@ class Compiler:
         if (least, most) == (0, 1):
             self.data[loop] = [self.call(rule, after), after]
             return loop
-        again = self.call(rule, self.symbol(Count(most, least if most is None else most), loop))
-        self.data[loop] = [again, self.symbol(Close(0, least), after)]
+        count = Count(most, least if most is None else most)  # before: no item begins that is one too many
+        self.data[loop] = [self.symbol(count, self.call(rule, loop)), self.symbol(Close(0, least), after)]
         return self.symbol(Open(), loop)
 
     def graph(
@@ -179,11 +180,12 @@ class Compiler:
         return states[0]
 
     def mask_row(self, without: int, needs: int, marks: int) -> int:
-        for bits in (without, needs, marks):
-            for word in range(self.n_words):
-                value = bits >> WORD * word & ((1 << WORD) - 1)
-                self.masks.append(value - (1 << WORD) if value >> WORD - 1 else value)
-        return len(self.masks) // (3 * self.n_words) - 1
+        key = (without, needs, marks)
+        if key not in self.mask_rows:
+            self.mask_rows[key] = len(self.mask_rows)
+            for bits in key:
+                self.masks += bits.to_bytes(WORD // 8 * self.n_words, "little")
+        return self.mask_rows[key]
 
     def row(self, x: int, y: int) -> int:
         self.rows += [min(x, UNLIMITED), min(y, UNLIMITED)]

@@ -15,7 +15,7 @@ from llamakit.core.grammar.program import Program
 from llamakit.core.grammar.rules import Rules
 from llamakit.core.grammar.trie import Vocabulary, token_id, trie_of
 
-PART = 1 << 12  # bytes of a text read at once: in between, the automaton may forget what it no longer needs
+PART = 1 << 8  # bytes of a text read at once: in between, the automaton may forget what it no longer needs
 
 
 class Grammar:

@@ -95,7 +95,7 @@ def reach(node: int, node_kinds: list[int], data: list[Any], same: list[int]) ->
 
 
 def flatten(
-    start: int, node_kinds: list[int], data: list[Any], masks: list[int], rows: list[int], n_words: int
+    start: int, node_kinds: list[int], data: list[Any], masks: bytes | bytearray, rows: list[int], n_words: int
 ) -> Program:
     """Nodes as lists to nodes as arrays.
 
@@ -126,7 +126,7 @@ def flatten(
         edge_to=np.ascontiguousarray(edges[:, 2]),
         tokens=np.array(tokens, np.int32).reshape(-1, 3),
         targets=np.array(lists[kinds.SPLIT], np.int32),
-        masks=np.array(masks or [0] * 3 * n_words, np.int64),
+        masks=np.frombuffer(bytes(masks) or bytes(24 * n_words), "<i8").astype(np.int64),
         rows=np.array(rows or [0, 0], np.int64),
         class_of=class_of,
         class_byte=class_byte,

@@ -51,6 +51,16 @@ def visit(t, node, stack):
 
 
 @helper
+def add_found(t, key):
+    """One more configuration that waits, beside those that `follow` finds."""
+    if t.n_found >= 2 * t.max_work:
+        t.status = WORK_FULL
+        return
+    t.found[t.n_found] = key
+    t.n_found += 1
+
+
+@helper
 def with_frame(t, stack, count):
     """The stack with another count, and `t.bits`, in its top frame."""
     return push(t, t.stack_node[stack], t.stack_parent[stack], count)
@@ -183,8 +193,7 @@ def start(op, thread, n_threads):
         visit(t, op.node, 0)
         follow(t)
     for i in range(op.n_configs):
-        t.found[i] = op.configs[i]
-    t.n_found += op.n_configs
+        add_found(t, op.configs[i])
     op.state = intern_state(t)
 
 
@@ -243,8 +252,7 @@ def read_text(op, thread, n_threads):
         visit_token_targets(t, before, op.token)
         follow(t)
         for i in range(t.state_start[after], t.state_start[after + 1]):
-            t.found[t.n_found] = t.configs[i]
-            t.n_found += 1
+            add_found(t, t.configs[i])
         after = union_of_found(t)
     if t.status == 0:
         op.state = after

@@ -74,7 +74,7 @@ class Tables(Record):
     max_configs: i64
     work: Ptr[i64]  # configurations still to follow
     n_work: i64
-    found: Ptr[i64]  # those that wait for a byte, a token or the end
+    found: Ptr[i64]  # those that wait for a byte, a token or the end; room for twice max_work
     n_found: i64
     visited: Ptr[i64]  # hash table of `epoch`: those that were followed
     visited_epoch: Ptr[i64]

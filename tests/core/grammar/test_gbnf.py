@@ -119,6 +119,12 @@ def test_fault_61_extreme_grammars_work(text: str, good: str, bad: str) -> None:
     assert g.matches(good) and not g.matches(bad)
 
 
+def test_fault_61_a_long_cycle_is_said_shortly() -> None:
+    chain = "".join(f"r{i} ::= r{i + 1}\n" for i in range(1000))
+    with pytest.raises(GrammarError, match=r"r0 -> r1 -> r2 -> r3 -> \.\.\. -> r1000 -> r0 comes back to itself"):
+        grammar(f"{chain}r1000 ::= r0\nroot ::= r0")
+
+
 def test_fault_61_unclosed_nesting_is_refused() -> None:
     with pytest.raises(GrammarError, match="is expected for the"):
         grammar("root ::= " + "(" * DEPTH)

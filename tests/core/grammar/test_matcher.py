@@ -65,6 +65,37 @@ def test_forgetting_states_changes_nothing(name: str) -> None:
         random_walk(g, vocab, seed, 12, forgets=True)
 
 
+def test_states_of_many_ways_are_kept_when_others_are_forgotten() -> None:
+    vocab = Tokens("aa")
+    matcher = Grammar(parse_gbnf("root ::= " + '"a"? ' * 2000 + '"b"')).matcher(vocab)
+    matcher.accept(ord("a"))
+    allowed = mask_of(matcher)
+    matcher.automaton.forget()
+    assert mask_of(matcher) == allowed == [ord("a"), ord("b"), vocab.id("aa")]
+    for _ in range(5):
+        matcher.accept(ord("a"))
+        matcher.automaton.forget()
+    matcher.accept(ord("b"))
+    assert mask_of(matcher) == [vocab.eos]
+
+
+@pytest.mark.parametrize(
+    "text, good, allowed",
+    [
+        ('root ::= "ab"{2} "c"?', "abab", "c"),
+        ("root ::= [é]{1,2}", "éé", ""),
+        ('root ::= ("ab" "c"?){2} "x"', "abcabc", "x"),
+        ('root ::= ("ab"{2} "cd"){2}', "ababcdabab", "c"),
+    ],
+)
+def test_fault_64_nothing_begins_that_is_one_too_many(text: str, good: str, allowed: str) -> None:
+    vocab = Tokens()
+    matcher = Grammar(parse_gbnf(text)).matcher(vocab)
+    for byte in good.encode():
+        matcher.accept(byte)
+    assert [t for t in mask_of(matcher) if t != vocab.eos] == [*allowed.encode()]
+
+
 def test_a_long_text_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(automaton_module, "MOST_BYTES", 4 << 20)
     g = Grammar(parse_gbnf('root ::= "a"{100000} "b"'))
