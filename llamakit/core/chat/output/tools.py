@@ -66,12 +66,27 @@ def parse_tools(value: Any, place: str = "tools") -> tuple[Tool, ...]:
     return tools
 
 
+def parse_functions(functions: Any, function_call: Any) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """The same in OpenAI's older fields: functions without "type", and `auto`, `none` or {"name": ...}."""
+    if functions is not None and not isinstance(functions, list):
+        raise ToolError(f"functions: must be a list of functions, not {kind_of(functions)}")
+    tools = tuple(parse_function(item, f"functions[{i}]") for i, item in enumerate(functions or ()))
+    if isinstance(function_call, dict):
+        function_call = {"function": function_call}
+    elif function_call not in (None, "auto", "none"):
+        raise ToolError(f"function_call: must be auto, none or name a function, not {shown(function_call)}")
+    return tools, parse_tool_choice(function_call, tools, "function_call")
+
+
 def parse_tool(value: Any, place: str) -> Tool:
     if not isinstance(value, dict):
         raise ToolError(f"{place}: must be an object, not {kind_of(value)}")
     if value.get("type", "function") != "function":
         raise ToolError(f'{place}.type: must be "function", not {shown(value["type"])}')
-    function, place = value.get("function"), f"{place}.function"
+    return parse_function(value.get("function"), f"{place}.function")
+
+
+def parse_function(function: Any, place: str) -> Tool:
     if not isinstance(function, dict):
         raise ToolError(f"{place}: must be an object, not {kind_of(function)}")
     name = function.get("name")

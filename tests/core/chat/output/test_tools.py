@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolError, ToolUse, parse_tool_choice, parse_tools
+from llamakit.core.chat.output.tools import (
+    AUTO,
+    Tool,
+    ToolChoice,
+    ToolError,
+    ToolUse,
+    parse_functions,
+    parse_tool_choice,
+    parse_tools,
+)
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 TIME = {"type": "function", "function": {"name": "get_time", "description": "now", "parameters": SCHEMA}}
@@ -73,3 +82,24 @@ def test_a_wrong_choice_is_refused_with_its_place(value: Any, message: str) -> N
 def test_a_call_cannot_be_required_without_tools() -> None:
     with pytest.raises(ToolError, match="a call is required, but there are no tools"):
         parse_tool_choice("required", ())
+
+
+def test_the_older_fields_mean_the_same() -> None:
+    functions = [TIME["function"]]
+    assert parse_functions(functions, None) == (parse_tools([TIME]), AUTO)
+    assert parse_functions(functions, {"name": "get_time"})[1] == ToolChoice(ToolUse.REQUIRED, "get_time")
+    assert parse_functions(None, "none") == ((), ToolChoice(ToolUse.NONE))
+
+
+@pytest.mark.parametrize(
+    "functions, call, message",
+    [
+        ({}, None, "functions: must be a list of functions, not an object"),
+        ([{"name": 1}], None, r"functions\[0\]\.name: must be a string"),
+        ([], "required", 'function_call: must be auto, none or name a function, not "required"'),
+        ([], {"name": "x"}, r'function_call\.function\.name: there is no tool "x"; the tools are: none'),
+    ],
+)
+def test_wrong_older_fields_are_refused_with_their_place(functions: Any, call: Any, message: str) -> None:
+    with pytest.raises(ToolError, match=message):
+        parse_functions(functions, call)
