@@ -54,8 +54,12 @@ def read_file(path: str) -> bytes:
 
 def unescape(text: str) -> str:
     r"""Read \n \r \t \' \" \\ and \xHH (a byte of UTF-8) as llama.cpp does; other backslashes stay."""
-    raw = text.encode("utf-8", errors="surrogateescape")
-    return re.sub(rb"\\(?:x([0-9A-Fa-f]{2})|([nrt'\"\\]))", unescape_one, raw).decode("utf-8", errors="replace")
+    return unescape_bytes(text.encode("utf-8", errors="surrogateescape")).decode("utf-8", errors="replace")
+
+
+def unescape_bytes(raw: bytes) -> bytes:
+    """The same for a text whose bytes may not be UTF-8."""
+    return re.sub(rb"\\(?:x([0-9A-Fa-f]{2})|([nrt'\"\\]))", unescape_one, raw)
 
 
 def unescape_one(match: re.Match[bytes]) -> bytes:

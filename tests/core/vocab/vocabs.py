@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from llamakit.core.gguf.types import ValueType
+from llamakit.core.gguf.writer import GGUFWriter
 from llamakit.core.vocab import Vocab
 from llamakit.core.vocab.letters import LETTERS
 
@@ -62,3 +64,12 @@ def engine(name: str) -> Iterator[None]:
         for module in ("bpe", "spm"):
             patch.setattr(f"llamakit.core.vocab.{module}.LIBRARY_AFTER", 1 << 60 if name == "own" else -1)
         yield
+
+
+def write_vocab(path: Path, metadata: dict[str, Any]) -> Path:
+    """A GGUF file of these keys and no tensors."""
+    with GGUFWriter(path) as writer:
+        writer.add("general.architecture", "llama")
+        for key, value in metadata.items():
+            writer.add(key, value, element_type=ValueType.STRING if value == [] else None)
+    return path
