@@ -1,4 +1,4 @@
-"""Nemotron H: a layer is one of Mamba 2, attention without rotation, and a feed-forward that squares what is positive."""
+"""Nemotron H: a layer is one of Mamba 2, attention without rotation, and a feed-forward without gate."""
 
 from __future__ import annotations
 

@@ -1,0 +1,98 @@
+"""Gated delta nets: linear attention whose state forgets by a gate and is corrected by what it fails to recall.
+
+Sources: arXiv:2412.06464, Kimi Linear (arXiv:2510.26692); tensors as llama.cpp names them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llamakit.core.gguf.metadata import Metadata
+from llamakit.core.graph.ops import Activation, Add, Glu, Mul, Node, RmsNorm, Slice
+from llamakit.core.graph.recurrent import Convolution, DeltaScan
+from llamakit.core.models.blocks.mamba import STATES, convolved
+from llamakit.core.models.tensors import Tensors
+from llamakit.errors import ModelError
+
+
+@dataclass(frozen=True)
+class DeltaShape:
+    """Heads of keys and values and their widths, and the tokens that the convolution sees."""
+
+    n_head_k: int
+    n_head_v: int
+    n_key: int
+    n_value: int
+    kernel: int
+    eps: float
+
+    @property
+    def key_width(self) -> int:
+        return self.n_head_k * self.n_key
+
+    @property
+    def value_width(self) -> int:
+        return self.n_head_v * self.n_value
+
+
+def read_delta(meta: Metadata, eps: float) -> DeltaShape:
+    inner = meta.int("ssm.inner_size", min=1, max=1 << 20)
+    n_head_k, n_head_v = meta.int("ssm.group_count", min=1), meta.int("ssm.time_step_rank", min=1)
+    if n_head_v % n_head_k or inner % n_head_v:
+        raise ModelError(
+            f"{meta.path}: {n_head_k} key heads, {n_head_v} value heads, a width of {inner}: they do not fit"
+        )
+    n_key, kernel = meta.int("ssm.state_size", min=1, max=256), meta.int("ssm.conv_kernel", min=2, max=64)
+    return DeltaShape(n_head_k, n_head_v, n_key, inner // n_head_v, kernel, eps)
+
+
+def recurrent_layers(meta: Metadata, n_layer: int) -> list[bool]:
+    """Which layers are no attention: said layer by layer, or all but each n-th."""
+    key = "attention.recurrent_layers"
+    if isinstance(meta.mapping.get(meta.full_key(key)), list):
+        return [bool(n) for n in meta.mapping[meta.full_key(key)]][:n_layer]  # type: ignore[union-attr]
+    interval = meta.int("full_attention_interval", 4, min=1)
+    return [(i + 1) % interval != 0 for i in range(n_layer)]
+
+
+def unit(x: Node, n: int, eps: float, scale: float = 1.0) -> Node:
+    """x / sqrt(sum(x^2) + eps) * scale, over each n numbers."""
+    return RmsNorm(x, None, eps / n, n=n) * (scale * float(n) ** -0.5)
+
+
+def decay(alpha: Node, w: Tensors, n_head: int) -> Node:
+    """a softplus(alpha + bias), a one number for each head"""
+    return Mul(Activation(Add(alpha, w("ssm_dt.bias", alpha.width)), "softplus"), w.bare("ssm_a", n_head))
+
+
+def delta_net(
+    mixed: Node, gate: Node, beta: Node, alpha: Node, w: Tensors, m: DeltaShape, layer: int, *, is_tiled: bool
+) -> Node:
+    """`mixed` are queries, keys and values before the convolution. Normed by head, and gated."""
+    qkv = convolved(mixed, w, m.kernel, STATES * layer)
+    q, k = (unit(Slice(qkv, first, m.key_width), m.n_key, m.eps) for first in (0, m.key_width))
+    v = Slice(qkv, 2 * m.key_width, m.value_width)
+    g, beta = decay(alpha, w, m.n_head_v), Activation(beta, "sigmoid")
+    y = DeltaScan(q * m.n_key**-0.5, k, v, g, beta, m.n_key, m.n_value, STATES * layer + 1, is_tiled)
+    return Glu(gate, RmsNorm(y, w("ssm_norm", m.n_value), m.eps))
+
+
+def kimi_delta(x: Node, w: Tensors, m: DeltaShape, layer: int) -> Node:
+    """Kimi Delta Attention: a convolution each for q, k and v, a decay for every key, an output gate by sigmoid."""
+    for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ssm_beta"):
+        w.pass_over(f"{name}.bias", f"{name}.scale")
+    heads = []
+    for number, (name, n) in enumerate((("q", m.key_width), ("k", m.key_width), ("v", m.value_width))):
+        weight = w(f"ssm_conv1d_{name}", n, m.kernel)
+        part = Convolution(w.linear(f"attn_{name}", x, n), weight, STATES * layer + number)
+        heads.append(Activation(part, "silu"))
+    q, k, v = heads
+    alpha = w.linear("ssm_f_b", w.linear("ssm_f_a", x, m.n_key), m.key_width)
+    beta = Activation(w.linear("ssm_beta", x, m.n_head_v), "sigmoid")
+    y = DeltaScan(
+        unit(q, m.n_key, m.eps, m.n_key**-0.5), unit(k, m.n_key, m.eps), v, decay(alpha, w, m.n_head_v), beta, m.n_key,
+        m.n_value, STATES * layer + 3,
+    )  # fmt: skip
+    gate = w.linear("ssm_g_b", w.linear("ssm_g_a", x, m.n_key), m.value_width)
+    y = Glu(gate, RmsNorm(y, w("ssm_norm", m.n_value), m.eps), "sigmoid")
+    return w.linear("attn_output", y, x.width)

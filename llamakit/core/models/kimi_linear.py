@@ -1,0 +1,39 @@
+"""Kimi Linear: delta nets with a decay for every key, some layers of latent attention without rotation; experts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from llamakit.core.graph.ops import Attention, Node
+from llamakit.core.models.blocks.delta_net import DeltaShape, kimi_delta
+from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
+from llamakit.core.models.expert_transformer import ExpertTransformer
+from llamakit.core.models.tensors import Tensors
+
+
+class KimiLinear(ExpertTransformer):
+    arch = "kimi-linear"
+    hf_names: ClassVar[tuple[str, ...]] = ("KimiLinearForCausalLM",)
+    gating = "sigmoid"
+    is_normed = True
+
+    def read_settings(self) -> None:
+        super().read_settings()
+        meta, hp = self.meta, self.hp
+        n_key = meta.int("attention.key_length_mla", min=hp.n_rot, max=1024)
+        n_value = meta.int("attention.value_length_mla", min=1, max=1024)
+        rank = meta.int("attention.kv_lora_rank", min=1, max=1 << 16)
+        self.latent = Latent(hp.n_head, rank, 0, n_key - hp.n_rot, hp.n_rot, n_value, hp.eps)
+        dim, kernel = meta.int("kda.head_dim", min=1, max=256), meta.int("ssm.conv_kernel", min=2, max=64)
+        self.delta = DeltaShape(hp.n_head, hp.n_head, dim, dim, kernel, hp.eps)
+        self.w.pass_over("output.scale")
+
+    def attention(self, x: Node, w: Tensors, i: int) -> Node:
+        if not self.hp.heads_kv[i]:
+            return kimi_delta(x, w, self.delta, i)
+        m = self.latent
+        is_absorbed = w.has("attn_k_b")
+        q, k, v = (absorbed if is_absorbed else separate)(x, w, m, lambda part: part)
+        head_dim = k.width if is_absorbed else m.head_dim
+        attended: Node = Attention(q, k, v, head_dim, i, m.head_dim**-0.5)
+        return w.linear("attn_output", expanded(attended, w, m) if is_absorbed else attended, self.hp.n_embd)
