@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.graph.ops import Activation, Add, Glu, Mul, Node, RmsNorm, Slice
+from llamakit.core.graph.ops import Activation, Add, Glu, Mul, Node, RmsNorm, Scale, Slice
 from llamakit.core.graph.recurrent import Convolution, DeltaScan
 from llamakit.core.models.blocks.mamba import STATES, convolved
 from llamakit.core.models.tensors import Tensors
@@ -39,9 +39,7 @@ def read_delta(meta: Metadata, eps: float) -> DeltaShape:
     inner = meta.int("ssm.inner_size", min=1, max=1 << 20)
     n_head_k, n_head_v = meta.int("ssm.group_count", min=1), meta.int("ssm.time_step_rank", min=1)
     if n_head_v % n_head_k or inner % n_head_v:
-        raise ModelError(
-            f"{meta.path}: {n_head_k} key heads, {n_head_v} value heads, a width of {inner}: they do not fit"
-        )
+        raise ModelError(f"{meta.path}: {n_head_k} key heads, {n_head_v} value heads and a width of {inner} do not fit")
     n_key, kernel = meta.int("ssm.state_size", min=1, max=256), meta.int("ssm.conv_kernel", min=2, max=64)
     return DeltaShape(n_head_k, n_head_v, n_key, inner // n_head_v, kernel, eps)
 
@@ -57,7 +55,7 @@ def recurrent_layers(meta: Metadata, n_layer: int) -> list[bool]:
 
 def unit(x: Node, n: int, eps: float, scale: float = 1.0) -> Node:
     """x / sqrt(sum(x^2) + eps) * scale, over each n numbers."""
-    return RmsNorm(x, None, eps / n, n=n) * (scale * float(n) ** -0.5)
+    return Scale(RmsNorm(x, None, eps / n, n=n), scale * n**-0.5)
 
 
 def decay(alpha: Node, w: Tensors, n_head: int) -> Node:
@@ -89,7 +87,7 @@ def kimi_delta(x: Node, w: Tensors, m: DeltaShape, layer: int) -> Node:
     q, k, v = heads
     alpha = w.linear("ssm_f_b", w.linear("ssm_f_a", x, m.n_key), m.key_width)
     beta = Activation(w.linear("ssm_beta", x, m.n_head_v), "sigmoid")
-    y = DeltaScan(
+    y: Node = DeltaScan(
         unit(q, m.n_key, m.eps, m.n_key**-0.5), unit(k, m.n_key, m.eps), v, decay(alpha, w, m.n_head_v), beta, m.n_key,
         m.n_value, STATES * layer + 3,
     )  # fmt: skip
