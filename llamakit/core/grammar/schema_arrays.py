@@ -43,8 +43,8 @@ def array_sequence(writer: Writer, a: Arrays) -> Sequence | None:
     if items.is_impossible:
         return None
     has_rest = a.rest != FALSE and (a.most is None or a.most > n)
-    is_counted = has_rest and (a.most is not None or a.least > max(n, 1))
     sure = n + (items.n_needed if n == 0 else 0)  # items that will be there: the others share what room is left
+    is_counted = has_rest and (a.most is not None or a.least > max(sure, 1))
     rest_count: Sequence = ()
     if is_counted:
         rest_count = (Count(None if a.most is None else a.most - sure, max(a.most or 0, a.least, sure) - sure),)

@@ -135,9 +135,10 @@ class Arrays:
         """With no more places than there can be items; None if that leaves no array."""
         n = next((i for i, item in enumerate((*self.prefix, self.rest)) if item == FALSE), None)
         most = self.most if n is None else n if self.most is None else min(n, self.most)
-        if most is not None and most < self.least:
+        least = max([self.least, *(c.skip + c.least for c in self.contains if c.least)])
+        if most is not None and most < least:
             return None
-        return replace(self, prefix=self.prefix[:most], most=most)
+        return replace(self, prefix=self.prefix[:most], least=least, most=most)
 
     def negation(self) -> list[Arrays] | None:
         """All other arrays, in parts; None if they cannot be said."""
