@@ -154,6 +154,7 @@ def open_interaction(
 ) -> Interaction:
     """The model with a text of its own to go on from."""
     from llamakit.tools.chat.interaction import Interaction, RawParams
+    from llamakit.tools.chat.speaker import UNTIL_CONTEXT_IS_FULL
 
     session, cache, i = completion.session, completion.cache, interactive
     prefix, suffix = (unescape(text) if escape else text for text in (i.in_prefix, i.in_suffix))
@@ -162,7 +163,7 @@ def open_interaction(
     if i.interactive_first and not prompt and cache is None and not completion.vocab.add_bos:
         return interaction  # the person's text is the first
     tokens = completion.encode(prompt)
-    if completion.params.context_shift:
+    if completion.params.context_shift and p.n_predict != UNTIL_CONTEXT_IS_FULL:
         session.n_keep = completion.n_keep(len(tokens))
     if cache is None:
         interaction.add_prompt(tokens)

@@ -79,6 +79,7 @@ class Interaction:
         """
         session, params = self.session, self.params
         self.is_interrupted, session.finish = False, None
+        session.text.flush()  # of a character that a cancelled turn began
         tokens, self.waiting = self.waiting, []
         if self.new_sampler is not None:
             session.sampler = self.new_sampler(self.n_turns)

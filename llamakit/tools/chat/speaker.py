@@ -76,6 +76,7 @@ class Speaker:
         session, turn = self.session, Turn()
         self.is_interrupted, self.turn, self.said = False, turn, Message("assistant", "")
         session.finish = None
+        session.text.flush()  # of a character that a cancelled answer began
         before = replace(session.timings.prefill), replace(session.timings.step)
         prompt, tokens, notice = self.prepare(messages)
         session.sampler = self.voice.new_sampler(number, prompt)
@@ -91,6 +92,7 @@ class Speaker:
                     break
                 yield from notice
                 yield from self.draw(answer, tokens)
+            yield from answer.push(session.text.flush())
             yield from answer.finish()
         finally:
             self.conclude(answer, *before)
@@ -106,7 +108,8 @@ class Speaker:
                 f"this turn is too long: {len(tokens)} tokens, and the context holds {self.session.context.n_ctx}; "
                 f"-c sets the context length"
             )
-        if self.params.context_shift and self.session.n_keep is None:
+        shifts = self.params.context_shift and self.params.n_predict != UNTIL_CONTEXT_IS_FULL
+        if shifts and self.session.n_keep is None:
             self.session.n_keep = self.n_keep(messages, prompt.text)
         self.is_torn = False
         return prompt, reuse(self.session, tokens), notice
@@ -163,19 +166,26 @@ class Speaker:
         n_held = len(session.tokens) + len(tokens)
         n_left = n_left - len(answer.tokens) if n_left > 0 else n_left
         for piece in generate(session, tokens, n_left):
-            n_held += 1
-            if n_lost := n_held - len(session.tokens) - len(session.pending):
-                self.is_torn, n_held = True, n_held - n_lost
-                yield Notice(f"context full: the oldest {n_lost} tokens are no longer seen by the model")
             if session.vocab.is_eog(piece.token):
                 continue
+            n_held += 1
             answer.tokens.append(piece.token)
             yield from answer.push(piece.text)
+            n_held = yield from self.watch(n_held)
             if answer.is_stopped:
                 session.finish = Finish.STOP_TEXT
             if answer.is_stopped or self.is_interrupted:
                 break
-        yield from answer.push(session.text.flush())
+        yield from self.watch(n_held)
+
+    def watch(self, n_held: int) -> Generator[Event, None, int]:
+        """Tell of a context shift, if the session has fewer than so many tokens; returns how many it has."""
+        session = self.session
+        n_has = len(session.tokens) + sum(not session.vocab.is_eog(token) for token in session.pending)
+        if n_has < n_held:
+            self.is_torn = True
+            yield Notice(f"context full: the oldest {n_held - n_has} tokens are no longer seen by the model")
+        return n_has
 
     def read(self, tokens: list[int]) -> Generator[Event, None, list[int]]:
         """Compute a long prompt in slices; returns the last one, or nothing when the person wants no answer."""
