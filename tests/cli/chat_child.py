@@ -1,6 +1,7 @@
 """A conversation whose model says a script, for tests that watch it in a terminal: chat_child.py SCRIPT FOLDER ARGS.
 
-Arguments: --slow (20 tokens a second), --raw, --mli, --simple, --markdown, -st; others are reverse prompts.
+Arguments: --slow (20 tokens a second), --raw, --mli, --simple, --markdown, --thinks, --hidden, -st; others are texts that
+end an answer.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,13 +20,16 @@ from llamakit.cli.chat_input import Input, open_input
 from llamakit.cli.chat_loop import ChatLoop
 from llamakit.cli.chat_raw import RawLoop
 from llamakit.cli.chat_screen import Screen
+from llamakit.core.chat.output.format import THINK, Format
+from llamakit.core.chat.output.parser import Parser
 from llamakit.tools.chat.interaction import Interaction, RawParams
+from llamakit.tools.chat.open import ThinkingReader
 from llamakit.tools.chat.speaker import ChatParams
 from tests.tools.chat.talking import converse, session_of
 
 
 def main(script: str, folder: Path, *args: str) -> int:
-    screen = Screen(markdown="--markdown" in args)
+    screen = Screen(markdown="--markdown" in args, shows_thinking=False if "--hidden" in args else None)
     with closing(open_input("--mli" in args, "--simple" in args, screen, WORDS, folder / "history")) as source:
         return talk(script, args, source, screen)
 
@@ -36,6 +41,11 @@ def talk(script: str, args: tuple[str, ...], source: Input, screen: Screen) -> i
         interaction.add_prompt(list(b"A talk.\nUser:"))
         return RawLoop(interaction, source, screen, shows_affixes=True).run(True, False)
     conversation = converse(script, ChatParams(stop=stops), n_ctx=4096)
+    if "--thinks" in args:
+        speaker = conversation.speaker
+        speaker.voice = replace(
+            speaker.voice, new_reader=lambda prompt: ThinkingReader(Parser(Format("", thinking=THINK)))
+        )
     if "--slow" in args:
         slow_down(conversation.speaker.session.context)
     loop = ChatLoop(conversation, source, screen, SimpleNamespace(grammar=None), "script.gguf")

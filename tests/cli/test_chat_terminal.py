@@ -189,3 +189,32 @@ def test_no_color_means_none(tmp_path: Path) -> None:
         t.seen("one", "[ prompt")
         t.prompted()
         assert set(re.findall(rb"\x1b\[[0-9;]*m", t.bytes)) <= {b"\x1b[0m", b"\x1b[m"}
+
+
+def test_thoughts_are_dimmed(tmp_path: Path) -> None:
+    with Terminal(scripted("<think>hmm</think>Yes.|", "--thinks", folder=tmp_path)) as t:
+        t.prompted()
+        t.type("so?\r")
+        t.seen("> so?\n[thinking]\nhmm\n[answer]\nYes.\n[ prompt")
+        assert b"\x1b[2mh" in t.bytes or b"\x1b[2mhmm" in t.bytes
+        assert b"\x1b[2mY" not in t.bytes
+
+
+def test_thoughts_can_be_hidden(tmp_path: Path) -> None:
+    with Terminal(scripted("<think>hmm</think>Yes.|", "--thinks", "--hidden", "--slow", folder=tmp_path)) as t:
+        t.prompted()
+        t.type("so?\r")
+        t.seen("> so?\nthinking ...")
+        t.seen("> so?\nYes.\n[ prompt")
+        t.prompted()
+        assert b"hmm" not in t.bytes
+
+
+def test_a_long_message_shows_how_far_it_is(tmp_path: Path) -> None:
+    with Terminal(scripted("ok|", folder=tmp_path)) as t:
+        t.prompted()
+        t.type(PASTE_BEGIN + "word " * 700 + PASTE_END + "\r")
+        t.seen("ok\n[ prompt 3506")
+        t.prompted()
+        assert b"reading 512 of 3506 tokens" in t.bytes
+        assert not any("reading" in line for line in t.lines)
