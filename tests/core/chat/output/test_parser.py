@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llamakit.core.chat.output import channels, output, source
 from llamakit.core.chat.output.output import Message, joined
 from llamakit.core.chat.output.parser import Parser
 from llamakit.core.chat.output.registry import BY_NAME, TAGS
@@ -100,3 +101,14 @@ def test_an_output_cut_short_keeps_what_there_was(case: Case) -> None:
             assert call.name == full.name
             if not is_open_code(call.arguments):
                 assert full.arguments.startswith(call.arguments)
+
+
+def test_what_is_kept_is_bounded_wherever_the_text_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With limits that all these outputs exceed somewhere: calls may be refused then, but by the text alone."""
+    monkeypatch.setattr(source, "MOST_KEPT", 40)
+    monkeypatch.setattr(channels, "MOST_HEADER", 30)
+    monkeypatch.setattr(output, "MOST_BLANKS", 2)
+    for case in CASES:
+        whole = read(case, [case.text])
+        assert read(case, list(case.text)) == whole
+        assert read(case, [case.text[i : i + 7] for i in range(0, len(case.text), 7)]) == whole
