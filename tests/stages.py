@@ -12,6 +12,15 @@ from llamakit.core.sampling.chain import build_history, load_kernels
 from llamakit.core.sampling.stage import Setup, Stage, current, new_candidates
 from llamakit.core.sampling.stages import edits
 
+KERNELS = [
+    *(f"sampling.{name}" for name in "begin allow bias penalties temperature greedy draw".split()),
+    *(f"sampling_select.{name}" for name in "top_k top_p min_p".split()),
+    *(f"sampling_spread.{name}" for name in "top_n_sigma typical_p tfs_z xtc".split()),
+    *(f"sampling_entropy.{name}" for name in "dynamic_temperature mirostat mirostat_2".split()),
+    "sampling_adaptive.adaptive_p",
+    "sampling_dry.dry",
+    "sampling_sort.descending",
+]
 SIZES = [1, 2, 15, 16, 17, 64, 1000, 1025, 49152]
 KINDS = ["normal", "flat", "peaked", "equal", "tied", "rising", "banned", "huge", "one left"]
 
@@ -68,7 +77,7 @@ class Chain:
         return Setup(params, self.c, history, self.seed, eog_ids, self.vocab)
 
     def run_stage(self, stage: Stage) -> Stage:
-        stage.link(load_kernels(stage.kernel))
+        stage.link(load_kernels(*KERNELS))
         stage.run()
         return stage
 
