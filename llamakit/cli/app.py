@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "tokenize": Command("llamakit.cli.tokenize", "tokenize", "Show the tokens of a text."),
     "perplexity": Command("llamakit.cli.perplexity", "perplexity", "Measure a model on a text, or on tasks."),
     "quantize": Command("llamakit.cli.quantize", "quantize", "Write a model anew in fewer bits."),
+    "grammar": Command("llamakit.cli.grammar", "grammar", "Check a grammar, and texts against it."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
     "imatrix": Command("llamakit.cli.imatrix", "imatrix", "Measure which columns of the weights matter."),
     "gguf-split": Command("llamakit.cli.gguf_split", "gguf_split", "Split a model into shards, or merge shards."),

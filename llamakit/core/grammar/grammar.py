@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
-from llamakit.core.grammar.automaton import Automaton
+from llamakit.core.grammar.automaton import Automaton, Reader
 from llamakit.core.grammar.compiler import compile_rules
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.lazy import LazyMatcher, Triggers
@@ -16,6 +16,15 @@ from llamakit.core.grammar.rules import Rules
 from llamakit.core.grammar.trie import Vocabulary, token_id, trie_of
 
 PART = 1 << 8  # bytes of a text read at once: in between, the automaton may forget what it no longer needs
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How much of a text was read; is that complete; the bytes that may follow."""
+
+    n_bytes: int
+    is_complete: bool
+    follow: bytes
 
 
 class Grammar:
@@ -32,14 +41,33 @@ class Grammar:
 
         Raises GrammarError for a grammar of tokens, as text does not say which tokens it is made of.
         """
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        reader, n_read = self._read(data)
+        return n_read == len(data) and self.automaton(self.program).is_accepting(reader)
+
+    def explain(self, text: bytes) -> Reading:
+        """How far a text can be read, and how it could go on there. Raises GrammarError as `matches` does."""
+        automaton = self.automaton(self.program)
+        reader, n_read = self._read(text)
+        follow = bytes(byte for byte in range(256) if automaton.read(reader, bytes([byte])))
+        return Reading(n_read, automaton.is_accepting(reader), follow)
+
+    def _read(self, text: bytes) -> tuple[Reader, int]:
+        """A reader of as much of a text as is the beginning of one of the grammar's."""
         if len(self.program.tokens):
             raise GrammarError("the grammar names tokens: text alone cannot be matched, ask a matcher")
         automaton = self.automaton(self.program)
-        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-        reader = automaton.reader()
-        for i in range(0, len(data), PART):
-            reader.states = [automaton.read(reader, data[i : i + PART])]
-        return automaton.is_accepting(reader)
+        reader, n_read, size = automaton.reader(), 0, PART
+        while n_read < len(text):
+            state = automaton.read(reader, text[n_read : n_read + size])
+            if state != 0:
+                reader.states = [state]
+                n_read += size
+            elif size > 1:
+                size //= 2
+            else:
+                break
+        return reader, min(n_read, len(text))
 
     def matcher(self, vocab: Vocabulary) -> Matcher:
         """For one sequence of this vocabulary's tokens. Raises GrammarError if the grammar names a token it lacks."""
