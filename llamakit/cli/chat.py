@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from llamakit.tools.chat.speaker import Speaker
     from llamakit.tools.completion import Completion
 
+TEMPLATE_KEY = "tokenizer.chat_template"
+
 
 def chat(
     model: o.Model = None,
@@ -123,6 +125,8 @@ def talk(
             code = turns.run(display_prompt, i.interactive_first)
         else:
             conversation = Conversation(open_speaker(completion, template, draws))
+            if TEMPLATE_KEY not in completion.context.model.metadata and chat_template_of(template) is None:
+                log.warn("the model has no chat template: chatml is used; --chat-template names another one")
             conversation.set_system(i.system(escape))
             loop = ChatLoop(conversation, source, screen, draws, completion.context.model.path.name, i.output_file)
             raw = first.encode("utf-8", errors="surrogateescape") if isinstance(first, str) else first

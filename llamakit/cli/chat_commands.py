@@ -81,7 +81,10 @@ def edit(loop: ChatLoop, text: str) -> Iterator[Event] | Next:
     last = loop.conversation.last_said
     if last is None:
         raise UsageError("there is nothing to edit yet")
-    text = text or loop.input.read(text=last)
+    try:
+        text = text or loop.input.read(text=last)
+    except (EOFError, KeyboardInterrupt):  # the person has thought better of it
+        return Next.READ
     return loop.conversation.edit(text) if text.strip() else Next.READ
 
 

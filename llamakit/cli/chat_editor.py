@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -93,17 +93,18 @@ class LineEditor:
 
 
 class CommandCompleter(Completer):
-    """Completes the first word to a command."""
+    """Completes the first word to a command, and what follows one to the path of a file."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        self.words = words
+        self.words, self.paths = words, PathCompleter(expanduser=True)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
-        if text.startswith("/") and " " not in text:
-            for word in self.words:
-                if word.startswith(text):
-                    yield Completion(word, start_position=-len(text))
+        word, space, rest = text.partition(" ")
+        if space and word in self.words:
+            yield from self.paths.get_completions(Document(rest), complete_event)
+        elif word.startswith("/") and not space:
+            yield from (Completion(name, start_position=-len(text)) for name in self.words if name.startswith(text))
 
 
 def open_history(path: Path | None) -> History:

@@ -1,7 +1,6 @@
 """A conversation whose model says a script, for tests that watch it in a terminal: chat_child.py SCRIPT FOLDER ARGS.
 
-Arguments: --slow (20 tokens a second), --raw, --mli, --simple, --markdown, --thinks, --hidden, -st; others are texts that
-end an answer.
+Arguments: --slow, --raw, --mli, --simple, --markdown, --thinks, --hidden, -st; others are stop texts.
 """
 
 from __future__ import annotations

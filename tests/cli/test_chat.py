@@ -18,6 +18,7 @@ from tests.tiny import write_tiny
 Capture = pytest.CaptureFixture[str]
 CAT = 'root ::= "cat" [0-9] "."'
 ANSWER = r"cat\d\."
+NO_TEMPLATE = "the model has no chat template: chatml is used; --chat-template names another one\n"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def chat(model: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         code = run(["chat", "-m", model, "-s", "1", "-n", "8", *args])
         out, err = capsys.readouterr()
-        return code, out, err
+        return code, out, err.replace(NO_TEMPLATE, "")
 
     return run_it
 
@@ -126,6 +127,15 @@ def test_errors_are_one_line(stdin: str, args: tuple[str, ...], code: int, compl
     assert out == ""
     assert err.startswith("error: ") and err.count("\n") == 1
     assert complaint in err
+
+
+@pytest.mark.parametrize("args, is_told", [((), True), (("--chat-template", "llama3"), False), (("-i",), False)])
+def test_a_model_without_a_template_is_told_of(
+    args: tuple[str, ...], is_told: bool, model: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert run(["chat", "-m", model, "-n", "1", *args]) == 0
+    assert (NO_TEMPLATE in capsys.readouterr().err) is is_told
 
 
 def test_help_imports_nothing_heavy() -> None:

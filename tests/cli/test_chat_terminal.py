@@ -52,7 +52,10 @@ def test_pasted_text_keeps_its_lines_and_is_not_submitted(tmp_path: Path) -> Non
         assert "read" not in t.lines
         t.type("\r")
         t.seen("line 199\nread")
-        t.type("/save " + str(tmp_path / "chat.json") + "\r")
+        (tmp_path / "chat.json").write_text("old")
+        t.type("/save " + str(tmp_path / "ch") + "\t")
+        t.seen("chat.json")
+        t.type("\r")
         t.seen("saved 1 turns")
         assert text.replace("\n", "\\n") in (tmp_path / "chat.json").read_text()
 
