@@ -14,13 +14,15 @@ from jinja2.runtime import Context, Macro, Undefined, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llamakit.core.chat import guards
-from llamakit.core.chat.meter import CONTAINERS, current_meter
+from llamakit.core.chat.meter import CONTAINERS, LimitExceeded, Size, current_meter
 from llamakit.core.chat.metered_code import MeteredCode
 from llamakit.core.chat.template_globals import GLOBALS, tojson
 
 T = TypeVar("T")
 
-_STEPS_OF_A_COMPARISON = 128  # as many as compare the largest values in a blink
+_STEPS_OF_A_COMPARISON = 128  # eight of the largest values' between two looks at the clock
+_BYTES_PER_STEP = 1024
+_MOST_ARGUMENTS = 1000
 _COMPARING_TESTS = (
     *("eq", "==", "equalto", "ne", "!=", "in"),
     *("lt", "<", "lessthan", "le", "<=", "gt", ">", "greaterthan", "ge", ">="),
@@ -87,7 +89,7 @@ class SafeEnvironment(ImmutableSandboxedEnvironment):
     def slice(self, value: Any, start: Any, stop: Any, step: Any) -> Any:
         part = value[start:stop:step]
         if isinstance(part, (list, tuple)):
-            return self._made_of(part, current_meter().weigh(value))
+            return self._made_of(part, current_meter().measure(value))
         return self.made(part)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -96,35 +98,45 @@ class SafeEnvironment(ImmutableSandboxedEnvironment):
             guards.OPERATORS[operator](meter, left, right)
         result = super().call_binop(context, operator, left, right)
         if operator == "+" and isinstance(result, (list, tuple)):
-            return self._made_of(result, meter.weigh(left) + meter.weigh(right))
+            one, other = meter.measure(left), meter.measure(right)
+            return self._made_of(result, Size(one.weight + other.weight, max(one.depth, other.depth)))
         if operator == "*" and isinstance(result, (list, tuple)):
             items, n = (left, right) if isinstance(right, int) else (right, left)
-            return self._made_of(result, meter.weigh(items) * max(n, 1))
+            one = meter.measure(items)
+            return self._made_of(result, Size(one.weight * max(n, 1), one.depth))
         return meter.made(result)
 
-    def _made_of(self, value: T, weight: int) -> T:
+    def _made_of(self, value: T, size: Size) -> T:
         """Pay for a list that holds the items of others, without looking at each."""
         meter = current_meter()
         meter.take(getsizeof(value))
-        meter.remember(value, weight)
+        meter.remember(value, size)
         return value
 
+    def arguments(self, values: Any) -> tuple[Any, ...]:
+        """What stands for `*values` in a call."""
+        if n_items(values) > _MOST_ARGUMENTS:
+            raise LimitExceeded(f"it calls with {n_items(values)} arguments")
+        return tuple(values)
+
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(argument, tuple):  # a key, whose hash may take as long as a comparison
-            current_meter().step(_STEPS_OF_A_COMPARISON)
+        # Filters come here for paths of any length; the hash of a tuple may take as long as a comparison.
+        current_meter().step(_STEPS_OF_A_COMPARISON if isinstance(argument, tuple) else 1)
         return super().getitem(obj, argument)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         meter = current_meter()
         of, name = getattr(__obj, "__self__", None), getattr(__obj, "__name__", "")
-        is_method = isinstance(of, (str, bytes)) and name in guards.METHODS
-        if is_method:
+        if isinstance(of, (str, bytes, *CONTAINERS)):
+            meter.step(1 + meter.weigh(of) // _BYTES_PER_STEP)  # most methods look at all of it
+        is_guarded = isinstance(of, (str, bytes)) and name in guards.METHODS
+        if is_guarded:
             if name == "join" and args:
-                args = (list(args[0]), *args[1:])
+                args = (listed(args[0]), *args[1:])
             plain = {key: value for key, value in kwargs.items() if not key.startswith("_")}  # Jinja adds its own
             guards.METHODS[name](meter, of, *args, **plain)
         result = super().call(__context, __obj, *args, **kwargs)
-        if is_method and isinstance(result, list):
+        if is_guarded and isinstance(result, list):
             meter.take(guards.BYTES_OF_A_PART * len(result))
         return meter.made(result)
 
@@ -159,14 +171,20 @@ def guarded_filter(name: str, filter: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(filter)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         meter = current_meter()
-        if name == "join" and not isinstance(args[first], CONTAINERS):
-            args = (*args[:first], list(args[first]), *args[first + 1 :])
+        if name in guards.LISTING and not isinstance(args[first], CONTAINERS):
+            args = (*args[:first], listed(args[first]), *args[first + 1 :])
         if guard is not None:
             guard(meter, *args[first:], **kwargs)
         meter.step(1 + n_items(args[first]) // 64)
         return meter.made(filter(*args, **kwargs))
 
     return guarded
+
+
+def listed(value: Any) -> list[Any]:
+    """The items of a text, a range or a generator."""
+    current_meter().require(8 * n_items(value))
+    return list(value)
 
 
 def n_items(value: Any) -> int:

@@ -22,6 +22,7 @@ _MOST_SLOW = 1 << 14  # characters for filters that take the square of it
 BYTES_OF_A_PART = 64  # of a text within a list, more or less
 _WIDTH = re.compile(r"\d{4,}")
 _NESTED_FIELD = re.compile(r"\{[^{}]*\{")
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _ENCODINGS = {"utf-8", "utf8", "ascii", "latin-1"}
 
 # Never needed to write a prompt.
@@ -31,10 +32,17 @@ REFUSED_METHODS = frozenset({"translate", "maketrans", "to_bytes", "from_bytes",
 def multiply(meter: Meter, left: Any, right: Any) -> None:
     if isinstance(left, int) and isinstance(right, int):
         whole_number(left.bit_length() + right.bit_length())
-    elif isinstance(left, int) and isinstance(right, (str, bytes, list, tuple)):
-        meter.require(left * (meter.weigh(right) + 8))
-    elif isinstance(right, int) and isinstance(left, (str, bytes, list, tuple)):
-        meter.require(right * (meter.weigh(left) + 8))
+    elif isinstance(left, int) or isinstance(right, int):
+        n, repeated = (left, right) if isinstance(left, int) else (right, left)
+        if isinstance(repeated, (str, bytes)):
+            meter.require(n * n_bytes(repeated))
+        elif isinstance(repeated, (list, tuple)):
+            meter.require(n * (meter.weigh(repeated) + 8))
+
+
+def n_bytes(text: str | bytes) -> int:
+    """Of its characters, at most."""
+    return len(text) * (1 if isinstance(text, bytes) or text.isascii() else 4)
 
 
 def power(meter: Meter, left: Any, right: Any) -> None:
@@ -95,9 +103,9 @@ def split(meter: Meter, text: Any, *_: Any, **__: Any) -> None:
     meter.require(BYTES_OF_A_PART * len(text))
 
 
-def encoded(meter: Meter, text: str, encoding: Any = "utf-8", *_: Any) -> None:
+def encoded(meter: Meter, text: Any, encoding: Any = "utf-8", *_: Any, **__: Any) -> None:
     if encoding not in _ENCODINGS:
-        raise LimitExceeded(f"it encodes a text as {encoding!r}")
+        raise LimitExceeded(f"it uses the encoding {str(encoding)[:40]!r}")
 
 
 METHODS: dict[str, Guard] = {  # of texts and bytes
@@ -106,12 +114,24 @@ METHODS: dict[str, Guard] = {  # of texts and bytes
     "expandtabs": tabs,
     "replace": replaced,
     "join": joined,
-    "encode": encoded,
+    **dict.fromkeys(("encode", "decode"), encoded),
 }
 
 
 def indented(meter: Meter, text: str, width: Any = 4, *_: Any, **__: Any) -> None:
-    meter.require(4 * (1 + len(text.splitlines())) * (width if isinstance(width, int) else len(width)))
+    n_lines = 1 + sum(text.count(end) for end in _LINE_ENDS)
+    meter.require(n_lines * (BYTES_OF_A_PART + 4 * (width if isinstance(width, int) else len(width))))
+
+
+def words(meter: Meter, text: Any) -> None:
+    meter.require(BYTES_OF_A_PART * len(str(text)))
+
+
+def sort_filter(
+    meter: Meter, items: Any, reverse: Any = False, case_sensitive: Any = False, attribute: Any = ""
+) -> None:
+    n_attributes = 1 + str(attribute).count(",")
+    meter.require(BYTES_OF_A_PART * n_attributes * len(items))
 
 
 def format_filter(meter: Meter, text: Any, *args: Any, **kwargs: Any) -> None:
@@ -147,6 +167,7 @@ def slow(meter: Meter, value: Any, *args: Any, **kwargs: Any) -> None:
         raise LimitExceeded(f"it gives a filter more than the {_MOST_SLOW} characters that this one takes")
 
 
+LISTING = frozenset({"join", "list", "sort", "batch", "slice", "groupby"})  # they make a list of what they get
 FILTERS: dict[str, Guard] = {
     **dict.fromkeys(("urlize", "xmlattr", "striptags", "wordwrap", "pprint"), slow),
     **dict.fromkeys(("int", "float"), number_read),
@@ -157,6 +178,8 @@ FILTERS: dict[str, Guard] = {
     "format": format_filter,
     "join": join_filter,
     "round": rounded,
+    "sort": sort_filter,
+    **dict.fromkeys(("wordcount", "title"), words),
     "sum": summed,
 }
 

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from sys import getrefcount, getsizeof
 from time import thread_time
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 _STEPS_BETWEEN_LOOKS = 1024
 _BYTES_PER_STEP = 1024  # copying them takes about as long as a step
+_MOST_DEPTH = 200  # Python hashes tuples by recursion, without a limit
 _SMALL = 256  # bytes of a text that is not worth keeping a note of
 _VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 CONTAINERS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, *_VIEWS)
@@ -40,6 +41,16 @@ class Limits:
 LIMITS = Limits()
 
 
+class Size(NamedTuple):
+    """How long a value's text would be, and how deep it is nested."""
+
+    weight: int
+    depth: int
+
+
+_SCALAR = Size(8, 0)
+
+
 class LimitExceeded(Exception):
     """The template uses more than it may."""
 
@@ -53,7 +64,7 @@ class Meter:
         self._deadline = thread_time() + self.seconds
         self._steps = _STEPS_BETWEEN_LOOKS
         self._texts: list[str | bytes] = []  # that were made
-        self._weights: dict[int, tuple[Any, int]] = {}  # id -> the container, kept so that the id stays its own
+        self._sizes: dict[int, tuple[Any, Size]] = {}  # id -> the container, kept so that the id stays its own
         self.most_bytes = self.bytes_left = 1 << 62
         self.most_bytes = self.bytes_left = limits.n_bytes + limits.bytes_per_input_byte * self.weigh(inputs)
 
@@ -87,23 +98,23 @@ class Meter:
                 self._texts.append(value)
         else:
             self.take(64)
-            self.weigh(value)
+            self.measure(value)
         return value
 
     def _sweep(self) -> None:
         """Give back what nobody but the meter holds."""
-        texts, weights = self._texts, self._weights
-        self._texts, self._weights = [], {}
+        texts, sizes = self._texts, self._sizes
+        self._texts, self._sizes = [], {}
         while texts:
             text = texts.pop()
             if getrefcount(text) > 2:  # `text` and getrefcount's own
                 self._texts.append(text)
             else:
                 self.bytes_left += getsizeof(text)
-        while weights:
-            key, (container, weight) = weights.popitem()
+        while sizes:
+            key, (container, size) = sizes.popitem()
             if getrefcount(container) > 2:
-                self._weights[key] = (container, weight)
+                self._sizes[key] = (container, size)
             else:
                 self.bytes_left += getsizeof(container)
         if self.bytes_left < self.most_bytes // 8:
@@ -111,23 +122,33 @@ class Meter:
 
     def weigh(self, value: Any) -> int:
         """About the bytes of the value's text: what it holds twice counts twice."""
+        return self.measure(value).weight
+
+    def measure(self, value: Any) -> Size:
+        """The size of a value, noted for containers."""
         if isinstance(value, (str, bytes)):
-            return len(value)
+            return Size(len(value), 0)
         if not isinstance(value, CONTAINERS):
-            return 8
-        known = self._weights.get(id(value))
+            return _SCALAR
+        known = self._sizes.get(id(value))
         if known is not None:
             return known[1]
         self.take(getsizeof(value))
         parts = (*value.keys(), *value.values()) if isinstance(value, dict) else value
-        return self.remember(value, 8 * (len(value) + 1) + sum(map(self.weigh, parts)))
+        weight, depth = 8, 0
+        for part in parts:
+            size = self.measure(part)
+            weight, depth = weight + 8 + size.weight, max(depth, size.depth)
+        return self.remember(value, Size(weight, depth + 1))
 
-    def remember(self, value: Any, weight: int) -> int:
-        """Note the weight of a container, which may be known without looking into it."""
-        if weight > self.most_bytes:
+    def remember(self, value: Any, size: Size) -> Size:
+        """Note the size of a container, which may be known without looking into it."""
+        if size.weight > self.most_bytes:
             raise LimitExceeded(f"it makes a list of more than {self.most_bytes >> 20} MiB")
-        self._weights[id(value)] = (value, weight)
-        return weight
+        if size.depth > _MOST_DEPTH:
+            raise LimitExceeded(f"it nests lists more than {_MOST_DEPTH} deep")
+        self._sizes[id(value)] = (value, size)
+        return size
 
 
 class _Current(threading.local):

@@ -7,7 +7,8 @@ dicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
@@ -45,11 +46,19 @@ class MeteredCode(CodeGenerator):
         self.write(")")
 
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:
-        # Two texts differ in their first characters, as a rule: what takes long is comparing containers.
-        is_quick = isinstance(node.expr, nodes.Const) or any(isinstance(op.expr, nodes.Const) for op in node.ops)
-        self.write("(" if is_quick else "environment.compared(")
+        self.write("(" if all(is_quick(node.expr, op) for op in node.ops) else "environment.compared(")
         super().visit_Compare(node, frame)
         self.write(")")
+
+    def signature(
+        self,
+        node: nodes.Call | nodes.Filter | nodes.Test,
+        frame: Frame,
+        extra_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        if node.dyn_args is not None:
+            node.dyn_args = call("arguments", node.dyn_args)
+        super().signature(node, frame, extra_kwargs)
 
     def visit_List(self, node: nodes.List, frame: Frame) -> None:
         self.write("environment.made(")
@@ -74,6 +83,13 @@ def n_characters(body: Iterable[nodes.Node]) -> int:
     return sum(len(part.data) for node in texts for part in node.find_all(nodes.TemplateData))
 
 
-def call(method: str) -> nodes.Call:
-    """`environment.METHOD()`."""
-    return nodes.Call(nodes.EnvironmentAttribute(method), [], [], None, None)
+def is_quick(left: nodes.Expr, comparison: nodes.Operand) -> bool:
+    """A comparison with a constant ends at the first difference; looking for one in a long text does not."""
+    if comparison.op in ("in", "notin"):
+        return isinstance(comparison.expr, (nodes.Const, nodes.List, nodes.Tuple))
+    return isinstance(left, nodes.Const) or isinstance(comparison.expr, nodes.Const)
+
+
+def call(method: str, *args: nodes.Expr) -> nodes.Call:
+    """`environment.METHOD(...)`."""
+    return nodes.Call(nodes.EnvironmentAttribute(method), list(args), [], None, None)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _FILE = "<template>"  # Jinja's name for a template without a file
 _ADVICE = "choose another one with --chat-template or --chat-template-file"
+_MOST_CHARACTERS = 500  # of what a template says
 _compiling = threading.Lock()
 
 
@@ -128,15 +129,21 @@ class ChatTemplate:
         line = line_of(error)
         where = f"line {line}: " if line else ""
         if isinstance(error, RaisedException):
-            return TemplateError(f"{self._called} refuses these messages: {where}{error}", line)
+            return TemplateError(f"{self._called} refuses these messages: {where}{shortened(error)}", line)
         if isinstance(error, LimitExceeded):
             return TemplateError(f"{self._called} was stopped: {where}{error}", line)
         if isinstance(error, SecurityError):
             return TemplateError(f"{self._called} does what no template may: {where}{error}", line)
         if isinstance(error, RecursionError):
             return TemplateError(f"{self._called} is nested too deep", line)
-        what = str(error) if type(error).__module__.startswith("jinja2") else f"{type(error).__name__}: {error}"
+        is_jinja = type(error).__module__.startswith("jinja2")
+        what = shortened(error) if is_jinja else f"{type(error).__name__}: {shortened(error)}"
         return TemplateError(f"{self._called} fails: {where}{what}; {_ADVICE}", line)
+
+
+def shortened(error: Exception) -> str:
+    text = str(error)
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."
 
 
 def line_of(error: BaseException) -> int | None:

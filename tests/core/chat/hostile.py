@@ -21,6 +21,10 @@ ENDLESS = {
     "loops that recurse twice": "{% for i in [1, 1] recursive %}"
     "{% if loop.depth < 60 %}{{ loop([1, 1]) }}{% endif %}{% endfor %}",
     "comparisons": "{% set a = range(99999)|list %}{% set b = range(99999)|list %}" + "{{ a == b }}" * 999,
+    "searches in a long text": "{% set s = 'a' * 9999999 %}" + "{{ 'ab' in s }}" * 500,
+    "counts in a long text": "{% set s = 'a' * 9999999 %}" + "{{ s.count('ab') }}" * 500,
+    "long paths": "{% set ns = namespace() %}{% set ns.a = ns %}"
+    "{{ ([ns] * 99999)|map(attribute='" + "a." * 9999 + "a')|list|length }}",
     "filters of a long list": "{% set a = range(99999)|list %}" + "{{ a|map('string')|join|length }}" * 99,
     "tests of a long list": "{% set a = range(99999)|list %}" + "{{ a|select('eq', 'x')|list }}" * 99,
 }
@@ -85,9 +89,21 @@ HUGE = {
     "deep JSON with an indent": repeated("[ns.x]", "[]", "{{ ([ns.x] * 99999)|tojson(indent=999) }}"),
     "JSON with separators": "{{ range(99999)|list|tojson(separators=('a' * 9999, 'b')) }}",
     "time": "{{ strftime_now('%999999999d') }}",
+    "sorting by many attributes": "{{ ([{}] * 99999)|sort(attribute='" + "a," * 9999 + "a')|length }}",
+    "words": "{{ ('a ' * 9999999)|wordcount }}",
+    "words as in a title": "{{ ('a-' * 9999999)|title|length }}",
+    "many lines, indented": "{{ ('\n' * 29999999)|indent|length }}",
+    "many lines": "{{ ('\r' * 29999999).splitlines()|length }}",
+    "characters as a list": "{{ ('a' * 29999999)|list|length }}",
+    "characters, joined": "{{ ('a' * 29999999)|join|length }}",
+    "characters, joined by a method": "{{ ''.join('a' * 29999999)|length }}",
+    "characters as arguments": "{{ range(*('a' * 29999999)) }}",
+    "deep tuples": "{% set ns = namespace(x=(1,)) %}{% for i in range(99999) %}{% set ns.x = (ns.x,) %}{% endfor %}"
+    "{{ {ns.x: 1} }}",
     "slow filter": "{{ (')' * 99999)|urlize }}",
     "digits": "{{ ('9' * 99999)|int }}",
     "encoding": "{{ ('a' * 9999).encode('punycode') }}",
+    "decoding": "{{ ('a' * 9999).encode().decode('punycode') }}",
 }
 
 FORBIDDEN = {

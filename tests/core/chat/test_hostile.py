@@ -74,6 +74,11 @@ def test_an_unreadable_template_says_why_fault_22(text: str, message: str) -> No
         ChatTemplate(text).render(CHAT)
 
 
+def test_what_a_template_says_is_shown_shortened() -> None:
+    with pytest.raises(TemplateError, match=r"refuses these messages: line 1: a{500}\.\.\.$"):
+        ChatTemplate("{{ raise_exception('a' * 9999999) }}").render(CHAT)
+
+
 def test_messages_are_left_as_they_were() -> None:
     chat = [user(["a"])]
     with pytest.raises(TemplateError):
