@@ -81,7 +81,7 @@ _SPARK = (_DIGITS_1_3, _HAN_KANA, rf"{_ASCII_WORD}|{_MARKED_WORD}| ?[\p{{P}}\p{{
 _DEEPSEEK_LLM = (
     r"[\r\n]",
     rf"\s?[{_CASED}]+",
-    r"\s?[!-/:-~！-／：-～‘-‟　-。]+",
+    r"\s?[!-/:-~！-／：-～‘-‟、-。]+",  # without U+3000: to llama.cpp all white space is alike
     r"(?<!\s)\s+$",  # the look-behind changes no match: it keeps a long run of blanks from being tried at each blank
     _CJK,
     r"\p{N}+",

@@ -13,10 +13,12 @@ from llamakit.core.gguf.types import ValueType
 from llamakit.core.gguf.writer import GGUFWriter
 from llamakit.core.vocab import Vocab
 from llamakit.core.vocab.letters import LETTERS
+from llamakit.core.vocab.pretokenizers import _RULES
 
 SHARED = Path(__file__).parents[4] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs the shared golden files beside the repository")
 
+RULE_NAMES = frozenset(_RULES)
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
 
@@ -61,7 +63,7 @@ def texts_of(vocab: Vocab, ids: Sequence[int]) -> list[str]:
 def engine(name: str) -> Iterator[None]:
     """Encode with our own merge loop ("own") or with the library ("library"), whatever the length of the text."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("bpe", "spm"):
+        for module in ("bpe", "spm", "ugm"):
             patch.setattr(f"llamakit.core.vocab.{module}.LIBRARY_AFTER", 1 << 60 if name == "own" else -1)
         yield
 
