@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Attention, Node
-from llamakit.core.models.blocks.delta_net import DeltaShape, kimi_delta
+from llamakit.core.models.blocks.delta_net import DeltaShape, decay, kimi_delta, through_two
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.tensors import Tensors
@@ -30,7 +30,9 @@ class KimiLinear(ExpertTransformer):
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:
         if not self.hp.heads_kv[i]:
-            return kimi_delta(x, w, self.delta, i)
+            d = self.delta
+            forget = decay(through_two(x, w, "ssm_f", d.n_key, d.key_width), w, d.n_head_v)
+            return kimi_delta(x, w, d, i, forget, through_two(x, w, "ssm_g", d.n_key, d.value_width))
         m = self.latent
         is_absorbed = w.has("attn_k_b")
         q, k, v = (absorbed if is_absorbed else separate)(x, w, m, lambda part: part)

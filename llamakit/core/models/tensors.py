@@ -91,8 +91,8 @@ class Tensors:
     What is asked for must be in the file, except for what `find` asks for, and biases and scales of matrices.
     """
 
-    def __init__(self, ledger: Ledger, prefix: str = "") -> None:
-        self._ledger, self._prefix = ledger, prefix
+    def __init__(self, ledger: Ledger, prefix: str = "", scales: str | None = None) -> None:
+        self._ledger, self._prefix, self._scales = ledger, prefix, prefix if scales is None else scales
 
     @classmethod
     def of_file(cls, reader: GGUFReader) -> Tensors:
@@ -100,8 +100,10 @@ class Tensors:
             Ledger({t.name: Weight(t.name, tuple(int(n) for n in t.shape[::-1]), t.type) for t in reader.tensors})
         )
 
-    def layer(self, i: int) -> Tensors:
-        return self.under(f"blk.{i}.")
+    def layer(self, i: int, scales_of: int | None = None) -> Tensors:
+        """Block i; the scales of its matrices may be another block's."""
+        own = f"{self._prefix}blk.{i}."
+        return Tensors(self._ledger, own, own if scales_of is None else f"{self._prefix}blk.{scales_of}.")
 
     def under(self, prefix: str) -> Tensors:
         return Tensors(self._ledger, self._prefix + prefix)
@@ -134,8 +136,9 @@ class Tensors:
 
     def matrix(self, name: str, n_rows: int, n_columns: int) -> Matrix:
         """Any may have a bias for each row and one scale for all."""
-        self.pass_over(f"{name}.input_scale")  # for activations in 4 bits, which we do not use
-        return Matrix(self(name, n_rows, n_columns), self.find(f"{name}.scale", 1), self.find(f"{name}.bias", n_rows))
+        scales = Tensors(self._ledger, self._scales)
+        scales.pass_over(f"{name}.input_scale")  # for activations in 4 bits, which we do not use
+        return Matrix(self(name, n_rows, n_columns), scales.find(f"{name}.scale", 1), self.find(f"{name}.bias", n_rows))
 
     def linear(self, name: str, x: Node, n_rows: int) -> Linear:
         """x times a matrix."""

@@ -75,8 +75,8 @@ def delta_net(
     return Glu(gate, RmsNorm(y, w("ssm_norm", m.n_value), m.eps))
 
 
-def kimi_delta(x: Node, w: Tensors, m: DeltaShape, layer: int) -> Node:
-    """Kimi Delta Attention: a convolution each for q, k and v, a decay for every key, an output gate by sigmoid."""
+def kimi_delta(x: Node, w: Tensors, m: DeltaShape, layer: int, forget: Node, gate: Node) -> Node:
+    """Kimi Delta Attention: a convolution each for q, k and v, a decay `forget` for every key, an output gate."""
     for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ssm_beta"):
         w.pass_over(f"{name}.bias", f"{name}.scale")
     heads = []
@@ -85,12 +85,14 @@ def kimi_delta(x: Node, w: Tensors, m: DeltaShape, layer: int) -> Node:
         part = Convolution(w.linear(f"attn_{name}", x, n), weight, STATES * layer + number)
         heads.append(Activation(part, "silu"))
     q, k, v = heads
-    alpha = w.linear("ssm_f_b", w.linear("ssm_f_a", x, m.n_key), m.key_width)
     beta = Activation(w.linear("ssm_beta", x, m.n_head_v), "sigmoid")
     y: Node = DeltaScan(
-        unit(q, m.n_key, m.eps, m.n_key**-0.5), unit(k, m.n_key, m.eps), v, decay(alpha, w, m.n_head_v), beta, m.n_key,
-        m.n_value, STATES * layer + 3,
+        unit(q, m.n_key, m.eps, m.n_key**-0.5), unit(k, m.n_key, m.eps), v, forget, beta, m.n_key, m.n_value,
+        STATES * layer + 3,
     )  # fmt: skip
-    gate = w.linear("ssm_g_b", w.linear("ssm_g_a", x, m.n_key), m.value_width)
-    y = Glu(gate, RmsNorm(y, w("ssm_norm", m.n_value), m.eps), "sigmoid")
-    return w.linear("attn_output", y, x.width)
+    return w.linear("attn_output", Glu(gate, RmsNorm(y, w("ssm_norm", m.n_value), m.eps), "sigmoid"), x.width)
+
+
+def through_two(x: Node, w: Tensors, name: str, inner: int, n: int) -> Node:
+    """x times a matrix of low rank, in two tensors."""
+    return w.linear(f"{name}_b", w.linear(f"{name}_a", x, inner), n)

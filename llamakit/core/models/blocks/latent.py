@@ -23,6 +23,7 @@ class Latent:
     turned: int
     value: int
     eps: float
+    has_key_norm: bool = False
 
     @property
     def head_dim(self) -> int:
@@ -44,10 +45,11 @@ def queries(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node]:
 
 
 def latents(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node]:
-    """The short row of keys and values, normed, and the part of all keys that turns."""
+    """The short row of keys and values, normed, and the part of all keys that turns, in some models normed too."""
     both = w.matrix("attn_kv_a_mqa", m.rank + m.turned, x.width).unscaled(x)
     short = RmsNorm(Slice(both, 0, m.rank), w("attn_kv_a_norm", m.rank), m.eps)
-    return short, turn(Slice(both, m.rank, m.turned))
+    key: Node = Slice(both, m.rank, m.turned)
+    return short, turn(RmsNorm(key, w("attn_k_norm", m.turned), m.eps) if m.has_key_norm else key)
 
 
 def absorbed(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node, Node]:

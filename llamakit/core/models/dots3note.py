@@ -1,0 +1,45 @@
+"""dots.note 3: latent attention of two shapes, in full and in windows, each head behind a gate; experts.
+
+Full layers attend to all keys: the indexer that would leave out some, in contexts longer than it keeps, is not used.
+"""
+
+from __future__ import annotations
+
+from llamakit.core.graph.ops import Attention, Node, Rope
+from llamakit.core.models.blocks.attention import sigmoid_gate
+from llamakit.core.models.blocks.latent import Latent, absorbed, expanded
+from llamakit.core.models.expert_transformer import ExpertTransformer
+from llamakit.core.models.sliding_window import SlidingWindow
+from llamakit.core.models.tensors import Tensors
+
+
+class Dots3Note(ExpertTransformer, SlidingWindow):
+    arch = "dots3note"
+    window_period = 1
+    has_ffn_scales = True
+    has_expert_scales = True
+
+    def read_settings(self) -> None:
+        super().read_settings()
+        self.latents = self.read_latent(""), self.read_latent("_swa")
+
+    def read_latent(self, suffix: str) -> Latent:
+        meta, hp = self.meta, self.hp
+        return Latent(
+            n_head=hp.n_head,
+            rank=meta.int(f"attention.kv_lora_rank{suffix}", min=1, max=1 << 16),
+            q_rank=meta.int("attention.q_lora_rank", min=1, max=1 << 16),
+            plain=meta.int(f"attention.key_length_mla{suffix}", min=hp.n_rot + 1, max=1024) - hp.n_rot,
+            turned=hp.n_rot,
+            value=meta.int(f"attention.value_length_mla{suffix}", min=1, max=1024),
+            eps=hp.eps,
+            has_key_norm=True,
+        )
+
+    def attention(self, x: Node, w: Tensors, i: int) -> Node:
+        m, rotation = self.latents[self.has_window[i]], self.rotation_of(i)
+        assert rotation is not None
+        w.pass_over("indexer.*", "attn_gate.scale")
+        q, k, v = absorbed(x, w, m, lambda part: Rope(part, m.turned, rotation))
+        attended = expanded(Attention(q, k, v, k.width, i, m.head_dim**-0.5, self.window_of(i)), w, m)
+        return w.linear("attn_output", sigmoid_gate(attended, x, w, m.n_head), self.hp.n_embd)
