@@ -46,7 +46,7 @@ def compiled(text: str) -> jinja2.Template:
 
 
 def render(
-    text: str, messages: Sequence[Any], tools: Any = None, add_generation_prompt: bool = True, **more: Any
+    text: str, messages: Sequence[Any], tools: Any = None, add_generation_prompt: bool = True, /, **more: Any
 ) -> str:
     """What apply_chat_template(messages, tools=..., tokenize=False) returns. Raises what Jinja raises."""
     prompt: str = compiled(text).render(
