@@ -14,7 +14,7 @@ from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Ref, Sequence
 
 OBJECT = JsonCalls()
-OBJECT_OF_LIST = JsonCalls(id_key="id", id_pattern="[A-Za-z0-9]{4,16}")
+OBJECT_OF_LIST = JsonCalls(id_key="id", id_pattern="[A-Za-z0-9]{4,16}", id_is_last=True)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class GenericCalls:
             yield from OBJECT.read_object(reading)
         elif key == "tool_calls" and char == "[":
             source.move(1)
-            yield from OBJECT.read_list(reading)
+            yield from OBJECT_OF_LIST.read_list(reading)
         elif key == "response":
             source.release()
             yield from read_plain(source, reading.content) if char == '"' else read_value(source, JSON, reading.content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llamakit.core.chat.output.arguments import Arguments
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, quoted, text
@@ -20,13 +20,24 @@ ID_KEYS = {"id", "tool_call_id"}
 SEPARATORS = re.compile(r"[ \t\r\n,;]*")
 
 
+@dataclass
+class Draft:
+    """A call of which not everything is known yet. is_kept_back: it is one for sure, but waits for its id."""
+
+    name: str = ""
+    id: str = ""
+    arguments: list[str] = field(default_factory=list)
+    is_begun: bool = False
+    is_kept_back: bool = False
+
+
 @dataclass(frozen=True)
 class JsonCalls:
     """The objects stand one after the other, each between `start` and `end`, or all in one list between them.
 
     start: empty where nothing marks them. other_starts: misspelled ones. name_key, arguments_key: of the grammar; read
     are all that are usual. name_is_key: the object is {NAME: {...}}. id_key, id_pattern: an id that the grammar asks
-    for, first or last.
+    for, first or last; one that is last keeps the arguments back.
     """
 
     start: str = ""
@@ -40,6 +51,7 @@ class JsonCalls:
     id_key: str = ""
     id_pattern: str = "[A-Za-z0-9]{9}"
     id_is_first: bool = False
+    id_is_last: bool = False
 
     @property
     def starts(self) -> tuple[str, ...]:
@@ -99,10 +111,19 @@ class JsonCalls:
 
     def read_object(self, reading: Reading) -> Steps[None]:
         """One call. The source is kept before it, so that it can become content if it is none."""
+        draft = Draft()
+        try:
+            yield from self.read_members(reading, draft)
+        except NotACall:
+            if draft.is_kept_back:
+                self.begin(reading, draft)
+            raise
+        if not draft.is_begun:
+            draft.arguments = draft.arguments or ["{}"]
+            self.begin(reading, draft)
+
+    def read_members(self, reading: Reading, draft: Draft) -> Steps[None]:
         source = reading.source
-        name = call_id = ""
-        early: list[str] = []  # arguments that came before the name
-        is_begun = False
         if (yield from source.peek()) != "{":
             raise NotACall
         source.move(1)
@@ -115,30 +136,38 @@ class JsonCalls:
                 continue
             key = yield from read_member_key(reading)
             char = yield from source.peek()
-            if self.name_is_key and not is_begun:
-                reading.begin_call(key)
-                is_begun = True
-                yield from read_arguments(source, reading.output.arguments)
-            elif key == "function" and char == "{":
+            if key == "function" and char == "{":
                 source.move(1)
                 depth += 1
-            elif is_begun:
+            elif draft.is_begun:
                 yield from read_value(source, JSON, drop)
+            elif self.name_is_key:
+                draft.name = key
+                yield from self.read_arguments(reading, draft)
             elif key in (self.name_key, *NAME_KEYS) and char == '"':
-                name = yield from read_name(source)
-            elif key in (self.arguments_key, *ARGUMENT_KEYS) and name:
-                reading.begin_call(name, call_id, is_known=not self.start)
-                is_begun = True
-                yield from read_arguments(source, reading.output.arguments)
+                draft.name = yield from read_name(source)
             elif key in (self.arguments_key, *ARGUMENT_KEYS):
-                yield from read_arguments(source, early.append)
+                yield from self.read_arguments(reading, draft)
             elif key in ID_KEYS:
-                call_id = yield from read_id(reading)
+                draft.id = yield from read_id(reading)
             else:
                 yield from read_value(source, JSON, drop)
-        if not is_begun:
-            reading.begin_call(name, call_id, is_known=not self.start)
-            reading.output.arguments("".join(early) or "{}")
+
+    def read_arguments(self, reading: Reading, draft: Draft) -> Steps[None]:
+        """Passed on as they come, once the name is known; but a call begins with its id, too, for which they wait."""
+        if draft.name and self.id_is_last:
+            reading.check_name(draft.name, is_known=not self.start)
+            reading.source.release()
+            draft.is_kept_back = True
+        elif draft.name:
+            self.begin(reading, draft)
+        emit = reading.output.arguments if draft.is_begun else draft.arguments.append
+        yield from read_arguments(reading.source, emit)
+
+    def begin(self, reading: Reading, draft: Draft) -> None:
+        reading.begin_call(draft.name, draft.id, is_known=not self.start)
+        draft.is_begun, draft.is_kept_back = True, False
+        reading.output.arguments("".join(draft.arguments))
 
     # writing
     def sequence(self, writer: GrammarWriter) -> Sequence:
@@ -160,7 +189,7 @@ class JsonCalls:
         comma = (text(","), space)
         number = (text(f'"{self.id_key}":'), space, text('"'), writer.pattern(self.id_pattern), text('"'))
         first: Sequence = (*number, *comma) if self.id_key and self.id_is_first else ()
-        last = (*comma, *number) if self.id_key and not self.id_is_first else ()
+        last = (*comma, *number) if self.id_key and self.id_is_last else ()
         kind = (text('"type":'), space, text('"function"'), *comma)
         first = first if self.start else (writer.optional(*kind),)  # Llama 3.x says so now and then
         named = (text(f'"{self.name_key}":'), space, text(name))

@@ -30,10 +30,13 @@ class Reading:
     def thought(self, text: str) -> None:
         (self.output.content if self.keeps_reasoning else self.output.reasoning).push(text)
 
-    def begin_call(self, name: str, call_id: str = "", is_known: bool = False) -> None:
-        """From here on it is a call. Raises NotACall if the name is none, or unknown where it must not be."""
+    def check_name(self, name: str, is_known: bool = False) -> None:
         if not NAME.fullmatch(name) or (is_known and not self.tools.has(name)):
             raise NotACall
+
+    def begin_call(self, name: str, call_id: str = "", is_known: bool = False) -> None:
+        """From here on it is a call. Raises NotACall if the name is none, or unknown where it must not be."""
+        self.check_name(name, is_known)
         self.source.release()
         self.output.begin_call(name, call_id)
 

@@ -111,13 +111,20 @@ CASES = [
         "mistral-nemo",
         '[TOOL_CALLS][{"name": "get_time", "arguments": {"city": "Paris"}, "id": "123456789"}'
         ', {"name": "add", "arguments": {"a": 1, "b": 2.5}, "id": "123456780"}]',
-        calls=[PARIS, ADD],
+        calls=[(*PARIS, "123456789"), (*ADD, "123456780")],
     ),
     Case(
         "mistral-nemo",
         'Ok.[TOOL_CALLS] [{"name": "nothing", "arguments": {}}]',
         content="Ok.",
         calls=[("nothing", {})],
+        is_loose=True,
+    ),
+    Case(
+        "mistral-nemo",
+        '[TOOL_CALLS][{"name": "get_time", "arguments": {"city": "Paris"} oops',
+        content="oops",
+        calls=[PARIS],
         is_loose=True,
     ),
     Case("firefunction", ' functools[{"name": "get_time", "arguments": {"city": "Paris"}}]', calls=[PARIS]),
@@ -204,7 +211,7 @@ CASES = [
         "{\n"
         ' "tool_calls": [{"id": "ab12", "name": "get_time", "arguments": {"city": "Paris"}}, '
         '{"name": "add", "arguments": {"a": 1, "b": 2.5}, "id": "ab13"}]}',
-        calls=[(*PARIS, "ab12"), ADD],
+        calls=[(*PARIS, "ab12"), (*ADD, "ab13")],
         is_loose=True,
     ),
     Case("generic", '{"response": "Say \\"hi\\"\\n \\ud83e\\udd99"}', content='Say "hi"\n 🦙'),

@@ -5,4 +5,6 @@ from __future__ import annotations
 from llamakit.core.chat.output.format import Format
 from llamakit.core.chat.output.json_calls import JsonCalls
 
-FORMAT = Format("mistral-nemo", JsonCalls("[TOOL_CALLS]", is_list=True, id_key="id"), signs=("[TOOL_CALLS]",))
+FORMAT = Format(
+    "mistral-nemo", JsonCalls("[TOOL_CALLS]", is_list=True, id_key="id", id_is_last=True), signs=("[TOOL_CALLS]",)
+)
