@@ -10,7 +10,7 @@ from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.ops import Weight
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
-from llamakit.core.graph.recurrent import Convolution, DeltaScan, Recurrent, Shifted, StateScan, padded
+from llamakit.core.graph.recurrent import Convolution, DeltaScan, FadingScan, Recurrent, Shifted, StateScan, padded
 from llamakit.core.graph.weights import Floats
 from llamakit.core.kernels import recurrent
 from llamakit.errors import ModelError
@@ -50,6 +50,14 @@ def lower_recurrent(low: Lowering, node: Recurrent) -> list[Step]:
                 b_pitch=pitch(b), c_pitch=pitch(c), a=spread(a, n_pitch), d=low.memory.weights.vector(node.d),
                 is_one=int(is_one), n_head=node.n_head, n_group=b.width // node.n, p=x.width // node.n_head, n=node.n,
                 n_pitch=n_pitch, **common,
+            ))]  # fmt: skip
+        case FadingScan(q, k, v, rates, n):  # the state lies as a state space's: keys are its b, queries its c
+            check(n)
+            a = spread(-np.array(rates, dtype=np.float32)[:, None], padded(n))
+            return [Step("recurrent.scan", recurrent.StateScan(
+                x=low.at(v), dt=None, b=low.at(k), c=low.at(q), x_pitch=pitch(v), dt_pitch=0, b_pitch=pitch(k),
+                c_pitch=pitch(q), a=a, d=None, is_one=1, n_head=len(rates), n_group=len(rates),
+                p=v.width // len(rates), n=n, n_pitch=padded(n), **common,
             ))]  # fmt: skip
         case DeltaScan(q, k, v, g, beta):
             check(node.n_value)

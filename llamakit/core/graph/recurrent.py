@@ -82,6 +82,29 @@ class StateScan(LikeX, Recurrent):
 
 
 @node
+class FadingScan(Recurrent):
+    """Linear attention that fades at a fixed rate: for each head, S = S exp(-rate) + k v^T; y = S^T q.
+
+    q, k: heads of n numbers, v: as many heads. Source: Lightning Attention-2 (arXiv:2401.04658).
+    """
+
+    q: Node
+    k: Node
+    v: Node
+    rates: tuple[float, ...]  # of the heads
+    n: int
+    state: int
+
+    @property
+    def width(self) -> int:
+        return self.v.width
+
+    @property
+    def n_state(self) -> int:
+        return self.v.width * padded(self.n)
+
+
+@node
 class DeltaScan(Recurrent):
     """The gated delta rule: for each value head, S = S exp(g); S += k (beta (v - S^T k))^T; y = S^T q.
 

@@ -50,6 +50,20 @@ def state_scan(
     return out.reshape(len(x), -1)
 
 
+@formula(recurrent.FadingScan)
+def fading_scan(run: Reference, op: recurrent.FadingScan, q: Floats, k: Floats, v: Floats) -> Floats:
+    n_head = len(op.rates)
+    s = state_of(run, op, n_head, op.n, v.shape[1] // n_head)
+    q, k, v = (m.reshape(len(m), n_head, -1) for m in (q, k, v))
+    kept = np.exp(-np.array(op.rates))[:, None, None]
+    out = np.empty_like(v)
+    for t in range(len(v)):
+        s = s * kept + k[t][..., None] * v[t][:, None]
+        out[t] = np.einsum("hij,hi->hj", s, q[t])
+    run.states[op.state] = s
+    return out.reshape(len(v), -1)
+
+
 @formula(recurrent.DeltaScan)
 def delta_scan(
     run: Reference, op: recurrent.DeltaScan, q: Floats, k: Floats, v: Floats, g: Floats, beta: Floats

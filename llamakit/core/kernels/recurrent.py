@@ -60,7 +60,7 @@ class StateScan(Remembering):
     """As `graph.recurrent.StateScan` says. The state of a head is p rows of n numbers, `n_pitch` apart."""
 
     x: Ptr[f32]
-    dt: Ptr[f32]
+    dt: Ptr[f32]  # or null: ones
     b: Ptr[f32]
     c: Ptr[f32]
     out: Ptr[f32]
@@ -69,7 +69,7 @@ class StateScan(Remembering):
     b_pitch: i64
     c_pitch: i64
     a: Ptr[f32]  # (heads, n_pitch): as many numbers as states, or one
-    d: Ptr[f32]
+    d: Ptr[f32]  # or null
     is_one: i64  # a has one number for each head
     n_head: i64
     n_group: i64
@@ -100,7 +100,11 @@ def scan(op, thread, n_threads):
             state = op.states + (run.seq * op.state_pitch + head * op.p * op.n_pitch)
             a, group = view(op.a + head * op.n_pitch, f32x16), head // per_group
             for t in range(run.first, run.first + run.n_tokens):
-                dt = op.dt[t * op.dt_pitch + head]
+                dt, skip = f32(1), f32(0)
+                if is_null(op.dt) == 0:
+                    dt = op.dt[t * op.dt_pitch + head]
+                if is_null(op.d) == 0:
+                    skip = op.d[head]
                 load(op.b + (t * op.b_pitch + group * op.n), op.n, b)
                 load(op.c + (t * op.c_pitch + group * op.n), op.n, c)
                 if op.is_one != 0:
@@ -117,7 +121,7 @@ def scan(op, thread, n_threads):
                         new = fma(h[i], decay[i], value * b[i])
                         h[i] = new
                         total = fma(new, c[i], total)
-                    out[k] = sum_lanes(total) + op.d[head] * x[k]
+                    out[k] = sum_lanes(total) + skip * x[k]
     clear_tails(op.batch, op.out, op.x_pitch, op.n_head * op.p, thread)
 
 

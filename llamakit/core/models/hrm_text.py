@@ -31,7 +31,8 @@ class HrmText(Transformer):
         return super().embed() * self.embedding_scale
 
     def layers(self, x: Node) -> Node:
-        high, low = x, self.w.bare("hrm.z_l_init", self.hp.n_embd)
+        high = x
+        low: Node = self.w.bare("hrm.z_l_init", self.hp.n_embd)
         n_run = 0
         for _ in range(self.n_high):
             for _ in range(self.n_low):

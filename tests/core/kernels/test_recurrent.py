@@ -77,10 +77,14 @@ def test_convolution_is_the_formula(run_kernel, n, width, has_bias):
 
 @pytest.mark.parametrize("n_head, n_group, p, n", [(4, 2, 8, 16), (3, 1, 1, 20), (2, 2, 5, 128)])
 @pytest.mark.parametrize("is_one", [0, 1])
-def test_scan_is_the_formula(run_kernel, n_head, n_group, p, n, is_one):
+@pytest.mark.parametrize("is_bare", [False, True], ids=["", "bare"])
+def test_scan_is_the_formula(run_kernel, n_head, n_group, p, n, is_one, is_bare):
+    """Bare: without steps and skips, as linear attention uses it."""
     x, dt = normal(N_TOKENS, n_head * p), np.abs(normal(N_TOKENS, n_head, seed=1))
     b, c = (normal(N_TOKENS, n_group * n, seed=seed) for seed in (2, 3))
     a, d = -np.abs(normal(n_head, 1 if is_one else n, seed=4)), normal(n_head, seed=5)
+    if is_bare:
+        dt, d = np.ones_like(dt), np.zeros_like(d)
     h, wanted = np.zeros((n_head, p, n)), np.zeros((N_TOKENS, n_head, p))
     group = np.arange(n_head) // (n_head // n_group)
     for t in range(N_TOKENS):
@@ -89,14 +93,18 @@ def test_scan_is_the_formula(run_kernel, n_head, n_group, p, n, is_one):
         h = h * np.exp(dt[t][:, None] * a)[:, None] + (x_t * dt[t][:, None])[..., None] * b_t
         wanted[t] = (h * c_t).sum(-1) + d[:, None] * x_t
     rows = {"x": on_pitch(x), "dt": on_pitch(dt), "b": on_pitch(b), "c": on_pitch(c)}
+    pitches = {f"{k}_pitch": v.shape[1] for k, v in rows.items()}
+    if is_bare:
+        del rows["dt"]
+    given = {"d": None, "dt": None} if is_bare else {"d": d}
     n_pitch = -(-n // 16) * 16
     table = np.zeros((n_head, n_pitch), np.float32)
     table[:, : a.shape[1]] = a
     check(
         lambda sizes, n_threads: run_in_pieces(
             run_kernel, "recurrent.scan", StateScan, rows, sizes, n_state=n_head * p * n_pitch,
-            out_width=rows["x"].shape[1], n_threads=n_threads, **{f"{k}_pitch": v.shape[1] for k, v in rows.items()},
-            a=table, d=d, is_one=is_one, n_head=n_head, n_group=n_group, p=p, n=n, n_pitch=n_pitch,
+            out_width=rows["x"].shape[1], n_threads=n_threads, **pitches, **given,
+            a=table, is_one=is_one, n_head=n_head, n_group=n_group, p=p, n=n, n_pitch=n_pitch,
         ),
         wanted.reshape(N_TOKENS, -1),
     )  # fmt: skip
