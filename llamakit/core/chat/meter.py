@@ -35,7 +35,7 @@ class Limits:
     n_bytes: int = 64 << 20  # of values that are held at once
     bytes_per_input_byte: int = 64  # and this much more for each byte of messages, tools and variables
     n_range: int = 100_000  # numbers in one range(), as in Jinja's own sandbox
-    n_characters: int = 1 << 17  # of the template's text
+    n_characters: int = 1 << 16  # of the template's text
 
 
 LIMITS = Limits()
@@ -49,6 +49,16 @@ class Size(NamedTuple):
 
 
 _SCALAR = Size(8, 0)
+
+
+def _held_by_nobody() -> int:
+    """What getrefcount says of a value that only a local variable holds: it depends on the version of Python."""
+    values = [object()]
+    value = values.pop()
+    return getrefcount(value)
+
+
+_HELD_BY_NOBODY = _held_by_nobody()
 
 
 class LimitExceeded(Exception):
@@ -107,13 +117,13 @@ class Meter:
         self._texts, self._sizes = [], {}
         while texts:
             text = texts.pop()
-            if getrefcount(text) > 2:  # `text` and getrefcount's own
+            if getrefcount(text) > _HELD_BY_NOBODY:
                 self._texts.append(text)
             else:
                 self.bytes_left += getsizeof(text)
         while sizes:
             key, (container, size) = sizes.popitem()
-            if getrefcount(container) > 2:
+            if getrefcount(container) > _HELD_BY_NOBODY:
                 self._sizes[key] = (container, size)
             else:
                 self.bytes_left += getsizeof(container)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 _FILE = "<template>"  # Jinja's name for a template without a file
 _ADVICE = "choose another one with --chat-template or --chat-template-file"
 _MOST_CHARACTERS = 500  # of what a template says
-_compiling = threading.Lock()
 
 
 class ChatTemplate:
@@ -106,7 +104,7 @@ class ChatTemplate:
                 f"{self._called} has {len(self.source)} characters, more than {self.limits.n_characters}: {_ADVICE}"
             )
         try:
-            with _compiling, metered(Meter(self.limits)):
+            with metered(Meter(self.limits)):
                 return safe_environment().from_string(self.source)
         except Exception as error:
             raise self._failed(error) from error

@@ -59,10 +59,10 @@ HUGE = {
     "{% for i in range(99999) %}{% set ns.l = ns.l + [[0] * 9999] %}{% endfor %}",
     "list of split texts": "{% set ns = namespace(l=[]) %}{% set s = 'ab ' * 99999 %}"
     "{% for i in range(9999) %}{% set ns.l = ns.l + [s.split()] %}{% endfor %}",
-    "long text of its own": "{% for i in range(99999) %}" + "a" * 99999 + "{% endfor %}",
-    "long text of its own, kept": "{% set x %}{% for i in range(99999) %}" + "a" * 99999 + "{% endfor %}{% endset %}",
+    "long text of its own": "{% for i in range(99999) %}" + "a" * 49999 + "{% endfor %}",
+    "long text of its own, kept": "{% set x %}{% for i in range(99999) %}" + "a" * 49999 + "{% endfor %}{% endset %}",
     "long text of its own, within": "{% set x %}{% for i in range(99999) %}{% autoescape false %}"
-    + "a" * 99999
+    + "a" * 49999
     + "{% endautoescape %}{% endfor %}{% endset %}",
     "filter center": "{{ 'a'|center(10**9) }}",
     "method center": "{{ 'a'.center(10**9) }}",
@@ -142,5 +142,5 @@ UNREADABLE = {
     "digits": ("{{ " + "9" * 9999 + " }}", "fails"),
     "undefined": ("\n\n{{ a.b }}", "fails: line 3: 'a' is undefined"),
     "unknown filter": ("{{ 1|f }}", "line 1: No filter named 'f'"),
-    "50 MB": ("a" * 50_000_000, "has 50000000 characters, more than 131072"),
+    "50 MB": ("a" * 50_000_000, "has 50000000 characters, more than 65536"),
 }
