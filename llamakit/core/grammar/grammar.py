@@ -13,6 +13,7 @@ from llamakit.core.grammar.lazy import LazyMatcher, Triggers
 from llamakit.core.grammar.matcher import Masks, Matcher
 from llamakit.core.grammar.program import Program
 from llamakit.core.grammar.rules import Rules
+from llamakit.core.grammar.specials import with_control_tokens
 from llamakit.core.grammar.trie import Vocabulary, token_id, trie_of
 
 PART = 1 << 8  # bytes of a text read at once: in between, the automaton may forget what it no longer needs
@@ -31,6 +32,7 @@ class Grammar:
     """Immutable for its users; what it has computed is shared by all sequences, and bounded."""
 
     def __init__(self, rules: Rules) -> None:
+        self.rules = rules
         self.program = compile_rules(rules)
         self._lock = threading.Lock()
         self._automaton: Automaton | None = None
@@ -74,7 +76,10 @@ class Grammar:
         with self._lock:
             masks = self._masks.get(vocab)
         if masks is None:
-            masks = Masks(self.automaton(with_token_ids(self.program, vocab)), trie_of(vocab))
+            trie = trie_of(vocab)
+            rules = with_control_tokens(self.rules, trie.control)
+            program = self.program if rules is self.rules else compile_rules(rules)
+            masks = Masks(self.automaton(with_token_ids(program, vocab)), trie)
             with self._lock:
                 masks = self._masks.setdefault(vocab, masks)
         return Matcher(masks)

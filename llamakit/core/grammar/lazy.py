@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from llamakit.core.grammar.dfa import Dfa
+from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.matcher import Mask, Matcher
 from llamakit.core.grammar.regex_dfa import search
 from llamakit.core.grammar.regex_find import Finder
@@ -57,13 +58,14 @@ class Place:
     n_read: int = 0  # of these, what the watchers have seen: whole characters
     watching: tuple[int, ...] = ()  # the watchers' states
     is_awake: bool = False
-    n_states: int = 0  # of the matcher's reader
+    n_steps: int = 0  # that the matcher took with the last token
 
 
 class LazyMatcher:
     """As a Matcher, but everything may come until a trigger is there.
 
-    `accept` raises GrammarError when the text from the trigger on is none of the grammar's.
+    Control tokens are text for the triggers. `accept` raises GrammarError when what comes from the trigger on is none
+    of the grammar's.
     """
 
     def __init__(self, matcher: Matcher, triggers: Triggers, vocab: Vocabulary) -> None:
@@ -71,8 +73,8 @@ class LazyMatcher:
         singles = [vocab.encode(word, add_special=False, parse_special=True) for word in triggers.words]
         self.tokens = triggers.tokens | {ids[0] for ids in singles if len(ids) == 1}
         self.text = b""
-        first = Place(watching=(0,) * len(triggers.watchers), n_states=len(matcher.reader.states))
-        self.places = [first]
+        self.seen: list[tuple[int, int]] = []  # tokens of the text, and where each ends
+        self.places = [Place(watching=(0,) * len(triggers.watchers))]
 
     @property
     def is_awake(self) -> bool:
@@ -96,14 +98,19 @@ class LazyMatcher:
         here = self.places[-1]
         if here.is_awake or token in self.tokens:
             self.matcher.accept(token)
-            here = replace(here, is_awake=True)
-        elif token not in self.trie.ends:
-            here = self.watch(here, self.trie.pieces[token])
-        self.places.append(replace(here, n_states=len(self.matcher.reader.states)))
+            here = replace(here, is_awake=True, n_steps=1)
+        elif token in self.trie.ends:
+            here = replace(here, n_steps=0)
+        else:
+            here = self.watch(here, token)
+        self.places.append(here)
 
-    def watch(self, here: Place, piece: bytes) -> Place:
-        """The place after more text, in which a trigger may be."""
-        self.text = self.text[: here.n_bytes] + piece
+    def watch(self, here: Place, token: int) -> Place:
+        """The place after one more token, which may end a trigger."""
+        self.text = self.text[: here.n_bytes] + (self.trie.pieces[token] or self.trie.control.get(token, b""))
+        while self.seen and self.seen[-1][1] > here.n_bytes:
+            self.seen.pop()  # of a way that was gone back
+        self.seen.append((token, len(self.text)))
         chars, n_read = utf_8_decode(self.text[here.n_read :], "surrogateescape", False)
         states = tuple(w.read(s, chars) for w, s in zip(self.triggers.watchers, here.watching, strict=True))
         here = Place(len(self.text), here.n_read + n_read, states)
@@ -111,22 +118,38 @@ class LazyMatcher:
             text = self.text[: here.n_read].decode("utf-8", "surrogateescape")
             start = self.triggers.place(text)
             if start is not None:
-                self.matcher.accept_text(self.text[len(text[:start].encode("utf-8", "surrogateescape")) :])
-                here = replace(here, is_awake=True)
+                n_steps = self.wake(len(text[:start].encode("utf-8", "surrogateescape")))
+                here = replace(here, is_awake=True, n_steps=n_steps)
         return here
+
+    def wake(self, start: int) -> int:
+        """Let the matcher read the text from `start` on, and the tokens that begin there; returns its steps."""
+        n_steps = 0
+        begin = 0
+        for token, end in self.seen:
+            if end > start:
+                is_whole = begin >= start
+                try:
+                    self.matcher.accept_text(self.text[max(begin, start) : end], token if is_whole else -1)
+                except GrammarError:
+                    self.matcher.rollback(n_steps)
+                    raise
+                n_steps += 1
+            begin = end
+        return n_steps
 
     def rollback(self, n: int) -> None:
         """Forget the last n tokens."""
         if not 0 <= n < len(self.places):
             raise ValueError(f"cannot go back {n} tokens of {len(self.places) - 1}")
         if n:
+            self.matcher.rollback(sum(place.n_steps for place in self.places[-n:]))
             del self.places[-n:]
-            self.matcher.rollback(len(self.matcher.reader.states) - self.places[-1].n_states)
 
     def copy(self) -> LazyMatcher:
         """Another sequence that begins with the same tokens."""
         made = copy(self)
-        made.matcher, made.places = self.matcher.copy(), self.places.copy()
+        made.matcher, made.places, made.seen = self.matcher.copy(), self.places.copy(), self.seen.copy()
         return made
 
     def forced(self, most: int = 256) -> bytes:

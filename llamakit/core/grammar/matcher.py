@@ -77,9 +77,12 @@ class Matcher:
         self.is_ended = token in self.trie.ends
         self.reader.states.append(state)
 
-    def accept_text(self, text: bytes) -> None:
-        """The sequence goes on with this text, as one step. Raises GrammarError if the grammar does not allow it."""
-        state = 0 if self.is_ended else self.automaton.read(self.reader, text)
+    def accept_text(self, text: bytes, token: int = -1) -> None:
+        """The sequence goes on with this text, or with `token` if it is one, as one step.
+
+        Raises GrammarError if the grammar allows neither.
+        """
+        state = 0 if self.is_ended else self.automaton.read(self.reader, text, token)
         if state == 0:
             raise GrammarError(f"{printable(text.decode(errors='replace'))!r:.80} cannot come next in this grammar")
         self.reader.states.append(state)

@@ -11,9 +11,10 @@ from llamakit.core.grammar.charset import Ranges
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Bytes, as they are."""
+    """Bytes, as they are; `is_data`: not even where a control token has this text may it stand for them."""
 
     data: bytes
+    is_data: bool = False
 
 
 @dataclass(frozen=True, slots=True)

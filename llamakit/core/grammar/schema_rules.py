@@ -138,5 +138,5 @@ class Writer:
 def spelled(text: str) -> Sequence:
     """One string as JSON."""
     if text.isascii() and text.isprintable() and not set(text) & {'"', "\\"}:
-        return (Text(f'"{text}"'.encode()),)
+        return (Text(f'"{text}"'.encode(), is_data=True),)
     return (Text(b'"'), *(Chars(((ord(char), ord(char)),), is_json=True) for char in text), Text(b'"'))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import compress
@@ -60,11 +60,12 @@ class Vocabulary(Protocol):
 class TokenTrie:
     """The tokens that text is made of, and those that end it. Of tokens with equal bytes all are allowed or none.
 
-    Control tokens have no bytes: only a grammar that names them allows them.
+    Control tokens have no bytes: only a grammar that names them, or spells out all their text, allows them.
     """
 
-    def __init__(self, pieces: Sequence[bytes], endings: Iterable[int]) -> None:
+    def __init__(self, pieces: Sequence[bytes], endings: Iterable[int], control: Mapping[int, bytes] = {}) -> None:
         self.pieces = pieces
+        self.control = control  # texts of control tokens
         self.endings = np.array(sorted(endings), np.int32)
         self.n_tokens = len(pieces)
         self.n_words = -(-self.n_tokens // 32)
@@ -183,7 +184,10 @@ _tries: WeakKeyDictionary[Vocabulary, TokenTrie] = WeakKeyDictionary()
 def trie_of(vocab: Vocabulary) -> TokenTrie:
     """The trie of a vocabulary, made once as long as the vocabulary lives."""
     if vocab not in _tries:
-        _tries[vocab] = TokenTrie([vocab.piece(t) for t in range(vocab.n_tokens)], vocab.eog_ids)
+        pieces = [vocab.piece(t) for t in range(vocab.n_tokens)]
+        silent = [t for t, piece in enumerate(pieces) if not piece and t not in vocab.eog_ids]
+        control = {t: text for t in silent if (text := vocab.piece(t, special=True))}
+        _tries[vocab] = TokenTrie(pieces, vocab.eog_ids, control)
     return _tries[vocab]
 
 

@@ -77,6 +77,74 @@ def test_a_trigger_token_is_read_by_the_grammar() -> None:
         assert mask_of(matcher) == [ord("a")]
 
 
+def test_control_tokens_are_text_for_triggers_and_where_the_grammar_spells_them() -> None:
+    vocab = Tokens("assist", control=("<|start|>", "<|message|>", "<|end|>"))
+    start, message = vocab.names["<|start|>"], vocab.names["<|message|>"]
+    grammar = Grammar(parse_gbnf('root ::= "<|start|>assistant to=f<|message|>" [0-9]+'))
+    matcher = lazy("thinking", vocab, grammar, patterns=(r"(<\|start\|>assistant to=)",))
+    for token in (start, vocab.id("assist"), *b"ant to="):
+        assert not matcher.is_awake
+        matcher.accept(token)
+    assert matcher.is_awake and mask_of(matcher) == [ord("f")]
+    matcher.accept(ord("f"))
+    assert mask_of(matcher) == tried(matcher) == [ord("<"), message]
+    matcher.accept(message)
+    matcher.rollback(2)
+    matcher.accept(ord("f"))
+    for byte in b"<|message|>1":
+        matcher.accept(byte)
+    assert vocab.eos in mask_of(matcher)
+
+
+def test_tokens_that_overlap_the_trigger_stay_tokens() -> None:
+    vocab = Tokens("x<a", control=("<b>",))
+    grammar = Grammar(parse_gbnf('root ::= "<a>" <b> "c"'))
+    matcher = lazy("y", vocab, grammar, patterns=("(<a>)<b>",))
+    for token in (vocab.id("x<a"), ord(">"), vocab.names["<b>"]):
+        matcher.accept(token)
+    assert matcher.is_awake and mask_of(matcher) == [ord("c")]
+    matcher.rollback(1)
+    assert not matcher.is_awake
+    matcher.accept(vocab.names["<b>"])
+    assert mask_of(matcher) == [ord("c")]
+
+
+def test_a_sequence_can_go_back_after_states_were_forgotten() -> None:
+    vocab = Tokens()
+    matcher = lazy("ab<tool>" + "1" * 200, vocab, words=("<tool>",))
+    matcher.matcher.automaton.forget()
+    matcher.rollback(3)
+    assert matcher.is_awake and ord("7") in mask_of(matcher)
+
+
+@pytest.mark.parametrize(
+    "full, text, is_awake",
+    [
+        (r"[\s\S]*?(<tool>)", "a\nb<tool>", True),
+        (r"<tool>", "a<tool>", False),
+        (r"\s*(<tool>)[\s\S]*", "a <tool>", False),
+        (r"\s*(<tool>)[\s\S]*", "\n <tool>", True),
+        (r".*(<tool>)", "a\nb<tool>", False),
+    ],
+)
+def test_a_full_pattern_matches_all_of_the_text_so_far(full: str, text: str, is_awake: bool) -> None:
+    assert lazy(text, Tokens(), full_patterns=(full,)).is_awake == is_awake
+
+
+@pytest.mark.parametrize(
+    "pattern, text, read",
+    [
+        (r"<tool>", "a<tool>", "<tool>"),  # no group: from where the match begins
+        (r"call (<tool>)", "call <tool>", "<tool>"),
+        (r"(x)?(<tool>)", "a<tool>", "<tool>"),  # the first group that is not empty
+        (r"()a(<tool>)", "a<tool>", "<tool>"),
+    ],
+)
+def test_the_grammar_reads_from_the_first_group_that_is_not_empty(pattern: str, text: str, read: str) -> None:
+    matcher = lazy(text, Tokens(), Grammar(parse_gbnf(f'root ::= "{read}" "!"')), patterns=(pattern,))
+    assert matcher.is_awake and mask_of(matcher) == [ord("!")]
+
+
 def test_a_sequence_can_go_back_before_its_trigger() -> None:
     vocab = Tokens()
     matcher = lazy("ab<tool>1", vocab, words=("<tool>",))

@@ -11,6 +11,7 @@ from llamakit.core.grammar import automaton as automaton_module
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.grammar import Grammar
+from llamakit.core.grammar.schema_rules import schema_rules
 from tests.core.grammar.tokens import Tokens, mask_of, tried
 
 WORDS = ('{"', '":', '"}', "true", "tru", "e", "12", "1", ", ", '", "', "é", b"\xc3", b"\xa9", "\U0001f600", "aa",
@@ -166,6 +167,25 @@ def test_tokens_are_matched_whole_and_never_as_text() -> None:
     matcher.accept(vocab.id("<x>"))
     matcher.accept(end)
     assert mask_of(matcher) == tried(matcher) == [ord("a")]
+
+
+def test_fault_60_only_what_a_grammar_spells_out_may_be_a_control_token() -> None:
+    vocab = Tokens("<|im", control=("<|im_end|>",))
+    end = vocab.names["<|im_end|>"]
+    free = Grammar(parse_gbnf(r'root ::= "\"" [^"]* "\""')).matcher(vocab)
+    free.accept(ord('"'))
+    assert vocab.id("<|im") in mask_of(free) and end not in mask_of(free)
+    for schema in ({"const": "<|im_end|>"}, {"properties": {"<|im_end|>": {}}}, {"type": "string"}):
+        matcher = Grammar(schema_rules(schema)).matcher(vocab)
+        for byte in b'"' if "properties" not in schema else b'{"':
+            matcher.accept(byte)
+        assert ord("<") in mask_of(matcher) and end not in mask_of(matcher)
+    spelled = Grammar(parse_gbnf('root ::= "a<|im_end|>b" | "<|im_end|"')).matcher(vocab)
+    assert mask_of(spelled) == [ord("<"), ord("a"), vocab.id("<|im")]
+    spelled.accept(ord("a"))
+    assert mask_of(spelled) == tried(spelled) == [ord("<"), vocab.id("<|im"), end]
+    spelled.accept(end)
+    assert mask_of(spelled) == [ord("b")]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ class Tokens:
         self.eog_ids = frozenset([self.eos])
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
+        if special and not self.pieces[token]:
+            return next((name.encode() for name, own in self.names.items() if own == token), b"")
         return self.pieces[token]
 
     def encode(self, text: str | bytes, *, add_special: bool = True, parse_special: bool = False) -> list[int]:
