@@ -1,4 +1,7 @@
-"""A file's vocabulary, of whatever kind: `tokenizer.ggml.model` and what hangs on it."""
+"""A file's vocabulary, of whatever kind: `tokenizer.ggml.model` and what hangs on it.
+
+The rarer kinds are imported where a file has them, so that the others start sooner.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from llamakit.core.vocab.bpe import BPE
-from llamakit.core.vocab.bpe_kinds import DNA, Words, without_markers
-from llamakit.core.vocab.charsmap import read_charsmap
 from llamakit.core.vocab.eog import end_of_generation
-from llamakit.core.vocab.plamo2 import PLaMo2
 from llamakit.core.vocab.pretokenizers import REGEX_KEY, SplitRule, own_rule, split_rule
-from llamakit.core.vocab.rwkv import RWKV, unescaped
 from llamakit.core.vocab.special import Partition, SpecialIds, find_special, strip_rules
 from llamakit.core.vocab.spm import SPM
 from llamakit.core.vocab.tokens import MERGES_KEY, TokenTable, TokenType, ids_of_types, read_merges, read_tokens
-from llamakit.core.vocab.toy import Hashes, NoText, empty_tokens, hexadecimal
-from llamakit.core.vocab.ugm import UGM
 from llamakit.core.vocab.vocabulary import Around, Engine, Frame, Vocab
-from llamakit.core.vocab.wpm import WPM
 from llamakit.errors import VocabError
 
 __all__ = ["KINDS", "Vocab", "load_vocab"]
@@ -73,7 +69,7 @@ def load_vocab(metadata: Mapping[str, Any]) -> Vocab:
     special, overrides = find_special(metadata, tokens, defaults)
     frame = _as_keys_say(metadata, frame)
     engine = _engine(kind, metadata, tokens, special, frame)
-    shown = hexadecimal(len(tokens.texts)) if kind == "test" else tokens.texts
+    shown = [f"{i:x}" for i in range(len(tokens.texts))] if kind == "test" else tokens.texts
     return _assemble(kind, metadata, tokens, special, overrides, frame, engine, shown)
 
 
@@ -81,10 +77,15 @@ def _engine(kind: str, metadata: Mapping[str, Any], tokens: TokenTable, special:
     if kind == "llama":
         return SPM(tokens, add_space_prefix=frame.add_space_prefix, unk=special.unk)
     if kind == "bert":
+        from llamakit.core.vocab.wpm import WPM
+
         lowercase = _flag(metadata, "normalizer.lowercase", True)
         strip_accents = _flag(metadata, "normalizer.strip_accents", lowercase)
         return WPM(tokens, unk=special.unk, lowercase=lowercase, strip_accents=strip_accents)
     if kind == "t5":
+        from llamakit.core.vocab.charsmap import read_charsmap
+        from llamakit.core.vocab.ugm import UGM
+
         return UGM(
             tokens,
             read_charsmap(metadata),
@@ -93,8 +94,16 @@ def _engine(kind: str, metadata: Mapping[str, Any], tokens: TokenTable, special:
             merge_spaces=_flag(metadata, "remove_extra_whitespaces", False),
         )
     if kind == "rwkv":
+        from llamakit.core.vocab.rwkv import RWKV
+
         return RWKV(tokens, unk=special.unk)
-    return PLaMo2(tokens) if kind == "plamo2" else Hashes(len(tokens.texts))
+    if kind == "plamo2":
+        from llamakit.core.vocab.plamo2 import PLaMo2
+
+        return PLaMo2(tokens)
+    from llamakit.core.vocab.toy import Hashes
+
+    return Hashes(len(tokens.texts))
 
 
 def _all_with_texts(kind: str, tokens: TokenTable) -> TokenTable:
@@ -102,7 +111,11 @@ def _all_with_texts(kind: str, tokens: TokenTable) -> TokenTable:
     blank = (TokenType.UNDEFINED, TokenType.UNUSED)
     types = bytearray(TokenType.NORMAL if token_type in blank else token_type for token_type in tokens.types)
     tokens = replace(tokens, types=types)
-    return unescaped(tokens) if kind == "rwkv" else tokens
+    if kind == "rwkv":
+        from llamakit.core.vocab.rwkv import unescaped
+
+        return unescaped(tokens)
+    return tokens
 
 
 def _load_bpe(kind: str, metadata: Mapping[str, Any], tokens: TokenTable) -> Vocab:
@@ -121,8 +134,12 @@ def _load_bpe(kind: str, metadata: Mapping[str, Any], tokens: TokenTable) -> Voc
     engine: Engine = bpe
     shown = tokens.texts
     if kind == "hybriddna":
+        from llamakit.core.vocab.bpe_kinds import DNA, without_markers
+
         engine, shown = DNA(bpe, tokens.ids), without_markers(tokens)
     elif kind == "whitespace":
+        from llamakit.core.vocab.bpe_kinds import Words
+
         engine = Words(bpe, lowercase=_flag(metadata, "normalizer.lowercase", pre != "whitespace"))
     return _assemble(kind, metadata, tokens, special, overrides, frame, engine, shown)
 
@@ -144,6 +161,8 @@ def _split_rule(kind: str, metadata: Mapping[str, Any]) -> tuple[SplitRule, str]
 
 def _load_none(metadata: Mapping[str, Any]) -> Vocab:
     """Tokens without a text, as many as `<architecture>.vocab_size` says."""
+    from llamakit.core.vocab.toy import NoText, empty_tokens
+
     key = f"{metadata.get('general.architecture', '')}.vocab_size"
     n_vocab = metadata.get(key, 0)
     if not isinstance(n_vocab, int) or not 0 <= n_vocab <= _MAX_EMPTY:

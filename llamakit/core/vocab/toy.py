@@ -26,7 +26,7 @@ def empty_tokens(n_vocab: int) -> TokenTable:
 
 
 class Hashes:
-    """`tokenizer.ggml.model` = test: a token for five bytes, by their hash."""
+    """`tokenizer.ggml.model` = test: a token for five bytes, by their hash. A token shows its number."""
 
     def __init__(self, n_vocab: int) -> None:
         self._n_vocab = n_vocab
@@ -43,8 +43,3 @@ class Hashes:
         for byte in chunk:
             value = value * 31 + byte
         return value % self._n_vocab
-
-
-def hexadecimal(n_vocab: int) -> list[str]:
-    """What tokens of the test kind show: their numbers."""
-    return [f"{i:x}" for i in range(n_vocab)]

@@ -9,7 +9,7 @@ import pytest
 
 from llamakit.core.vocab import load_vocab
 from llamakit.errors import VocabError
-from tests.core.vocab.vocabs import UNUSED, USER_DEFINED, bpe_metadata, spm_metadata
+from tests.core.vocab.vocabs import UNUSED, USER_DEFINED, bpe_metadata, engine, spm_metadata
 
 
 @pytest.mark.parametrize("kind", ["morse", "", 7, [], None])
@@ -56,3 +56,54 @@ def test_importing_a_vocabulary_brings_in_no_library() -> None:
     code = f"import sys, llamakit.core.vocab; print(*({heavy!r} & sys.modules.keys()))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+def test_the_token_of_a_newline() -> None:
+    assert load_vocab(spm_metadata()).newline_id == 4 + 10
+    vocab = load_vocab(bpe_metadata())
+    assert vocab.newline_id == vocab.ids["Ċ"]
+    assert load_vocab(bpe_metadata(drop="Ċ", padding_token_id=2)).newline_id == 2
+
+
+def test_tokens_that_are_never_to_be_sampled() -> None:
+    assert load_vocab(bpe_metadata(suppress_tokens=[3, -1, 7, 1 << 40])).suppressed_ids == {3, 7}
+    for value in ("3", [1.0], [True]):
+        with pytest.raises(VocabError, match="suppress_tokens"):
+            load_vocab(bpe_metadata(suppress_tokens=value))
+
+
+def test_spaces_are_cleaned_up_where_one_asks_for_it() -> None:
+    vocab = load_vocab(bpe_metadata(pre="gpt-2"))
+    ids = vocab.encode("a , b 's")
+    assert vocab.detokenize(ids) == vocab.detokenize(ids, clean_up_spaces=True) == b"a, b's"
+    assert vocab.detokenize(ids, clean_up_spaces=False) == b"a , b 's"
+
+
+def test_a_second_bos_is_kept_and_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    vocab = load_vocab(spm_metadata())
+    assert vocab.encode("<s>a", parse_special=True)[:2] == [1, 1]
+    assert "there are two" in caplog.text
+    caplog.clear()
+    vocab.encode("<s>a", add_special=False, parse_special=True)
+    vocab.encode("a")
+    assert not caplog.text
+
+
+def test_gemma_4_always_begins_with_bos(caplog: pytest.LogCaptureFixture) -> None:
+    metadata = bpe_metadata(model="gemma4", pre="whatever", add_bos_token=False)
+    assert load_vocab(metadata).encode("a")[0] == 0
+    assert "need it: added" in caplog.text
+    del metadata["tokenizer.ggml.bos_token_id"], metadata["tokenizer.ggml.eos_token_id"]
+    assert (load_vocab(metadata).bos_id, load_vocab(metadata).eos_id) == (None, None)
+
+
+def test_gemma_4_keeps_text_as_it_is_and_newlines_whole() -> None:
+    texts = ["<pad>", *[f"<0x{byte:02X}>" for byte in range(256)], "▁", "a", "▁a", "\n", "\n\n", "\n\n\n", "é"]
+    metadata = bpe_metadata(model="gemma4", merges=["▁ a", "\n \n"])
+    metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"] = texts, [3, *[6] * 256, *[1] * 7]
+    vocab = load_vocab(metadata)
+    for name in ("own", "library"):
+        with engine(name):
+            ids = vocab.encode("a a\n\n\né\n\n\n\nü", add_special=False)
+            assert [vocab.texts[i] for i in ids] == [*("a", "▁a", "\n\n\n", "é", "\n\n", "\n\n", "<0xC3>", "<0xBC>")]
+    assert vocab.detokenize(ids) == "a a\n\n\né\n\n\n\nü".encode()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
 from llamakit.core.vocab import load_vocab
 from llamakit.core.vocab.letters import LETTERS
 from llamakit.core.vocab.pretokenizers import split_rule
-from tests.core.vocab.vocabs import SHARED, bpe_metadata, needs_shared
+from llamakit.errors import VocabError
+from tests.core.vocab.vocabs import RULE_NAMES, SHARED, bpe_metadata, needs_shared
 
 LATER = "lowercase=off"  # a matter of words, not of cutting them
 # What llama.cpp does by code, or with letters of both cases as one, is another expression here.
@@ -70,3 +72,60 @@ def _merges(pieces: list[str]) -> list[str]:
     """Merges that build each piece from its letters, left to right."""
     spelt = ["".join(LETTERS[byte] for byte in piece.encode()) for piece in pieces]
     return list(dict.fromkeys(f"{piece[:k]} {piece[k]}" for piece in spelt for k in range(1, len(piece))))
+
+
+def test_a_file_may_bring_its_own_rules() -> None:
+    keys = {"llamakit.pre.regex": ["[0-9]{2}", r"\p{L}+"]}
+    metadata = bpe_metadata(["1 2", "12 3", "a b", "ab c", "ab Ġ"], pre="some-new-one") | keys
+    vocab = load_vocab(metadata)
+    assert [vocab.texts[i] for i in vocab.encode("1234abc ab")] == ["12", "3", "4", "abc", "Ġ", "ab"]
+    assert vocab.frame.clean_spaces
+    metadata |= {"llamakit.pre.clean_spaces": False, "llamakit.pre.ignore_merges": True}
+    metadata["tokenizer.ggml.merges"] = ["a b", "b c"]
+    vocab = load_vocab(metadata)
+    assert [vocab.texts[i] for i in vocab.encode("1234abc")] == ["12", "3", "4", "abc"]
+    assert not vocab.frame.clean_spaces
+
+
+def test_a_known_name_lends_its_settings_to_the_files_own_rules() -> None:
+    metadata = bpe_metadata(["a b"], pre="llama-bpe") | {"llamakit.pre.regex": ["."]}
+    del metadata["tokenizer.ggml.add_bos_token"]
+    vocab = load_vocab(metadata)
+    assert vocab.add_bos
+    assert [vocab.texts[i] for i in vocab.encode("ab", add_special=False)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "keys, message",
+    [
+        ({"llamakit.pre.regex": "a"}, "llamakit.pre.regex must be an array of strings"),
+        ({"llamakit.pre.regex": [1]}, "llamakit.pre.regex must be an array of strings"),
+        ({"llamakit.pre.regex": ["(a"]}, "'(a' is no regular expression"),
+        ({"llamakit.pre.regex": ["a"], "llamakit.pre.ignore_merges": 1}, "ignore_merges must be a boolean"),
+        ({"llamakit.pre.regex": ["a"], "llamakit.pre.clean_spaces": "no"}, "clean_spaces must be a boolean"),
+    ],
+)
+def test_fault_48_rules_that_are_none_are_rejected(keys: dict[str, object], message: str) -> None:
+    with pytest.raises(VocabError, match=re.escape(message)):
+        load_vocab(bpe_metadata() | keys)
+
+
+ONE_NAME_A_RULE = sorted({split_rule(name).patterns: name for name in sorted(RULE_NAMES)}.values())
+
+
+@pytest.mark.parametrize("name", ONE_NAME_A_RULE)
+def test_fault_59_every_rule_takes_linear_time(name: str) -> None:
+    """Quadratic work on 50,000 characters would take seconds."""
+    vocab = load_vocab(bpe_metadata(["a a", "Ġ Ġ", "Ċ Ċ", "1 1"], pre=name))
+    for unit in ("a", "aA", " ", "\n", "1", "a1 ", "!", "\u0301", "中"):
+        start = time.process_time()
+        ids = vocab.encode(unit * (50_000 // len(unit)) + "x")
+        assert time.process_time() - start < 1.5, unit
+        assert ids
+
+
+def test_fault_59_a_million_blanks_are_cut_in_linear_time_by_a_rule_that_counts_them() -> None:
+    vocab = load_vocab(bpe_metadata(pre="jais-2"))
+    start = time.process_time()
+    vocab.encode(" " * 1_000_000)
+    assert time.process_time() - start < 4

@@ -75,3 +75,12 @@ def write_vocab(path: Path, metadata: dict[str, Any]) -> Path:
         for key, value in metadata.items():
             writer.add(key, value, element_type=ValueType.STRING if value == [] else None)
     return path
+
+
+def kind_metadata(kind: str, texts: Sequence[str], types: Sequence[int] = (), **keys: Any) -> dict[str, Any]:
+    """A vocabulary of any kind; types are normal where they are not given."""
+    return {
+        "tokenizer.ggml.model": kind,
+        "tokenizer.ggml.tokens": list(texts),
+        "tokenizer.ggml.token_type": [*types, *[NORMAL] * (len(texts) - len(types))],
+    } | {f"tokenizer.ggml.{key}": value for key, value in keys.items()}
