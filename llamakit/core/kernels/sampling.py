@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llamakit.core.kernels.candidates import (
     INFINITY,
+    LOWEST,
     Candidates,
     Noise,
     Recent,
@@ -95,7 +96,7 @@ class Penalties(Record):
 @helper
 def penalized(op, logit, count):
     logit = logit / op.repeat if logit > 0 else logit * op.repeat
-    return logit - (f32(count) * op.frequency + op.presence)
+    return min(logit - (f32(count) * op.frequency + op.presence), f32(-LOWEST))  # never infinite
 
 
 @kernel(Penalties)
@@ -151,7 +152,7 @@ def greedy(op, thread, n_threads):
             for i in range(64 * block, min(64 * block + 64, c.n)):
                 if c.logits[i] == top and top > -INFINITY:
                     c.chosen = c.ids[i]
-                    c.logits[0], c.kept_ids[0] = top, c.chosen
+                    c.logits[0], c.kept_ids[0] = f32(0), c.chosen
                     c.ids, c.is_whole, c.is_sorted = c.kept_ids, 0, 1
                     end_at(c, 1)
                     return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.kernels.candidates import Candidates, Recent
+from llamakit.core.kernels.candidates import LOWEST, Candidates, Recent
 from llamakit.core.kernels.kernel import kernel
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.records import Ptr, Record, f32, i32, i64
@@ -114,4 +114,5 @@ def penalize(op, place, token):
             power *= factor
         factor *= factor
         exponent //= 2
-    op.candidates.logits[place] -= f32(op.multiplier * power)
+    logits = op.candidates.logits
+    logits[place] = min(logits[place] - f32(op.multiplier * power), f32(-LOWEST))  # never infinite

@@ -181,7 +181,7 @@ def xtc(op, thread, n_threads):
     if f32(f32(op.noise.first) / f32(4294967296.0)) > op.probability:
         return
     sort_all(c)
-    least = op.threshold * weigh(c)
+    least = max(op.threshold * weigh(c), 1e-38)  # what cannot be drawn is never the one that stays
     n_above = 0
     while n_above < c.n and c.weights[n_above] >= least:
         n_above += 1

@@ -175,12 +175,20 @@ def test_fault_35_all_logits_minus_infinity_are_an_error():
 @pytest.mark.parametrize(
     "options",
     [{"temperature": 3e38}, {"temperature": 1e-300}, {"top_p": 0.0}, {"min_p": 1e-300}, {"top_k": 1 << 24},
-     {"min_keep": 1 << 24, "top_k": 0}, {"frequency_penalty": 3e38}, {"repeat_penalty": 1e-30}, {"top_k": -5}],
+     {"min_keep": 1 << 24, "top_k": 0}, {"frequency_penalty": 3e38}, {"repeat_penalty": 1e-30}, {"top_k": -5},
+     {"samplers": ("penalties",) * 5, "repeat_penalty": 1e-30}, {"samplers": ("penalties",), "presence_penalty": -3e38},
+     {"xtc_probability": 1.0, "xtc_threshold": 0.0, "top_n_sigma": 0.5}, {"typical_p": 0.0}, {"tfs_z": 0.0},
+     {"mirostat": 1, "mirostat_tau": 1e6}, {"mirostat": 2, "mirostat_tau": -1e6}, {"mirostat": 2, "mirostat_eta": -1e6},
+     {"dynatemp_range": 3e38, "dynatemp_exponent": 3e38}, {"adaptive_target": 1.0, "samplers": ("adaptive_p",)},
+     {"dry_multiplier": -3e38, "dry_base": 3e38, "dry_allowed_length": 0, "dry_sequence_breakers": ()}],
 )  # fmt: skip
 def test_extreme_options_still_give_a_token(options):
     sampler = Sampler(SamplingParams(**options), N_VOCAB)
-    sampler.accept_prompt([1, 2, 3])
-    assert 0 <= sampler.sample(make_logits()) < N_VOCAB
+    sampler.accept_prompt([1, 2, 3] * 10)
+    for _ in range(3):
+        token = sampler.sample(make_logits())
+        assert 0 <= token < N_VOCAB
+        sampler.accept(token)
 
 
 @pytest.mark.parametrize(

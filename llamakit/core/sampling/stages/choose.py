@@ -69,7 +69,7 @@ class AdaptiveP(LearningStage):
 
     def __init__(self, s: Setup) -> None:
         generator = Generator(s.seed, n_words=2)
-        target = np.float32(s.params.adaptive_target)
+        target = np.float32(max(s.params.adaptive_target, -1.0))  # below 0: off
         self.decay = np.float32(min(max(s.params.adaptive_decay, 0.0), LONGEST_DECAY))
         total = np.float32(1) / (np.float32(1) - self.decay)
         record = adaptive.AdaptiveP(

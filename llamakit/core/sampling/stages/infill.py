@@ -11,7 +11,7 @@ from llamakit.core.kernels import sampling_sort as kernels
 from llamakit.core.kernels.candidates import BLOCK
 from llamakit.core.sampling.stage import Setup, Stage, current
 
-LEAST = np.float32(0.2)  # probability of a text token that may come
+LEAST = 0.2  # probability of a text token that may come
 Floats = npt.NDArray[np.float32]
 
 
@@ -29,9 +29,9 @@ class Infill(Stage):
         super().run()
         ids, logits = current(self.candidates)
         ids, logits = ids.copy(), logits.copy()
-        if len(ids) == 0:
-            return
-        p = np.exp(logits - logits[0])
+        if len(ids) == 0 or not np.isfinite(logits[0]):
+            return  # all are ruled out
+        p = np.exp(logits.astype(np.float64) - logits[0])
         p /= p.sum()
         is_eog = np.fromiter((token in self.eog_ids for token in ids.tolist()), bool, len(ids))
         if 3 * p[is_eog].sum() * len(ids) > p[~is_eog].sum():
@@ -44,10 +44,10 @@ class Infill(Stage):
             self.keep(np.array([self.end_token(ids)], np.int32), np.ones(1, np.float32))
             return
         p /= p[chosen].sum()
-        chosen &= is_eog | (p >= np.float32(1 / (n_texts + 1)))
+        chosen &= is_eog | (p >= 1 / (n_texts + 1))
         self.keep(ids[chosen], logits[chosen])
 
-    def merge(self, ids: list[int], p: Floats, logits: Floats) -> None:
+    def merge(self, ids: list[int], p: npt.NDArray[np.float64], logits: Floats) -> None:
         """Where one token's text begins another's, the likelier of the two gets the probability of both."""
         texts = [self.vocab.piece(token) for token in ids] if self.vocab is not None else []
         by_text = sorted(range(len(texts)), key=texts.__getitem__)

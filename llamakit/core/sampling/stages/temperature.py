@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llamakit.core.kernels import sampling as kernels
 from llamakit.core.kernels import sampling_entropy as entropy
+from llamakit.core.sampling.params import LARGEST
 from llamakit.core.sampling.stage import Setup, Stage
 
 SMALLEST = 1.2e-38  # about the least float32 with full precision: no temperature is 0, 0 / t stays a number
@@ -23,6 +24,6 @@ def dynamic(s: Setup) -> Stage:
     p = s.params
     record = entropy.DynamicTemperature(
         candidates=s.candidates, lowest=max(0.0, p.temperature - p.dynatemp_range),
-        highest=p.temperature + p.dynatemp_range, exponent=p.dynatemp_exponent, smallest=SMALLEST,
+        highest=min(p.temperature + p.dynatemp_range, LARGEST), exponent=p.dynatemp_exponent, smallest=SMALLEST,
     )  # fmt: skip
     return Stage("sampling_entropy.dynamic_temperature", record)
