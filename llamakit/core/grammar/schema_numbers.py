@@ -10,7 +10,7 @@ from functools import lru_cache
 from llamakit.core.grammar.dfa import Dfa, explore
 from llamakit.core.grammar.regex_dfa import whole
 
-INTEGER = r"-?(?:0|[1-9][0-9]*)(?:\.0+)?"
+INTEGER = r"-?(?:0|[1-9][0-9]*)(?:\.0)?"  # not .00: a model may go on with zeros for ever
 NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
 NOT_NEGATIVE = NUMBER.removeprefix("-?") + r"|-0(?:\.0+)?(?:[eE][-+]?[0-9]+)?"
 ABOVE_ZERO = r"(?:[1-9][0-9]*(?:\.[0-9]+)?|0\.[0-9]*[1-9][0-9]*)(?:[eE][-+]?[0-9]+)?"
@@ -191,7 +191,8 @@ class Digits:
             edges.append((0x2D, 0x2D, self.signed(True)))
         if phase is Phase.START and self.bounds[False] is not None:
             state = self.signed(False)
-        if state.phase in (Phase.SIGN, Phase.WHOLE, Phase.POINT, Phase.PART):
+        has_zero = state.phase is Phase.PART and self.numbers.is_integer is True  # as in INTEGER
+        if state.phase in (Phase.SIGN, Phase.WHOLE, Phase.POINT, Phase.PART) and not has_zero:
             edges += [(0x30 + digit, 0x30 + digit, self.read(state, digit)) for digit in range(10)]
         if phase in (Phase.ZERO, Phase.WHOLE):
             edges.append((0x2E, 0x2E, self.point(state)))

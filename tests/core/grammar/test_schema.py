@@ -254,4 +254,5 @@ def is_within(n: Numbers, text: str) -> bool:
     too_low = n.low is not None and (value < n.low or (n.excludes_low and value == n.low))
     too_high = n.high is not None and (value > n.high or (n.excludes_high and value == n.high))
     kind = n.is_integer is None or n.is_integer == (value.denominator == 1)
+    kind = kind and not (n.is_integer and len(text.partition(".")[2]) > 1)
     return not too_low and not too_high and kind and all(((value / of).denominator == 1) == w for of, w in n.multiples)
