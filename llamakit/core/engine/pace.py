@@ -7,7 +7,6 @@ cores is faster than waiting. The logits do not depend on it.
 from __future__ import annotations
 
 from collections import deque
-from statistics import median
 
 TRIAL = 5  # steps whose median is compared
 SLOWER = 1.5  # times the usual: somebody else is there
@@ -35,7 +34,7 @@ class Pace:
         self.n_steps += 1
         if self.n_steps < TRIAL:
             return
-        now = median(self.recent)
+        now = sorted(self.recent)[TRIAL // 2]
         if self.before is not None:
             self.judge(*self.before, now)
             return
