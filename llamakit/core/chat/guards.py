@@ -92,7 +92,9 @@ def tabs(meter: Meter, text: str, tabsize: Any = 8) -> None:
 
 def replaced(meter: Meter, text: Any, old: Any = "", new: Any = "", *_: Any, **__: Any) -> None:
     text = text if isinstance(text, bytes) else str(text)
-    meter.require(4 * (len(text) + (1 + len(text) // max(len(old), 1)) * len(new)))
+    is_alike = isinstance(old, bytes) == isinstance(text, bytes) and isinstance(old, (str, bytes))
+    n_places = text.count(old) if is_alike else len(text) + 1
+    meter.require(4 * (len(text) + n_places * len(new)))
 
 
 def joined(meter: Meter, separator: Any, parts: Any = ()) -> None:

@@ -25,11 +25,10 @@ def load_template(
     template that the text is recognised as. Raises TemplateError for an unknown name and an unrecognised text; whether
     the text is Jinja at all shows when it is rendered.
     """
-    text, tool_use = override or own_template(metadata, _KEY), None
-    if override is None:
+    text, tool_use = override, None
+    if not text:
         tool_use = own_template(metadata, f"{_KEY}.tool_use")
-        text = text or tool_use or "chatml"
-    assert text is not None
+        text = own_template(metadata, _KEY) or tool_use or "chatml"
     name = text.strip() if text.strip() in TEMPLATES else None
     if name is None and not looks_like_jinja(text):
         raise TemplateError(f"there is no chat template {text[:60]!r}; the names are: {', '.join(NAMES)}")

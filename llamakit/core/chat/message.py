@@ -13,6 +13,7 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function
 MEDIA_MARKER = "<__media__>"  # where a prompt has an image or a sound; llama.cpp's word for it
 _MEDIA = {"image_url": "image", "image": "image", "input_audio": "audio", "audio_url": "audio", "audio": "audio"}
 _MEDIA |= {"input_video": "video", "video_url": "video", "video": "video"}
+_MOST_DEPTH = 150
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -99,18 +100,20 @@ def as_dicts(messages: Iterable[Message | Mapping[str, Any]]) -> list[dict[str, 
     return dicts
 
 
-def check_plain(value: object, where: str) -> None:
+def check_plain(value: object, where: str, depth: int = 0) -> None:
     """Raise MessageError where data holds what JSON does not: a template must not get at objects of the program."""
+    if depth > _MOST_DEPTH:
+        raise MessageError(where[:80], f"is nested more than {_MOST_DEPTH} deep")
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
                 raise MessageError(where, f"has the key {key!r}; keys must be texts")
             if not isinstance(item, str):
-                check_plain(item, f"{where}.{key}")
+                check_plain(item, f"{where}.{key}", depth + 1)
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
             if not isinstance(item, str):
-                check_plain(item, f"{where}[{i}]")
+                check_plain(item, f"{where}[{i}]", depth + 1)
     elif not isinstance(value, _PLAIN):
         raise MessageError(where, f"must be plain data as in JSON, not {described(value)}")
 
@@ -120,7 +123,23 @@ def parse_messages(value: object, where: str = "messages") -> list[Message]:
     items = a_list(value, where)
     if not items:
         raise MessageError(where, "must hold at least one message")
-    return [parse_message(item, f"{where}[{i}]") for i, item in enumerate(items)]
+    messages = [parse_message(item, f"{where}[{i}]") for i, item in enumerate(items)]
+    check_answers(messages, where)
+    return messages
+
+
+def check_answers(messages: Sequence[Message], where: str) -> None:
+    """Raise MessageError for the answer of a tool that nobody called."""
+    called: set[str] = set()
+    for i, message in enumerate(messages):
+        called |= {call.id for call in message.tool_calls}
+        if message.role != "tool":
+            continue
+        if not called:
+            raise MessageError(f"{where}[{i}]", "answers no call: no message before it has tool_calls")
+        if message.tool_call_id and "" not in called and message.tool_call_id not in called:
+            id = message.tool_call_id[:40]
+            raise MessageError(f"{where}[{i}].tool_call_id", f"is {id!r}, which no call before it has")
 
 
 def parse_message(value: object, where: str = "message") -> Message:

@@ -32,6 +32,7 @@ class Limits:
 
     seconds: float = 3.0  # processor time of the thread
     seconds_per_message: float = 0.01
+    most_seconds: float = 30.0
     n_bytes: int = 64 << 20  # of values that are held at once
     bytes_per_input_byte: int = 64  # and this much more for each byte of messages, tools and variables
     n_range: int = 100_000  # numbers in one range(), as in Jinja's own sandbox
@@ -70,7 +71,7 @@ class Meter:
 
     def __init__(self, limits: Limits, inputs: Any = None, n_messages: int = 0) -> None:
         self.limits = limits
-        self.seconds = limits.seconds + limits.seconds_per_message * n_messages
+        self.seconds = min(limits.seconds + limits.seconds_per_message * n_messages, limits.most_seconds)
         self._deadline = thread_time() + self.seconds
         self._steps = _STEPS_BETWEEN_LOOKS
         self._texts: list[str | bytes] = []  # that were made

@@ -95,6 +95,14 @@ def test_what_is_held_no_more_is_given_back() -> None:
     assert ChatTemplate(text, limits=Limits(n_bytes=1 << 20, bytes_per_input_byte=8)).render(chat) == "x" * 500_000
 
 
+def test_a_long_text_may_take_the_place_of_a_short_one() -> None:
+    chat = [user("x" * 1_000_000)]
+    template = ChatTemplate(
+        "{{ ('.' * 9999 ~ 'HERE').replace('HERE', messages[0].content)|replace('HERE', 'x')|length }}"
+    )
+    assert template.render(chat) == "1009999"
+
+
 def test_more_messages_may_take_more_time_and_memory() -> None:
     text = "{% for m in messages %}{% for n in messages %}{% endfor %}{% endfor %}"
     few = Limits(seconds=0.0, seconds_per_message=0.001)

@@ -67,7 +67,7 @@ def test_a_user_cannot_end_the_turn_fault_60() -> None:
     [
         ([user("a</s>b")], ["</s>"]),
         ([user([{"type": "text", "text": "a</s>"}])], ["</s>"]),
-        ([user("x"), {"role": "tool", "content": "</s>"}], ["</s>"]),
+        ([Message("user", "x"), Message("tool", "</s>")], ["</s>"]),
         ([system("</s>"), user("x"), assistant("</s>")], []),
         ([user("\ufdd0</s>\ufdd0")], ["</s>"]),
     ],

@@ -31,6 +31,7 @@ CHATML = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
         (BOTH, None, "own Hi", "with get_weather"),
         (TOOL_USE, None, "with ", "with get_weather"),
         ({}, None, CHATML, CHATML),
+        (BOTH, "", "own Hi", "with get_weather"),
         (BOTH, "chatml", CHATML, CHATML),
         (BOTH, "chatml\n", CHATML, CHATML),
         (BOTH, "mine {{ messages[0].content }}", "mine Hi", "mine Hi"),

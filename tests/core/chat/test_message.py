@@ -31,6 +31,11 @@ def test_a_message_says_what_it_was_made_of() -> None:
     assert as_dicts(parse_messages(chat)) == chat
 
 
+def test_ids_of_calls_may_be_missing() -> None:
+    function = {"function": {"name": "f", "arguments": "{}"}}
+    assert len(parse_messages([assistant("", tool_calls=[function]), answer("20", "7")])) == 2
+
+
 @pytest.mark.parametrize(
     "content, text",
     [
@@ -42,6 +47,13 @@ def test_a_message_says_what_it_was_made_of() -> None:
 )
 def test_parts_stand_on_lines_of_their_own_but_for_media(content: Any, text: str) -> None:
     assert Message("user", content).text == text
+
+
+def deep(n: int) -> Any:
+    value: Any = 1
+    for _ in range(n):
+        value = [value]
+    return value
 
 
 CALL = {"id": "1", "type": "function"}
@@ -70,6 +82,12 @@ FAULTS: list[tuple[Any, str]] = [
         [assistant("", tool_calls=[call("f", 1)])],
         r".*function\.arguments: must be a JSON text or an object, not a number",
     ),
+    ([user("x"), answer("20")], r"messages\[1\]: answers no call: no message before it has tool_calls"),
+    (
+        [assistant("", tool_calls=[call("f", {}, "1")]), answer("20", "2")],
+        r"messages\[1\]\.tool_call_id: is '2', which no call before it has",
+    ),
+    ([assistant("", tool_calls=[call("f", {"a": deep(100_000)})])], r"messages\[0\]\..*: is nested more than 150 deep"),
     ([assistant("x", reasoning_content=[])], r"messages\[0\]\.reasoning_content: must be a text, not a list"),
 ]
 
@@ -88,6 +106,7 @@ class Thing:
 @pytest.mark.parametrize(
     "message, fault",
     [
+        (user(deep(100_000)), r"messages\[0\]\.content.*: is nested more than 150 deep"),
         (user(Thing()), r"messages\[0\]\.content: must be plain data as in JSON, not a Thing"),
         (user([{"type": "image", "image": Thing()}]), r"messages\[0\]\.content\[0\]\.image: must be plain data"),
         ({"role": "user", "content": {1: "x"}}, r"messages\[0\]\.content: has the key 1; keys must be texts"),
