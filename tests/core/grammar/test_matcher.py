@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -167,6 +168,28 @@ def test_tokens_are_matched_whole_and_never_as_text() -> None:
     matcher.accept(vocab.id("<x>"))
     matcher.accept(end)
     assert mask_of(matcher) == tried(matcher) == [ord("a")]
+
+
+@pytest.mark.parametrize(
+    "text, is_match",
+    [
+        ("a" * 10**6, True),
+        ("_" * 10**6, True),
+        (" " * 10**6, True),
+        ("😀" * 250_000, True),
+        ("\0" * 10**6, True),
+        (b"a" * 1000 + b"\xff", False),
+        (b"\xed\xa0\x80", False),
+        ("\ud800", False),
+        (b"\xf0\x9f\x98", False),
+    ],
+    ids=["a", "_", "blanks", "emoji", "zeros", "no UTF-8", "surrogate", "lone surrogate", "half a character"],
+)
+def test_fault_59_long_and_broken_texts_are_read_in_time(text: str | bytes, is_match: bool) -> None:
+    g = Grammar(parse_gbnf("root ::= .*"))
+    start = time.process_time()
+    assert g.matches(text) == is_match
+    assert time.process_time() - start < 2
 
 
 def test_fault_60_only_what_a_grammar_spells_out_may_be_a_control_token() -> None:

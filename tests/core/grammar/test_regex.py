@@ -6,11 +6,14 @@ import random
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llamakit.core.grammar.dfa import any_of, intersection, lengths, negation, other_than
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.grammar import Grammar
 from llamakit.core.grammar.regex_dfa import search, whole
+from llamakit.core.grammar.regex_find import Finder
 from llamakit.core.grammar.regex_rules import regex_rules
 
 PATTERNS = [
@@ -49,6 +52,33 @@ def test_negation_and_intersection_are_those_of_sets(pattern: str) -> None:
     for text in texts(3):
         assert not_a.accepts(text) != a.accepts(text)
         assert both.accepts(text) == (a.accepts(text) and b.accepts(text))
+
+
+LETTERS = "ab1é\n"
+REGEXES = st.recursive(
+    st.sampled_from(["a", "b", "1", "é", ".", r"\d", r"\W", "[ab]", "[^a]", r"[b-é\s]", "ab"]),
+    lambda inner: st.one_of(
+        st.tuples(inner, inner).map("".join),
+        st.tuples(inner, inner).map("(?:{0[0]}|{0[1]})".format),
+        st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{0,2}", "{1,}", "*?", "??"])).map(
+            "({0[0]}){0[1]}".format
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(REGEXES, st.lists(st.text(LETTERS, max_size=6), min_size=8, max_size=8))
+def test_any_pattern_matches_and_is_found_as_by_re(pattern: str, texts: list[str]) -> None:
+    grammar, dfa, finder = Grammar(regex_rules(pattern)), search(f"^{pattern}$"), Finder(pattern)
+    wanted = re.compile(pattern, re.ASCII)
+    for text in texts:
+        is_match = wanted.fullmatch(text) is not None
+        assert grammar.matches(text) == dfa.accepts(text) == is_match, text
+        found = wanted.search(text)
+        assert (finder.find(text) is None) == (found is None)
+        assert search(pattern).accepts(text) == (found is not None)
 
 
 def test_lists_of_strings_and_lengths_are_automata_too() -> None:
