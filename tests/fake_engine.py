@@ -39,7 +39,7 @@ class FakeContext:
     Keeps the tokens it holds in `cells` and what was called in `calls`; `interrupt_at` is the step Ctrl-C comes in.
     """
 
-    n_threads, n_batch = 2, 512
+    n_threads, n_batch, can_shift = 2, 512, True
 
     def __init__(self, script: Sequence[int] = (), n_ctx: int = 64, interrupt_at: int | None = None) -> None:
         self.script, self.n_ctx, self.interrupt_at = list(script), n_ctx, interrupt_at

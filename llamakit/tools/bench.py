@@ -176,8 +176,6 @@ class Runner:
         if self.warmup:
             once(context, Workload(test.n_prompt, min(test.n_gen, 1)), model.n_vocab)
         context.truncate(0)
-        if test.n_depth:
-            context.prefill(random_tokens(test.n_depth, model.n_vocab))
         samples = tuple(once(context, test, model.n_vocab) for _ in range(self.repetitions))
         context.truncate(0)
         return Result(
@@ -194,8 +192,10 @@ class Runner:
 
 
 def once(context: Context, test: Workload, n_vocab: int) -> int:
-    """Nanoseconds of one run of the test behind the first `test.n_depth` cells, which must be filled."""
-    context.truncate(test.n_depth)
+    """Nanoseconds of one run of the test behind the first `test.n_depth` cells, which are filled where they are not."""
+    n_missing = test.n_depth - context.truncate(test.n_depth)
+    if n_missing > 0:  # at first, and each time where layers remember
+        context.prefill(random_tokens(n_missing, n_vocab))
     prompt, generated = random_tokens(test.n_prompt, n_vocab), random_tokens(test.n_gen, n_vocab)
     begin = time.perf_counter_ns()
     if prompt:

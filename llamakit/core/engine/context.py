@@ -16,7 +16,7 @@ from llamakit.core.engine.load import Model
 from llamakit.core.engine.memory_plan import MemoryPlan
 from llamakit.core.engine.pace import Pace
 from llamakit.core.engine.programs import OUTPUTS, Programs
-from llamakit.core.engine.shift import shift_steps
+from llamakit.core.engine.shift import can_shift, shift_steps
 from llamakit.core.engine.threads import n_physical_cores
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
@@ -154,6 +154,7 @@ class Context:
         if min(n_keep, n_discard) < 0:
             raise UsageError(f"cannot keep {n_keep} and discard {n_discard} positions: both must be at least 0")
         if n_discard:
+            self._check_can_shift()
             self._move(self.cache.remove(seq, n_keep, n_keep + n_discard))
 
     def group(self, width: int, n: int, seq: int = 0) -> None:
@@ -161,11 +162,21 @@ class Context:
         stood at one position, and those behind them at the positions that follow."""
         if n < 1 or width < 1 or width % n or self.n_ungrouped(seq) < width:
             raise UsageError(f"cannot group {width} of {self.n_ungrouped(seq)} positions by {n}")
+        self._check_can_shift()
         self._move(self.cache.group(seq, width, n))
 
     def n_ungrouped(self, seq: int = 0) -> int:
         """Positions that no `group` has taken yet."""
         return self.cache.n_past(seq) - self.cache.sequences.n_grouped[seq]
+
+    @property
+    def can_shift(self) -> bool:
+        """Whether this model's positions can be moved, by `shift` and `group`."""
+        return can_shift(self.graph, self.cache)
+
+    def _check_can_shift(self) -> None:
+        if not self.can_shift:
+            raise UsageError(f"the positions of a {self.model.decoder.arch} model cannot be removed or moved")
 
     def _move(self, moved: Shift) -> None:
         if len(moved.sources):

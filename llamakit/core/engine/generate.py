@@ -63,7 +63,8 @@ class Session:
     sampler: Sampler
     text: TextStream
     seq: int = 0
-    n_keep: int | None = None  # positions that a context shift leaves in front; None: a full context ends the text
+    # positions that a context shift leaves in front; with None, or where none is possible, a full context ends the text
+    n_keep: int | None = None
     extend: SelfExtend | None = None
     timings: Timings = field(default_factory=Timings)
     finish: Finish | None = None
@@ -166,7 +167,7 @@ def make_room(s: Session, n: int) -> bool:
     if s.extend is not None:
         while context.n_ungrouped(s.seq) >= s.extend.width:
             context.group(s.extend.width, s.extend.n, s.seq)
-    elif s.n_keep is not None:
+    elif s.n_keep is not None and context.can_shift:
         while len(s.tokens) + n >= context.n_ctx and (n_discard := (len(s.tokens) - s.n_keep) // 2) > 0:
             try:
                 context.shift(s.n_keep, n_discard, s.seq)

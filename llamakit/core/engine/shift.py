@@ -8,7 +8,11 @@ from llamakit.core.graph.ops import Node, in_order
 from llamakit.core.graph.program import Step
 from llamakit.core.kv.cache import KVCache, Shift
 from llamakit.core.kv.shift import move_layer
-from llamakit.errors import UsageError
+
+
+def can_shift(graph: Node, cache: KVCache) -> bool:
+    """Whether keys can move to other positions: no layer remembers, and no key was mixed after its rotation."""
+    return not cache.states and all(n.can_shift for n in in_order(graph) if isinstance(n, RopeAttention))
 
 
 def shift_steps(graph: Node, memory: Memory, cache: KVCache, moved: Shift) -> list[Step]:
@@ -16,8 +20,6 @@ def shift_steps(graph: Node, memory: Memory, cache: KVCache, moved: Shift) -> li
     steps = []
     for node in in_order(graph):
         if isinstance(node, RopeAttention):
-            if not node.can_shift:
-                raise UsageError("the keys of this architecture cannot move to other positions: a shift is impossible")
             rotation = node.rotation
             angles = memory.angles(rotation) if rotation else None
             steps.append(Step(*move_layer(cache, node.layer, moved, angles, bool(rotation and rotation.is_neox))))

@@ -10,6 +10,7 @@ import pytest
 
 from llamakit.errors import UsageError
 
+from ... import golden
 from ...running import open_context
 from ...tiny import Tiny, write_tiny
 
@@ -79,6 +80,18 @@ def test_nothing_discarded_changes_nothing(tmp_path):
         context.truncate(20)
         context.shift(4, 300)  # all behind the first four
         assert context.n_past() == 4
+
+
+@pytest.mark.parametrize("name, is_possible", [("llama-dense", True), ("bloom-dense", True), ("deepseek2-moe", False)])
+def test_what_cannot_move_is_left_as_it_is(tmp_path, name, is_possible):
+    """Keys of latent attention are joined of parts after their rotation."""
+    with open_context(golden.write_golden(golden.excerpts()[name], tmp_path / "model.gguf")) as context:
+        context.prefill(TOKENS[:20])
+        assert context.can_shift == is_possible
+        if not is_possible:
+            with pytest.raises(UsageError, match="a deepseek2 model cannot"):
+                context.shift(4, 8)
+            assert context.n_past() == 20
 
 
 @pytest.mark.parametrize("n_keep, n_discard", [(-1, 4), (4, -1)])
