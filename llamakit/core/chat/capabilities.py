@@ -25,7 +25,11 @@ _TOOL = {
 }
 
 
-EVERYWHERE = {"datetime": "", "date_string": "", "functions": ""}  # which some templates cannot do without
+EVERYWHERE: dict[str, Any] = {
+    "datetime": "",
+    "date_string": "",
+    "functions": "",
+}  # which some templates cannot do without
 
 
 def preserving(thoughts: bool) -> dict[str, bool]:
@@ -66,7 +70,7 @@ def probe(template: ChatTemplate) -> Capabilities:
             is_stopped = isinstance(error.__cause__, LimitExceeded)  # once is enough
             return ""
 
-    no_tools = None if prompt_with(None, _USER) or not prompt_with([], _USER) else []
+    no_tools: list[Any] | None = None if prompt_with(None, _USER) or not prompt_with([], _USER) else []
     prompt = partial(prompt_with, no_tools)
 
     def called(arguments: Any, *names: str, content: str | None = "") -> str:

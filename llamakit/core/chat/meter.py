@@ -22,7 +22,8 @@ _STEPS_BETWEEN_LOOKS = 1024
 _BYTES_PER_STEP = 1024  # copying them takes about as long as a step
 _MOST_DEPTH = 200  # Python hashes tuples by recursion, without a limit
 _SMALL = 256  # bytes of a text that is not worth keeping a note of
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_EMPTY: dict[Any, Any] = {}
+_VIEWS = (type(_EMPTY.keys()), type(_EMPTY.values()), type(_EMPTY.items()))
 CONTAINERS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, *_VIEWS)
 
 
@@ -148,8 +149,11 @@ class Meter:
         parts = (*value.keys(), *value.values()) if isinstance(value, dict) else value
         weight, depth = 8, 0
         for part in parts:
-            size = self.measure(part)
-            weight, depth = weight + 8 + size.weight, max(depth, size.depth)
+            if type(part) is str:  # as most are
+                weight += 8 + len(part)
+            else:
+                size = self.measure(part)
+                weight, depth = weight + 8 + size.weight, max(depth, size.depth)
         return self.remember(value, Size(weight, depth + 1))
 
     def remember(self, value: Any, size: Size) -> Size:
