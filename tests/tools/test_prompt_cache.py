@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,3 +164,26 @@ def test_fault_52_an_error_of_saving_comes_behind_the_text(path: Path, tmp_path:
         assert len("".join(completion.run(completion.encode(PROMPT)))) > 0
         with pytest.raises(GGUFError, match="cannot write: No such file or directory"):
             completion.save()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 128 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_fault_52_a_disk_that_fills_up_keeps_the_old_cache(path: Path, small_disk: Path) -> None:
+    file = small_disk / "x.cache"
+    complete(path, PromptCache(file))
+    before = file.read_bytes()
+    with pytest.raises(GGUFError, match=r"x.cache: cannot write: No space left on device"):
+        complete(path, PromptCache(file), PROMPT + " ba" * 70)
+    assert [p.name for p in small_disk.iterdir()] == ["x.cache"]
+    assert file.read_bytes() == before
+    assert complete(path, PromptCache(file))[1] == 1
