@@ -24,8 +24,15 @@ class Declared:
     def for_typer(self) -> Any:
         import typer
 
-        shown = {"envvar": self.variable, "show_envvar": self.variable is not None}
-        return typer.Option(*self.names, help=self.help, rich_help_panel=self.panel, **shown, **self.more)
+        is_shown = self.variable is not None
+        return typer.Option(
+            *self.names,
+            help=self.help,
+            rich_help_panel=self.panel,
+            envvar=self.variable,
+            show_envvar=is_shown,
+            **self.more,
+        )
 
 
 @dataclass(frozen=True)
