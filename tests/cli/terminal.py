@@ -85,6 +85,16 @@ class Terminal:
 
         self.wait(has_all, f"no {texts!r}")
 
+    def type_until(self, keys: str, text: str) -> None:
+        """Type the keys again and again, until the screen shows a text: for what gets ready in the background."""
+        for _ in range(100):
+            self.type(keys)
+            for _ in range(10):
+                self.read()
+                if text in "\n".join(self.lines):
+                    return
+        self.seen(text)
+
     def prompted(self) -> None:
         """Wait for an empty prompt as the last line."""
         self.wait(lambda: self.lines[-1] == ">", "no prompt")
@@ -97,7 +107,8 @@ class Terminal:
         n_idle = 0
         while not is_there():
             n_idle = 0 if self.read() else n_idle + 1
-            assert n_idle < PATIENCE, f"{complaint} on the screen:\n" + "\n".join(self.lines)
+            gives_up = n_idle == PATIENCE or (n_idle > 1 and self.process.poll() is not None and not is_there())
+            assert not gives_up, f"{complaint} on the screen:\n" + "\n".join(self.lines)
 
     def read(self) -> bool:
         """Take what was written, if anything is within POLL seconds."""
