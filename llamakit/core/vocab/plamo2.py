@@ -28,19 +28,19 @@ class PLaMo2:
         text = BAD_BYTE.sub("\ufffd", text).removeprefix("\ufeff")
         matches, scores = self._trie.matches, self._scores
         sums = [0] * (len(text) + 1)  # of the best way from each place to the end
-        first: list[tuple[int, int]] = [(0, 0)] * len(text)  # where its first token ends, and that token
+        ends, firsts = [0] * len(text), [0] * len(text)  # where its first token ends, and that token
         for start in range(len(text) - 1, -1, -1):
-            best, best_first = sums[start + 1] + _UNKNOWN_SCORE, (start + 1, -1)
+            best, best_end, best_token = sums[start + 1] + _UNKNOWN_SCORE, start + 1, -1
             for end, token in matches(text, start):  # of equal sums the longest token counts, an unknown one last
                 if sums[end] + scores[token] >= best:
-                    best, best_first = sums[end] + scores[token], (end, token)
-            sums[start], first[start] = best, best_first
+                    best, best_end, best_token = sums[end] + scores[token], end, token
+            sums[start], ends[start], firsts[start] = best, best_end, best_token
         ids: list[int] = []
         start = 0
         while start < len(text):
-            end, token = first[start]
+            token = firsts[start]
             ids += [token] if token >= 0 else [self._bytes[byte] for byte in text[start].encode()]
-            start = end
+            start = ends[start]
         return ids
 
     def decode(self, text: str) -> bytes:

@@ -13,32 +13,33 @@ class Trie:
     a sort becomes a trie when a text leads there, so that tables of a hundred thousand entries are ready in 20 ms."""
 
     def __init__(self, entries: Iterable[tuple[Any, int]]) -> None:
-        self._sorts: dict[Any, list[tuple[Any, int]]] = {}
-        self._nodes: dict[Any, dict[Any, Any]] = {}
+        self._single: dict[Any, int] = {}  # entries of one symbol
+        self._sorts: dict[Any, list[tuple[Any, int]]] = {}  # longer ones whose trie is not built yet
+        self._nodes: dict[Any, dict[Any, Any]] = {}  # and those whose trie is
         for entry, value in entries:
-            self._sorts.setdefault(entry[:2], []).append((entry, value))
+            if len(entry) == 1:
+                self._single[entry] = value
+            else:
+                self._sorts.setdefault(entry[:2], []).append((entry, value))
 
     def matches(self, text: Any, start: int) -> list[tuple[int, int]]:
         """(end, value) of the entries that `text` has at `start`, shortest first."""
-        found: list[tuple[int, int]] = []
-        one = self._node(text[start : start + 1])
-        if one is not None:
-            found.append((start + 1, one[_END]))
-        end = start + 2
-        node = self._node(text[start:end]) if end <= len(text) else None
+        value = self._single.get(text[start : start + 1])
+        found = [] if value is None else [(start + 1, value)]
+        end, n = start + 2, len(text)
+        first = text[start:end]
+        node = self._nodes[first] if first in self._nodes else self._open(first)
         while node is not None:
             if _END in node:
                 found.append((end, node[_END]))
-            if end == len(text):
+            if end == n:
                 break
             node = node.get(text[end])
             end += 1
         return found
 
-    def _node(self, first: Any) -> dict[Any, Any] | None:
-        """Where the entries that begin with these one or two symbols hang."""
-        if first in self._nodes:
-            return self._nodes[first]
+    def _open(self, first: Any) -> dict[Any, Any] | None:
+        """The trie of the entries that begin with these two symbols; None if there are none."""
         sort = self._sorts.pop(first, None)
         if sort is None:
             return None

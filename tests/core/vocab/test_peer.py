@@ -10,6 +10,8 @@ variant by variant.
 from __future__ import annotations
 
 import json
+import random
+import time
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -82,3 +84,26 @@ def surviving(text: bytes, variant: str) -> bytes:
     if variant == "gemma4":
         characters = characters.replace("▁", " ")
     return (characters.removeprefix("\ufeff") if variant == "plamo2" else characters).encode()
+
+
+@pytest.mark.parametrize("unit", ["a", " "])
+@pytest.mark.parametrize("variant", ["bert", "t5", "rwkv", "plamo2", "gemma4", "whitespace"])
+def test_fault_59_a_million_characters_take_less_than_two_seconds(variant: str, unit: str) -> None:
+    vocab = load(variant)
+    for _ in range(3):  # a busy machine may need another try
+        start = time.process_time()
+        vocab.encode(unit * 1_000_000)
+        if (seconds := time.process_time() - start) < 2:
+            break
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_fault_59_no_bytes_crash_a_vocabulary(variant: str) -> None:
+    rng = random.Random(7)
+    vocab = load(variant)
+    for n in (1, 2, 3, 10, 1000):
+        for _ in range(5):
+            ids = vocab.encode(rng.randbytes(n), parse_special=True)
+            assert all(0 <= token < vocab.n_tokens for token in ids)
+            vocab.detokenize(ids)
