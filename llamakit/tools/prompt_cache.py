@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamakit.core.engine.generate import Session, n_common, reuse
+from llamakit.core.engine.generate import Session, n_common, reuse, settle
 from llamakit.core.engine.state import DamagedState, State, load_file, save_file
 from llamakit.errors import LlamakitError, UsageError
 
@@ -87,6 +87,7 @@ class PromptCache:
     def _save(self, session: Session, is_generated: bool) -> None:
         if self.is_read_only:
             return
+        settle(session)
         sampler = session.sampler
         try:
             save_file(

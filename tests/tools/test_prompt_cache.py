@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from llamakit.core.engine.context import Floats, Part
 from llamakit.core.engine.load import Model, load_model
 from llamakit.core.engine.state import StateError, load_file
 from llamakit.core.sampling.chain import Sampler
@@ -164,6 +165,34 @@ def test_fault_52_an_error_of_saving_comes_behind_the_text(path: Path, tmp_path:
         assert len("".join(completion.run(completion.encode(PROMPT)))) > 0
         with pytest.raises(GGUFError, match="cannot write: No such file or directory"):
             completion.save()
+
+
+def test_a_prompt_that_was_interrupted_is_kept_as_far_as_it_was_computed(
+    path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = PROMPT + " ba" * 60
+    with open_context(path, n_ubatch=32) as context:
+        vocab, run, n_runs = context.model.vocab, context._run, 0
+
+        def interrupted(batch: list[Part]) -> Iterator[Floats]:
+            nonlocal n_runs
+            n_runs += 1
+            if n_runs == 3:
+                context.cache.place([(0, 32)])  # the cells are taken, and nothing is in them
+                raise KeyboardInterrupt
+            yield from run(batch)
+
+        monkeypatch.setattr(context, "_run", interrupted)
+        sampler = Sampler(SAMPLING, vocab.n_tokens, vocab.eog_ids, vocab=vocab)
+        params = CompletionParams(5, context_shift=True)  # in pieces of half a context
+        monkeypatch.setattr(context, "n_batch", 32)
+        completion = Completion(context, vocab, sampler, params, PromptCache(file, saves_all=True))
+        with pytest.raises(KeyboardInterrupt):
+            list(completion.run(completion.encode(prompt)))
+        completion.save()
+    text, n_computed, tokens = complete(path, PromptCache(file), prompt)
+    assert text == complete(path, None, prompt)[0]
+    assert n_computed == len(tokens) - 10 - 64
 
 
 @pytest.fixture

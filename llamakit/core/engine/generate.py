@@ -89,10 +89,7 @@ def prefill(s: Session, prompt: Sequence[int]) -> Floats:
     context = s.context
     s.sampler.accept_prompt(prompt)
     s.pending += prompt
-    if context.n_past(s.seq) > len(s.tokens):  # what a cancelled call has left
-        n_left = context.truncate(len(s.tokens), s.seq)
-        s.pending[:0] = s.tokens[n_left:]
-        del s.tokens[n_left:]
+    settle(s)
     with s.timings.prefill.of(len(s.pending)):
         while True:
             n = min(len(s.pending), most_at_once(s))
@@ -145,6 +142,14 @@ def reuse(s: Session, tokens: Sequence[int]) -> list[int]:
     del s.tokens[n:]
     s.pending.clear()
     return list(tokens[n:])
+
+
+def settle(s: Session) -> None:
+    """Forget what a cancelled call has left in the cache behind `tokens`: it may be half done."""
+    if s.context.n_past(s.seq) > len(s.tokens):
+        n_left = s.context.truncate(len(s.tokens), s.seq)
+        s.pending[:0] = s.tokens[n_left:]
+        del s.tokens[n_left:]
 
 
 def n_common(a: Sequence[int], b: Sequence[int]) -> int:
