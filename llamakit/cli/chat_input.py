@@ -93,10 +93,15 @@ def open_input(
     if not is_person or is_simple or not screen.can_move:
         if hasattr(sys.stdin, "reconfigure"):
             sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-        return PlainInput(sys.stdin, is_multiline, screen.put if is_person else None)
+        ask = screen.put if screen.is_terminal else on_stderr
+        return PlainInput(sys.stdin, is_multiline, ask if is_person else None)
     from llamakit.cli.chat_editor import LineEditor
 
     return LineEditor(is_multiline, screen.has_colour, words, history)
+
+
+def on_stderr(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
 
 
 def history_file() -> Path | None:

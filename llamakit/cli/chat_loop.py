@@ -43,7 +43,7 @@ class ChatLoop:
     def run(self, first: str = "", is_single: bool = False, display_prompt: bool = True) -> int:
         """Until the person leaves; returns the exit code. `first` is said at once, `is_single` leaves after an answer.
 
-        On a terminal an error is shown and the conversation goes on; in a pipe it ends it.
+        A person is shown an error and may go on; where messages come through a pipe it ends the conversation.
         """
         if self.output_file is not None:
             self.record("")
@@ -89,7 +89,7 @@ class ChatLoop:
                 return events
             self.show(events)
         except LlamakitError as error:
-            if not self.screen.is_terminal:
+            if not self.input.is_echoed:
                 raise
             self.screen.error(str(error))
         return Next.READ

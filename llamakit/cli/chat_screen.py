@@ -92,7 +92,10 @@ class Screen:
             log(text)
 
     def error(self, text: str) -> None:
-        self.info(f"error: {text}", RED)
+        if self.is_terminal:
+            self.info(f"error: {text}", RED)
+        else:
+            log(f"error: {text}")
 
     # answers
     def show(self, event: Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,17 @@ def test_a_long_message_shows_how_far_it_is(tmp_path: Path) -> None:
         t.prompted()
         assert b"reading 512 of 3506 tokens" in t.bytes
         assert not any("reading" in line for line in t.lines)
+
+
+def test_answers_that_go_to_a_file_are_alone_there(tmp_path: Path) -> None:
+    shell = shlex.join(scripted("one|two|", folder=tmp_path)) + f" > {shlex.quote(str(tmp_path / 'out'))}"
+    with Terminal(["sh", "-c", shell]) as t:
+        t.prompted()
+        t.type("a\n")
+        t.seen("> a\n[ prompt")
+        t.prompted()
+        t.type("/nonsense\n")
+        t.seen("error: there is no command /nonsense")
+        t.type("b\n" + CTRL_D)
+        assert t.exit_code() == 0
+    assert (tmp_path / "out").read_text() == "one\ntwo\n"

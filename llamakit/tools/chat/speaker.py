@@ -109,7 +109,7 @@ class Speaker:
                 f"-c sets the context length"
             )
         shifts = self.params.context_shift and self.params.n_predict != UNTIL_CONTEXT_IS_FULL
-        if shifts and self.session.n_keep is None:
+        if shifts and (self.session.n_keep is None or self.params.n_keep >= 0):
             self.session.n_keep = self.n_keep(messages, prompt.text)
         self.is_torn = False
         return prompt, reuse(self.session, tokens), notice
