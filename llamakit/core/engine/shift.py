@@ -19,7 +19,7 @@ def shift_steps(graph: Node, memory: Memory, cache: KVCache, moved: Shift) -> li
     """One step a layer; `graph` is the fused one, which says how each layer's keys are turned."""
     steps = []
     for node in in_order(graph):
-        if isinstance(node, RopeAttention):
+        if isinstance(node, RopeAttention) and node.has_own_keys:
             rotation = node.rotation
             angles = memory.angles(rotation) if rotation else None
             steps.append(Step(*move_layer(cache, node.layer, moved, angles, bool(rotation and rotation.is_neox))))

@@ -11,6 +11,7 @@ from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention, Stack
 from llamakit.core.graph.ops import (
     Add,
     Attention,
+    CachedAttention,
     Concat,
     Glu,
     HeadLinear,
@@ -31,7 +32,7 @@ ROWS = 16  # of a tile: what gate and up take turns in
 def fuse(root: Node) -> Node:
     """First parts that share an input become one product, then what stands before and behind products joins them."""
     root = rewrite(root, heads_apart)
-    root = rewrite(root, attention_with_heads, glu_of_one_matrix)
+    root = rewrite(root, attention_with_heads, attention_to_stored, glu_of_one_matrix)
     return rewrite(root, plain_linear, norm_before, residual_after, norm_and_add)
 
 
@@ -59,6 +60,18 @@ def attention_with_heads(node: Node) -> Node | None:
         q, k, v, offsets, node.n_head, node.n_head_kv, node.head_dim, node.head_dim_v, node.layer, node.scale,
         node.window, node.softcap, node.is_chunked, node.max_bias, q_norm, k_norm, eps if q_norm else k_eps, turn,
         node.sinks, node.is_causal, can_shift=turn is not None or not is_turned(node.k),
+    )  # fmt: skip
+
+
+def attention_to_stored(node: Node) -> Node | None:
+    """The same, for queries alone."""
+    if not isinstance(node, CachedAttention):
+        return None
+    q, norm, eps, rotation = projection(node.q, node.head_dim)
+    return RopeAttention(
+        q, q, q, (0, 0, 0), node.n_head, node.n_head_kv, node.head_dim, node.head_dim_v, node.layer, node.scale,
+        node.window, node.softcap, node.is_chunked, node.max_bias, norm, None, eps, rotation, None, node.is_causal,
+        has_own_keys=False,
     )  # fmt: skip
 
 

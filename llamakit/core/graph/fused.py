@@ -85,6 +85,7 @@ class RopeAttention(Node):
     sinks: Weight | None
     is_causal: bool = True
     can_shift: bool = True
+    has_own_keys: bool = True  # else they are in the cache already; k and v say nothing
 
     @property
     def width(self) -> int:

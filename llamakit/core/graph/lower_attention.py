@@ -29,10 +29,11 @@ def lower_attention(lowering: Lowering, node: RopeAttention) -> list[Step]:
         "key_bytes": k_type.key_bytes(dim), "value_bytes": v_type.value_bytes(dim_v),
     }  # fmt: skip
     rotation = node.rotation
+    stored = shape if node.has_own_keys else shape | {"n_head_kv": 0}
     store = RopeStore(
         q=q, k=k, v=v, q_pitch=pitch(node.q), k_pitch=pitch(node.k), v_pitch=pitch(node.v), q_norm=q_norm,
         k_norm=k_norm, angles=m.angles(rotation) if rotation else None, n_rot=rotation.n_rot if rotation else 0,
-        is_neox=int(rotation.is_neox) if rotation else 0, eps=node.eps, **shape,
+        is_neox=int(rotation.is_neox) if rotation else 0, eps=node.eps, **stored,
     )  # fmt: skip
     attend = attention.Attention(
         q=q, out=lowering.at(node), slopes=slopes, sinks=sinks, scratch=None, scratch_pitch=0,

@@ -189,6 +189,31 @@ class Attention(Node):
         return self.n_head * self.head_dim_v
 
 
+@node
+class CachedAttention(Node):
+    """As Attention, to the keys and values that an earlier one has stored in cache layer `layer`."""
+
+    q: Node
+    head_dim: int
+    n_head_kv: int
+    head_dim_v: int
+    layer: int
+    scale: float
+    window: int = 0
+    softcap: float = 0.0
+    is_chunked: bool = False
+    max_bias: float = 0.0
+    is_causal: bool = True
+
+    @property
+    def n_head(self) -> int:
+        return self.q.width // self.head_dim
+
+    @property
+    def width(self) -> int:
+        return self.n_head * self.head_dim_v
+
+
 def alibi_slopes(max_bias: float, n_head: int) -> list[float]:
     """Slope of each head: powers of 2^(-max_bias / n) for the largest power of two n, odd powers between for the rest.
 

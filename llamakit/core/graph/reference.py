@@ -168,6 +168,17 @@ def attention(
     if op.layer in run.cache:
         k, v = (np.concatenate(both) for both in zip(run.cache[op.layer], (k, v), strict=True))
     run.cache[op.layer] = k, v
+    return attended(op, q, k, v, sinks)
+
+
+@formula(ops.CachedAttention)
+def cached_attention(run: Reference, op: ops.CachedAttention, q: Floats) -> Floats:
+    return attended(op, q, *run.cache[op.layer], None)
+
+
+def attended(
+    op: ops.Attention | ops.CachedAttention | fused.RopeAttention, q: Floats, k: Floats, v: Floats, sinks: Floats | None
+) -> Floats:
     n_query, n_key = len(q), len(k)
     q, k, v = (
         a.reshape(len(a), n, -1).swapaxes(0, 1) for a, n in ((q, op.n_head), (k, op.n_head_kv), (v, op.n_head_kv))
@@ -400,4 +411,6 @@ def rope_attention(run: Reference, op: fused.RopeAttention, q: Floats, k: Floats
     k = normed(k, k_norm, op.eps) if k_norm is not None else k
     if op.rotation is not None:
         q, k = (turned(run, a, op.head_dim, op.rotation) for a in (q, k))
+    if not op.has_own_keys:
+        return attended(op, q, *run.cache[op.layer], sinks)
     return attention(run, op, q, k, v, sinks)

@@ -102,7 +102,7 @@ class LayerCache(Record):
     value_bytes: i64  # CellType.value_bytes(head_dim_v)
 
     def __init__(self, *, keys: npt.NDArray[np.uint8], n_head_kv: int, key_bytes: int, **fields: Any) -> None:
-        n_blocks = keys.nbytes // (n_head_kv * key_bytes)
+        n_blocks = keys.nbytes // max(n_head_kv * key_bytes, 1)
         super().__init__(keys=keys, n_head_kv=n_head_kv, key_bytes=key_bytes, n_blocks=n_blocks, **fields)
 
 
