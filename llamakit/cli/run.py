@@ -105,6 +105,9 @@ def run(
             completion = opened.enter_context(
                 c.open_completion(path, opening, partial(sampling_of, sampling), params, report, cache, constrain)
             )
+        if cache and cache.warning:
+            log.warn(cache.warning)
+        warn_of_length(completion, log)
         if interactive.is_wanted:
             from typer import Exit
 
@@ -116,9 +119,6 @@ def run(
             )  # fmt: skip
             raise Exit(code)
         tokens = completion.encode(text)
-        if cache and cache.warning:
-            log.warn(cache.warning)
-        warn_of_length(completion, log)
         if verbose_prompt:
             show_tokens(completion, tokens, log)
         if display_prompt:
