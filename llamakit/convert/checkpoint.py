@@ -1,0 +1,156 @@
+"""The tensors of a folder, in however many files they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llamakit.convert.safetensors import DTYPES, StoredTensor, read_safetensors
+from llamakit.convert.weight import BF16, Array, Weight
+from llamakit.errors import ModelError, UsageError, printable
+
+INDEX = "model.safetensors.index.json"
+_FLOAT8 = {"F8_E4M3": (4, 7), "F8_E5M2": (5, 15)}  # bits of the exponent, its bias
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All tensors of a model by name; nothing is read before `weight` or `array` is asked to load."""
+
+    tensors: Mapping[str, StoredTensor]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+    def weight(self, name: str) -> Weight:
+        """A tensor of floats (or of integers, as floats)."""
+        stored = self.tensors[name]
+        plain: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "BF16": BF16}
+        return Weight(
+            stored.shape,
+            plain.get(stored.dtype, np.dtype("<f4")),
+            lambda: floats(stored),
+            (name,),
+            release=stored.release,
+        )
+
+    def array(self, name: str) -> Array:
+        """A tensor's values as they are: float8 as bytes, bfloat16 as uint16."""
+        stored = self.tensors[name]
+        code = DTYPES[stored.dtype][1] or ("<u2" if stored.dtype == "BF16" else "<u1")
+        return stored.raw.view(code).reshape(stored.shape)
+
+    @cached_property
+    def first_dtype(self) -> str:
+        """The dtype of the first matrix, which says what the model was trained in."""
+        matrices = (stored.dtype for stored in self.tensors.values() if len(stored.shape) > 1)
+        return next(matrices, "F32")
+
+
+def open_checkpoint(folder: Path, allow_pickle: bool = False) -> Checkpoint:
+    """Open the safetensors files of a folder, or PyTorch's own where that is allowed.
+
+    Raises ModelError for files that are missing, damaged or name others outside the folder; UsageError where there are
+    pickled tensors only and `allow_pickle` is not set.
+    """
+    if (folder / INDEX).is_file():
+        return _open_index(folder)
+    for pattern in ("model*.safetensors", "*.safetensors"):
+        paths = [path for path in sorted(folder.glob(pattern)) if not path.name.startswith("adapter_")]
+        if paths:
+            return _merged(paths)
+    pickles = sorted(folder.glob("pytorch_model*.bin")) or sorted(folder.glob("*.bin"))
+    if not pickles:
+        raise ModelError(f"{folder}: no *.safetensors files; is it the folder of a model?")
+    if not allow_pickle:
+        raise UsageError(
+            f"{folder}: only pickled tensors ({pickles[0].name}); a pickle can hold code. --allow-pickle reads "
+            "tensors from it and refuses all else"
+        )
+    from llamakit.convert.pickled import read_pickled
+
+    return Checkpoint({name: tensor for path in pickles for name, tensor in read_pickled(path).items()})
+
+
+def _open_index(folder: Path) -> Checkpoint:
+    index = read_json(folder / INDEX)
+    weight_map = index.get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise ModelError(f"{folder / INDEX}: weight_map is not an object of file names")
+    files = list(dict.fromkeys(weight_map.values()))
+    for name in files:
+        if not name or Path(name).name != name or name in (".", ".."):
+            raise ModelError(printable(f"{folder / INDEX}: {name!r} is no name of a file beside it; refused"))
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing:
+        raise ModelError(f"{folder}: {len(missing)} of {len(files)} files are missing, the first is {missing[0]}")
+    checkpoint = _merged([folder / name for name in files])
+    for name, file in weight_map.items():
+        if name not in checkpoint or checkpoint.tensors[name].source.path.name != file:
+            raise ModelError(printable(f"{folder / INDEX}: tensor {name!r} is not in {file}"))
+    return checkpoint
+
+
+def _merged(paths: list[Path]) -> Checkpoint:
+    tensors: dict[str, StoredTensor] = {}
+    for path in paths:
+        for name, tensor in read_safetensors(path).items():
+            if name in tensors:
+                where = tensors[name].source.path.name
+                raise ModelError(printable(f"{path}: tensor {name!r} is in {where} too"))
+            tensors[name] = tensor
+    return Checkpoint(tensors)
+
+
+def floats(stored: StoredTensor) -> Array:
+    """Values as float32, float16, or bfloat16 in a uint16."""
+    raw, shape = stored.raw, stored.shape
+    if stored.dtype == "BF16":
+        return raw.view("<u2").reshape(shape)
+    if stored.dtype in ("F32", "F16"):
+        return raw.view("<f4" if stored.dtype == "F32" else "<f2").reshape(shape)
+    if stored.dtype in _FLOAT8:
+        return float8_values(stored.dtype)[raw].reshape(shape)
+    code = DTYPES[stored.dtype][1]
+    if code is None:
+        raise ModelError(f"tensor {stored.name} has the dtype {stored.dtype}, which is not converted by itself")
+    return raw.view(code).reshape(shape).astype(np.float32)
+
+
+def float8_values(dtype: str) -> NDArray[np.float32]:
+    """The 256 values of a float8 type. E5M2 has infinities as IEEE has, E4M3 has none and one NaN of each sign."""
+    n_exponent, bias = _FLOAT8[dtype]
+    n_mantissa = 7 - n_exponent
+    codes = np.arange(128)
+    exponent, mantissa = codes >> n_mantissa, (codes & ((1 << n_mantissa) - 1)) / (1 << n_mantissa)
+    values = np.where(exponent > 0, (1 + mantissa) * 2.0 ** (exponent - bias), mantissa * 2.0 ** (1 - bias))
+    if dtype == "F8_E5M2":
+        values = np.where(exponent == 31, np.where(mantissa == 0, np.inf, np.nan), values)
+    else:
+        values[127] = np.nan
+    return np.concatenate([values, -values]).astype(np.float32)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises ModelError where the file is absent, malformed or holds something else."""
+    try:
+        parsed = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read: {error.strerror}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ModelError(printable(f"{path}: no JSON: {type(error).__name__}: {str(error)[:120]}")) from None
+    if not isinstance(parsed, dict):
+        raise ModelError(f"{path}: a JSON {type(parsed).__name__}, not an object")
+    return parsed

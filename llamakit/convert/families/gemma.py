@@ -1,0 +1,83 @@
+"""Gemma 1 to 3: norms are stored without the one that is added to them, the head is the embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from llamakit.convert.checkpoint import Checkpoint
+from llamakit.convert.config import Config
+from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.names import LAYER, WHOLE, Names
+from llamakit.convert.weight import Weight
+
+NORMS_AROUND: Names = {
+    **LAYER,
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+
+
+class Gemma(Family):
+    arch = "gemma"
+    hf_names: ClassVar[tuple[str, ...]] = ("GemmaForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("gemma",)
+    whole: ClassVar[Names] = {**WHOLE, "lm_head": ""}
+    omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base", "rope.scaling.type"})
+    norm_shift = 1.0
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        return [(word, weight.plus(self.norm_shift) if word.endswith("norm.weight") and self.norm_shift else weight)]
+
+    def tokenizer_keys(self) -> Keys:
+        yield "eot_token_id", 107  # <end_of_turn>
+        yield "add_space_prefix", False
+
+
+class Gemma2(Gemma):
+    arch = "gemma2"
+    hf_names: ClassVar[tuple[str, ...]] = ("Gemma2ForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("gemma2",)
+    layer: ClassVar[Names] = NORMS_AROUND
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+            yield key, c.float(key, default=0.0)
+        yield "attention.sliding_window", c.int("sliding_window")
+        yield from self.scale_key(c.float("query_pre_attn_scalar", default=float(c.head_dim)) ** -0.5)
+
+    def tokenizer_keys(self) -> Keys:
+        yield "add_space_prefix", False
+
+
+class Gemma3(Gemma):
+    arch = "gemma3"
+    hf_names: ClassVar[tuple[str, ...]] = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
+    model_types: ClassVar[tuple[str, ...]] = ("gemma3", "gemma3_text")
+    layer: ClassVar[Names] = NORMS_AROUND
+    omitted: ClassVar[frozenset[str]] = frozenset()
+    defaults: Mapping[str, object] = {
+        "max_position_embeddings": 131072, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+        "rms_norm_eps": 1e-6, "sliding_window": 4096, "vocab_size": 262208,
+    }  # fmt: skip
+
+    def __init__(self, config: Config, checkpoint: Checkpoint) -> None:
+        """config.json of some sizes says only what differs from the defaults of transformers."""
+        missing = {name: value for name, value in self.defaults.items() if not config.has(name)}
+        super().__init__(config.overlaid(**missing), checkpoint)
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "rope.freq_base", c.rope.float("rope_theta", default=1_000_000.0)
+        if c.float("final_logit_softcapping", default=0.0):
+            yield "final_logit_softcapping", c.float("final_logit_softcapping")
+        if c.int("sliding_window_pattern", default=0) != 1:
+            yield "attention.sliding_window", c.int("sliding_window")
+        yield from self.scale_key(c.float("query_pre_attn_scalar", default=float(c.head_dim)) ** -0.5)
+
+    def tokenizer_keys(self) -> Keys:
+        yield "add_space_prefix", False

@@ -1,0 +1,112 @@
+"""Llama and what is built like it: Mistral, Mixtral, SmolLM, Granite, Arcee, Apertus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
+from llamakit.convert.weight import Weight, as_float32, halves
+
+
+class Llama(Family):
+    arch = "llama"
+    hf_names: ClassVar[tuple[str, ...]] = (
+        "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "MixtralForCausalLM", "LlamaModel",
+        "VLlama3ForCausalLM", "LlavaForConditionalGeneration", "IQuestCoderForCausalLM",
+    )  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("llama", "mistral", "mixtral")
+    layer: ClassVar[Names] = {**LAYER, **MIXTRAL_EXPERTS}
+    turns_neighbours = True
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "vocab_size", self.config.int("vocab_size")
+        yield "rope.dimension_count", self.config.head_dim
+
+
+class Arcee(Llama):
+    arch = "arcee"
+    hf_names: ClassVar[tuple[str, ...]] = ("ArceeForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("arcee",)
+
+
+class SmolLM3(Llama):
+    arch = "smollm3"
+    hf_names: ClassVar[tuple[str, ...]] = ("SmolLM3ForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("smollm3",)
+
+
+class Apertus(Llama):
+    """With an activation whose numbers, learned, are keys."""
+
+    arch = "apertus"
+    hf_names: ClassVar[tuple[str, ...]] = ("ApertusForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("apertus",)
+    layer: ClassVar[Names] = {
+        **LAYER,
+        "attention_layernorm": "attn_norm",
+        "feedforward_layernorm": "ffn_norm",
+        **{f"mlp.act_fn.{name}": "" for name in ("alpha_n", "alpha_p", "beta", "eps")},
+    }
+    turns_neighbours = False
+
+    def foreign_keys(self) -> Keys:
+        for name in ("alpha_n", "alpha_p", "beta", "eps"):
+            yield f"xielu.{name}", list(self._numbers(name))
+
+    def _numbers(self, name: str) -> Iterator[float]:
+        for i in range(self.n_layer):
+            weight = self.checkpoint.weight(f"model.layers.{i}.mlp.act_fn.{name}")
+            yield float(np.asarray(as_float32(weight.load())).reshape(-1)[0])
+
+
+class Granite(Llama):
+    arch = "granite"
+    hf_names: ClassVar[tuple[str, ...]] = ("GraniteForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("granite",)
+    omitted: ClassVar[frozenset[str]] = frozenset({"attention.key_length", "attention.value_length"})
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        for theirs, ours in {
+            "attention_multiplier": "attention.scale",
+            "embedding_multiplier": "embedding_scale",
+            "residual_multiplier": "residual_scale",
+            "logits_scaling": "logit_scale",
+        }.items():
+            if self.config.has(theirs):
+                yield ours, self.config.float(theirs)
+
+
+class GraniteMoe(Granite):
+    arch = "granitemoe"
+    hf_names: ClassVar[tuple[str, ...]] = ("GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM")
+    model_types: ClassVar[tuple[str, ...]] = ("granitemoe", "granitemoeshared")
+    layer: ClassVar[Names] = {
+        **ATTENTION,
+        "post_attention_layernorm": "ffn_norm",
+        "block_sparse_moe.router.layer": "ffn_gate_inp",
+        "block_sparse_moe.input_linear": "ffn_gate_up_exps",
+        "block_sparse_moe.output_linear": "ffn_down_exps",
+        "shared_mlp.input_linear": "ffn_gate_up_shexp",
+        "shared_mlp.output_linear": "ffn_down_shexp",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        if self.config.has("shared_intermediate_size"):
+            yield "expert_shared_feed_forward_length", self.config.int("shared_intermediate_size")
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        """Where there are no experts, the shared one is the whole feed-forward."""
+        shared = "_shexp" if self.config.int("num_local_experts", default=0) else ""
+        if word == "ffn_gate_up_shexp.weight":
+            names = (f"ffn_gate{shared}.weight", f"ffn_up{shared}.weight")
+            return zip(names, halves(weight), strict=True)
+        if word == "ffn_down_shexp.weight":
+            return [(f"ffn_down{shared}.weight", weight)]
+        return super().change(word, weight, i)

@@ -1,0 +1,177 @@
+"""What a conversion is going to write: every key, every tensor with its type; nothing but headers is read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llamakit.convert.checkpoint import Checkpoint, open_checkpoint
+from llamakit.convert.config import Config
+from llamakit.convert.description import Size, general_keys
+from llamakit.convert.family import Family, Mapped
+from llamakit.convert.registry import find_family
+from llamakit.convert.vocabulary.files import TokenizerFiles
+from llamakit.convert.vocabulary.keys import PREFIX, vocabulary_keys
+from llamakit.convert.weight import Weight
+from llamakit.core.gguf.layout import tensor_bytes
+from llamakit.core.gguf.naming import ModelName
+from llamakit.core.gguf.types import BLOCK_SIZES, GGMLType
+from llamakit.core.gguf.values import Value
+from llamakit.errors import ModelError
+
+QUANTIZATION_VERSION = 2  # of the block layouts; ggml.h
+
+# Tensors that stay F32 in every file, by the end of their names.
+_ALWAYS_F32 = (
+    "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "ssm_conv1d.weight", "shortconv.conv.weight",
+    "altup_correct_coef.weight", "altup_predict_coef.weight", "time_mix_first.weight", "time_mix_w1.weight",
+    "time_mix_w2.weight", "time_mix_decay_w1.weight", "time_mix_decay_w2.weight", "time_mix_lerp_fused.weight",
+    "indexer.proj.weight",
+)  # fmt: skip
+_ALWAYS_F32_WHOLE = ("position_embd.weight", "token_types.weight")
+# Tensors that three values a weight would ruin.
+_NOT_TERNARY = (
+    "token_embd.weight",
+    "per_layer_token_embd.weight",
+    "output.weight",
+    "altup_router.weight",
+    "laurel_l.weight",
+    "laurel_r.weight",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputType:
+    """A kind of file: what it is called, its number (`general.file_type`), and the type of most of its tensors."""
+
+    name: str
+    number: int
+    default: GGMLType
+
+
+OUTPUT_TYPES = {
+    "f32": OutputType("F32", 0, GGMLType.F32),
+    "f16": OutputType("F16", 1, GGMLType.F16),
+    "bf16": OutputType("BF16", 32, GGMLType.BF16),
+    "q8_0": OutputType("Q8_0", 7, GGMLType.Q8_0),
+    "tq1_0": OutputType("TQ1_0", 36, GGMLType.TQ1_0),
+    "tq2_0": OutputType("TQ2_0", 37, GGMLType.TQ2_0),
+}
+
+Chooser = Callable[[str, tuple[int, ...]], GGMLType]
+"""The type of a tensor that may be quantized, by its name and its shape in GGUF order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWeight:
+    name: str
+    weight: Weight
+    type: GGMLType
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """In GGUF order: fastest first."""
+        return self.weight.shape[::-1]
+
+    @property
+    def n_bytes(self) -> int:
+        return tensor_bytes(self.shape, self.type)
+
+
+@dataclass(frozen=True)
+class Plan:
+    folder: Path
+    output_type: OutputType
+    keys: Mapping[str, Any]
+    weights: Sequence[PlannedWeight]
+    left_out: Sequence[str] = field(default_factory=list)
+    unknown: Sequence[str] = field(default_factory=list)
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(weight.n_bytes for weight in self.weights)
+
+    def file_name(self) -> str:
+        """The name by GGUF's naming convention."""
+
+        def text(key: str) -> str | None:
+            value = self.keys.get(f"general.{key}")
+            return value if isinstance(value, str) else None
+
+        base = text("basename") or text("name") or "ggml-model"
+        if not self.weights:
+            return str(ModelName(base, None, text("finetune"), text("version"), kind="vocab"))
+        size, encoding = text("size_label"), self.output_type.name
+        return str(ModelName(base, size, text("finetune"), text("version"), encoding))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder, opened and understood."""
+
+    folder: Path
+    config: Config
+    checkpoint: Checkpoint
+    family: Family
+    mapped: Mapped
+
+    @classmethod
+    def open(cls, folder: Path, allow_pickle: bool = False, has_weights: bool = True) -> Source:
+        """Raises ModelError, UsageError for a folder that is no model's, or of an unknown architecture."""
+        config = Config.read(folder)
+        chosen = find_family(config)
+        checkpoint = open_checkpoint(folder, allow_pickle) if has_weights else Checkpoint({})
+        family = chosen(config, checkpoint)
+        return cls(folder, config, checkpoint, family, family.mapped() if has_weights else Mapped())
+
+    def auto_type(self) -> OutputType:
+        """The 16-bit type that loses least."""
+        return OUTPUT_TYPES["bf16" if self.checkpoint.first_dtype == "BF16" else "f16"]
+
+
+def metadata(source: Source, name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All keys but those that depend on the type of the file."""
+    family, weights = source.family, source.mapped.weights
+    size = Size.of(weights) if weights else None
+    keys = general_keys(source.folder, family.gguf_arch, size, name, overrides or {})
+    keys |= family.keys()
+    files = TokenizerFiles(source.folder)
+    vocabulary = vocabulary_keys(files, source.config, family.n_vocab)
+    own = {PREFIX + key: value for key, value in family.tokenizer_keys()}
+    return keys | vocabulary | own
+
+
+def make_plan(source: Source, keys: Mapping[str, Any], output_type: OutputType, choose: Chooser | None = None) -> Plan:
+    """Settle the type of every tensor; `choose` overrules the type of those that may be quantized.
+
+    Raises ModelError for names too long or shapes that GGUF cannot hold.
+    """
+    keys = {**keys, "general.file_type": output_type.number, "general.quantization_version": QUANTIZATION_VERSION}
+    planned = []
+    for name, weight in source.mapped.weights.items():
+        if not 1 <= len(weight.shape) <= 4:
+            raise ModelError(f"{source.folder}: tensor {name} would have the shape {list(weight.shape)}")
+        planned.append(PlannedWeight(name, weight, _type(name, weight, output_type, choose)))
+    return Plan(source.folder, output_type, keys, planned, source.mapped.left_out, source.mapped.unknown)
+
+
+def _type(name: str, weight: Weight, output_type: OutputType, choose: Chooser | None) -> GGMLType:
+    is_kept = name.endswith(_ALWAYS_F32) or name in _ALWAYS_F32_WHOLE or not name.endswith(".weight")
+    if len(weight.shape) <= 1 or is_kept:
+        return GGMLType.F32
+    if choose is not None:
+        return choose(name, weight.shape[::-1])
+    wanted = output_type.default
+    is_ternary = wanted in (GGMLType.TQ1_0, GGMLType.TQ2_0)
+    if is_ternary and name.endswith(_NOT_TERNARY):
+        return GGMLType.F16
+    return wanted if weight.shape[-1] % BLOCK_SIZES[wanted].n_values == 0 else GGMLType.F16
+
+
+def plain_values(keys: Mapping[str, Any]) -> dict[str, Value]:
+    """Keys as a reader of the file would see them: arrays as lists."""
+    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in keys.items()}

@@ -1,0 +1,82 @@
+"""Rotation settings: those of config.json as GGUF keys, and the factors that Llama 3.1 derives from them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from llamakit.convert.config import Config
+from llamakit.convert.weight import Weight, constant
+
+log = logging.getLogger(__name__)
+
+_YARN = {
+    "extrapolation_factor": "yarn_ext_factor",
+    "attention_factor": "yarn_attn_factor",
+    "attn_factor": "yarn_attn_factor",
+    "beta_fast": "yarn_beta_fast",
+    "beta_slow": "yarn_beta_slow",
+}
+_UNSCALED = ("default", "llama3", "dynamic", "proportional", "mrope")  # nothing, or what other keys and tensors say
+
+
+def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
+    """Keys below `rope.` of a config of either spelling."""
+    rope, local = config.rope, config.local_rope
+    kind = rope.str("rope_type", default="default")
+    if kind in ("linear", "yarn") and rope.has("factor"):
+        yield "rope.scaling.type", kind
+        yield "rope.scaling.factor", rope.float("factor")
+    elif kind in ("su", "longrope"):
+        yield "rope.scaling.type", "longrope"
+    elif kind not in _UNSCALED:
+        log.warning("%s: the rotation %r is not known and is left as it would be without", config.path, kind)
+    if kind == "yarn" and rope.has("factor"):
+        original = rope.int("original_max_position_embeddings", default=config.int("max_position_embeddings"))
+        yield "rope.scaling.original_context_length", original
+        for theirs, ours in _YARN.items():
+            if rope.has(theirs):
+                yield f"rope.scaling.{ours}", rope.float(theirs)
+    if rope.has("mrope_section"):
+        sections = rope.ints("mrope_section")
+        yield "rope.dimension_sections", [*sections, 0, 0, 0, 0][:4]
+    if rope.has("rope_theta"):
+        yield "rope.freq_base", rope.float("rope_theta")
+    if local.has("rope_theta"):
+        yield "rope.freq_base_swa", local.float("rope_theta")
+
+
+def n_rotated(config: Config, default: float = 1.0) -> int:
+    """How many dimensions of a head turn."""
+    return int(config.head_dim * config.rope.float("partial_rotary_factor", default=default))
+
+
+def llama3_factors(config: Config, default: float = 8.0) -> Weight | None:
+    """What divides the frequency of each pair of dimensions, (head_dim / 2,); None where nothing does.
+
+    Slow turns (waves longer than the old context / low_freq_factor) become `factor` times slower, fast ones stay, those
+    between are mixed. Source: transformers, `_compute_llama3_parameters`.
+    """
+    rope = config.rope
+    if rope.str("rope_type", default="").lower() != "llama3":
+        return None
+    base, dim = rope.float("rope_theta", default=10000.0), config.head_dim
+    factor = rope.float("factor", default=default)
+    low, high = rope.float("low_freq_factor", default=1.0), rope.float("high_freq_factor", default=4.0)
+    n_ctx = rope.float("original_max_position_embeddings", default=8192.0)
+    frequencies = np.float32(1.0) / np.float32(base) ** (np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim))
+    factors = []
+    for frequency in frequencies:
+        wave = np.float32(2 * math.pi) / frequency
+        if wave < n_ctx / high:
+            factors.append(1.0)
+        elif wave > n_ctx / low:
+            factors.append(factor)
+        else:
+            smooth = (np.float32(n_ctx) / wave - np.float32(low)) / np.float32(high - low)
+            factors.append(float(1 / ((1 - smooth) / np.float32(factor) + smooth)))
+    return constant(factors, "frequency factors")

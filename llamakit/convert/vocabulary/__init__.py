@@ -1,0 +1,1 @@
+"""Tokenizers of checkpoints, in their four kinds of files, as GGUF keys."""
