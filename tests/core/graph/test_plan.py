@@ -8,7 +8,7 @@ import pytest
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.fused import AddNorm, Matmul
 from llamakit.core.graph.memory import LINE, aligned
-from llamakit.core.graph.ops import Add, Node, SelectRows, Softcap, Weight
+from llamakit.core.graph.ops import Activation, Add, Clamp, Node, Scale, SelectRows, Softcap, Weight
 from llamakit.core.graph.plan import Capacity, Plan, overwritten, pitch, plan_buffers
 
 from ...running import open_decoder
@@ -32,7 +32,7 @@ def operand_in_place(node: Node) -> Node | None:
             return residual
         case AddNorm(residual=residual):
             return residual
-        case Softcap(x):
+        case Softcap(x) | Activation(x) | Clamp(x) | Scale(x):
             return x
     return None
 
@@ -134,6 +134,6 @@ def test_rows_are_whole_vectors_with_room_for_the_tails_of_parts():
     w = RandomWeights()
     x = w.embed(40)
     assert pitch(x) == 48
-    assert pitch(fuse(w.attention(x, n_head=4, n_head_kv=2)).qkv) == 64
-    assert pitch(fuse(w.attention(x, n_head=3, n_head_kv=1)).qkv) == 48 + 16  # 24 + 8 + 8, each in groups of 16
+    assert pitch(fuse(w.attention(x, n_head=4, n_head_kv=2)).q) == 64
+    assert pitch(fuse(w.attention(x, n_head=3, n_head_kv=1)).q) == 48 + 16  # 24 + 8 + 8, each in groups of 16
     assert not isinstance(x, Weight)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 import numpy as np
 import pytest
 
+from llamakit.core import graph
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.ops import (
     Activation,
@@ -34,6 +38,8 @@ def leaves(cls: type[Node]) -> set[type[Node]]:
 
 
 def test_every_op_has_a_formula():
+    for module in iter_modules(graph.__path__):
+        import_module(f"{graph.__name__}.{module.name}")
     assert set(FORMULAS) == leaves(Node)
 
 
