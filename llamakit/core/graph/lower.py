@@ -12,6 +12,7 @@ from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
 from llamakit.core.graph.lower_attention import lower_attention
 from llamakit.core.graph.lower_recurrent import lower_recurrent
 from llamakit.core.graph.lower_rows import lower_rows
+from llamakit.core.graph.lower_streams import lower_streams
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.mixture import lower_experts
 from llamakit.core.graph.ops import Embed, Experts, Node, Positions, RmsNorm, SelectRows, Tempered, Weight
@@ -160,7 +161,7 @@ class Lowering:
                 return lower_experts(self, node)
             case Tap():
                 return self.tap(node)
-        if steps := lower_rows(self, node):
+        if steps := lower_rows(self, node) or lower_streams(self, node):
             return steps
         raise ModelError(f"no kernel for {type(node).__name__}: run this model with the reference interpreter")
 

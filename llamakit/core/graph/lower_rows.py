@@ -18,6 +18,7 @@ from llamakit.core.graph.ops import (
     RmsNorm,
     Rope,
     Scale,
+    Shift,
     Slice,
     Softcap,
     Tempered,
@@ -54,6 +55,8 @@ def lower_rows(low: Lowering, node: Node) -> list[Step]:
             return [one_by_one(low, node, x, unary.CLAMP, c)]
         case Scale(x, c):
             return [one_by_one(low, node, x, unary.SCALE, c)]
+        case Shift(x, c):
+            return [one_by_one(low, node, x, unary.SHIFT, c)]
         case Tempered(x):
             return [Step("elementwise.tempered", elementwise.Tempered(
                 x=low.at(x), out=low.at(node), pitch=pitch(node), factors=low.memory.factors(node),

@@ -17,7 +17,7 @@ from llamakit.core.kernels.elementwise import Elementwise
 from llamakit.core.kernels.epilogue import GATED, GELU, SILU, STORE
 from llamakit.core.kernels.moe import GATINGS, Combine, Route, Spread
 from llamakit.core.kernels.tile import ROWS
-from llamakit.core.kernels.unary import KINDS, Unary
+from llamakit.core.kernels.unary import KINDS, SOFTCAP, Unary
 
 FUSED = ("silu", "gelu")  # activations that products can end with
 
@@ -89,6 +89,10 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
                 x=hidden, n=hidden_pitch, kind=KINDS[node.activation], c=0.0, **fields,
             )))  # fmt: skip
         else:
+            if node.up_cap:
+                steps.append(Step("unary.unary", Unary(
+                    x=hidden, n=hidden_pitch, kind=SOFTCAP, c=node.up_cap, **fields,
+                )))  # fmt: skip
             step, gates, _ = product((gate,), x, x_pitch, x_share)
             steps += [step, Step("elementwise.glu", Elementwise(
                 a=gates, b=hidden, activation=GATED_KINDS[node.activation], limit=node.limit, **fields,

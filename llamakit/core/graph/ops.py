@@ -156,7 +156,7 @@ class Attention(Node):
     With a window, only the last `window` positions count, or, in chunks, those since the last multiple of `window`;
     with a softcap, scores are softcap * tanh(s / softcap). `max_bias` is ALiBi's: scores lose slope * distance. A sink
     is a score without a value, one for each head. Values may be of another width than keys. Without causality a token
-    sees all those that are computed with it, and all before.
+    sees all those that are computed with it, too; a window then counts both ways.
     """
 
     q: Node
@@ -232,6 +232,7 @@ class Glu(Node):
     "swiglu_oai"    g sigmoid(1.702 g) (u + 1), g = min(gate, c), u = clamp(up, c)
     "swiglu_clamp"  silu(min(gate, c)) clamp(up, c)
     "silu_clamp"    min(silu(gate), c) clamp(up, c)
+    "situ"          c tanh(g / c) sigmoid(g) u
     """
 
     gate: Node
@@ -252,6 +253,7 @@ class Experts(LikeX):
     "softmax_chosen" among these. `selection_bias` is added for the choice only. With groups, only experts of the
     n_group_used best groups are chosen, by the sum of each one's two best. Then the shares are divided by their sum
     (`is_normed`) and multiplied by `share_scale`. With `is_share_first`, x is multiplied by the share, not the result.
+    With `up_cap`, what up gives is softcapped first.
     """
 
     x: Node
@@ -274,6 +276,7 @@ class Experts(LikeX):
     up_bias: Weight | None = None
     down_bias: Weight | None = None
     limit: float = 0.0
+    up_cap: float = 0.0
     is_share_first: bool = False
     per_expert: int = 1  # so many neighbours of the router's experts share one matrix
 
@@ -296,7 +299,8 @@ class Div(Node):
 
 @node
 class Activation(LikeX):
-    """Of each number: "silu", "gelu" (the tanh form), "relu", "relu2" (max(x, 0)^2), "sigmoid", "tanh", "softplus"."""
+    """Of each number: "silu", "gelu" (the tanh form), "gelu_erf" (x times the normal distribution at x), "relu",
+    "relu2" (max(x, 0)^2), "sigmoid", "tanh", "softplus"."""
 
     x: Node
     kind: str
@@ -308,6 +312,14 @@ class Softcap(LikeX):
 
     x: Node
     cap: float
+
+
+@node
+class Shift(LikeX):
+    """x + c"""
+
+    x: Node
+    c: float
 
 
 @node

@@ -13,6 +13,7 @@ from llamakit.core.graph.ops import (
     Positions,
     Scale,
     SelectRows,
+    Shift,
     Softcap,
     Tokens,
     Weight,
@@ -93,7 +94,7 @@ def overwritten(node: Node) -> Node | None:
     match node:
         case Matmul(residual=Node() as before) | AddNorm(residual=before) | Tap(before):
             return before
-        case Softcap(before) | Activation(before) | Clamp(before) | Scale(before):
+        case Softcap(before) | Activation(before) | Clamp(before) | Scale(before) | Shift(before):
             return before
     return None
 

@@ -5,6 +5,7 @@ Also the place to look at any activation: `Reference(graph, weights).values(toke
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeVar
@@ -50,6 +51,7 @@ def formula_of(node: ops.Node) -> Callable[..., Any]:
     """How to evaluate a node."""
     if type(node) not in FORMULAS:
         import_module("llamakit.core.graph.reference_recurrent")
+        import_module("llamakit.core.graph.reference_streams")
     return FORMULAS[type(node)]
 
 
@@ -193,7 +195,8 @@ def attended(
         slopes = np.array(ops.alibi_slopes(op.max_bias, op.n_head), np.float32)
         scores = scores - slopes[:, None, None] * np.abs(distance).astype(np.float32)
     reach = position % op.window + 1 if op.window and op.is_chunked else op.window or n_key + 1
-    scores = np.where(((distance < 0) & op.is_causal) | (distance >= reach), -np.inf, scores)
+    is_late = distance < 0 if op.is_causal else distance <= -reach
+    scores = np.where(is_late | (distance >= reach), -np.inf, scores)
     if sinks is not None:
         column = np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))
         share = softmax(np.concatenate([scores, column], -1).astype(np.float32))[..., :-1]
@@ -216,6 +219,7 @@ def sigmoid(x: Any) -> Any:
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "silu": lambda x: x * sigmoid(x),
     "gelu": lambda x: x * sigmoid(2 * np.float32(0.7978845608) * (x + np.float32(0.044715) * x**3)),
+    "gelu_erf": lambda x: x * (1 + np.vectorize(math.erf, otypes=[np.float32])(x / math.sqrt(2))) / 2,
     "relu": lambda x: np.maximum(x, np.float32(0)),
     "relu2": lambda x: np.maximum(x, np.float32(0)) ** 2,
     "sigmoid": sigmoid,
@@ -241,6 +245,9 @@ def gated(name: str, gate: Floats, up: Floats, limit: float) -> Floats:
             return activate("silu", np.minimum(gate, c)) * np.clip(up, -c, c)
         case "silu_clamp":
             return np.minimum(activate("silu", gate), c) * np.clip(up, -c, c)
+        case "situ":
+            capped: Floats = np.tanh(gate / c) * c * sigmoid(gate) * up
+            return capped
     return activate(name, gate) * up
 
 
@@ -289,6 +296,7 @@ def experts(run: Reference, op: ops.Experts, x: Floats, router: Floats, *rest: F
             e = int(e) // op.per_expert
             taken = row * share if op.is_share_first else row
             up = product("up", e, taken)
+            up = softcapped(up, op.up_cap) if op.up_cap else up
             hidden = (
                 activate(op.activation, up)
                 if op.gate is None
@@ -322,8 +330,17 @@ def activation(run: Reference, op: ops.Activation, x: Floats) -> Floats:
 
 @formula(ops.Softcap)
 def softcap(run: Reference, op: ops.Softcap, x: Floats) -> Floats:
-    share: Floats = np.tanh(x / np.float32(op.cap))
-    return share * np.float32(op.cap)
+    return softcapped(x, op.cap)
+
+
+def softcapped(x: Floats, cap: float) -> Floats:
+    share: Floats = np.tanh(x / np.float32(cap))
+    return share * np.float32(cap)
+
+
+@formula(ops.Shift)
+def shift(run: Reference, op: ops.Shift, x: Floats) -> Floats:
+    return x + np.float32(op.c)
 
 
 @formula(ops.Clamp)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.kernels.activation import at_most, gelu_tanh, relu, sigmoid, silu, within
+from llamakit.core.kernels.activation import at_most, gelu_erf, gelu_tanh, relu, sigmoid, silu, tanh, within
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import helper
@@ -59,10 +59,10 @@ def copy(op, thread, n_threads):
         out[i] = a[i]
 
 
-SILU, GELU, RELU, SIGMOID, SWIGLU_OAI, SWIGLU_CLAMP, SILU_CLAMP = range(7)
+SILU, GELU, RELU, SIGMOID, SWIGLU_OAI, SWIGLU_CLAMP, SILU_CLAMP, GELU_ERF, SITU = range(9)
 GATED = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "sigmoid": SIGMOID, "swiglu_oai": SWIGLU_OAI,
-    "swiglu_clamp": SWIGLU_CLAMP, "silu_clamp": SILU_CLAMP,
+    "swiglu_clamp": SWIGLU_CLAMP, "silu_clamp": SILU_CLAMP, "gelu_erf": GELU_ERF, "situ": SITU,
 }  # fmt: skip
 
 
@@ -73,6 +73,8 @@ def gate_up(kind, gate, up, limit):
         return silu(gate) * up
     if kind == GELU:
         return gelu_tanh(gate) * up
+    if kind == GELU_ERF:
+        return gelu_erf(gate) * up
     if kind == RELU:
         return relu(gate) * up
     if kind == SIGMOID:
@@ -82,6 +84,8 @@ def gate_up(kind, gate, up, limit):
         return gate * sigmoid(gate * 1.702) * (within(up, limit) + 1.0)
     if kind == SWIGLU_CLAMP:
         return silu(at_most(gate, limit)) * within(up, limit)
+    if kind == SITU:
+        return tanh(gate / limit) * limit * sigmoid(gate) * up
     return at_most(silu(gate), limit) * within(up, limit)
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from llamakit.core.kernels.activation import gelu_tanh, relu, sigmoid, silu, softplus, tanh, within
+from llamakit.core.kernels.activation import gelu_erf, gelu_tanh, relu, sigmoid, silu, softplus, tanh, within
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import view
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
 
-SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, SCALE, SOFTCAP, CLAMP = range(10)
+SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF, SCALE, SOFTCAP, CLAMP, SHIFT = range(12)
 KINDS = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "relu2": SQUARED_RELU, "sigmoid": SIGMOID, "tanh": TANH,
-    "softplus": SOFTPLUS,
+    "softplus": SOFTPLUS, "gelu_erf": GELU_ERF,
 }  # fmt: skip
 
 
 class Unary(Record):
-    """Rows of x to rows of out, which may be one place, `pitch` apart. `c` is a factor, cap or limit."""
+    """Rows of x to rows of out, which may be one place, `pitch` apart. `c` is a factor, cap, limit or summand."""
 
     x: Ptr[f32]
     out: Ptr[f32]
@@ -35,10 +35,14 @@ def apply(kind, x, c):
         return tanh(x / c) * c
     if kind == CLAMP:
         return within(x, c)
+    if kind == SHIFT:
+        return x + c
     if kind == SILU:
         return silu(x)
     if kind == GELU:
         return gelu_tanh(x)
+    if kind == GELU_ERF:
+        return gelu_erf(x)
     if kind == RELU:
         return relu(x)
     if kind == SQUARED_RELU:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from llamakit.core.graph.ops import Attention, Node, Rope, Tempered
+from llamakit.core.graph.ops import Attention, Node, Rope, Tempered, Weight
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
 from llamakit.core.models.expert_transformer import ExpertTransformer
@@ -50,9 +50,13 @@ class Deepseek2(ExpertTransformer):
         is_absorbed = w.has("attn_k_b")
         q, k, v = (absorbed if is_absorbed else separate)(x, w, m, turn)
         head_dim = k.width if is_absorbed else m.head_dim
-        attended: Node = Attention(self.tempered(q), k, v, head_dim, i, self.scale)
+        attended: Node = Attention(self.tempered(q), k, v, head_dim, i, self.scale, sinks=self.sinks(w))
         attended = expanded(attended, w, m) if is_absorbed else attended
-        return w.linear("attn_output", attended, self.hp.n_embd)
+        return w.linear("attn_output", self.gated(attended, x, w, i), self.hp.n_embd)
+
+    def sinks(self, w: Tensors) -> Weight | None:
+        """Scores without a value, one for each head."""
+        return None
 
     def tempered(self, q: Node) -> Node:
         """Queries grow with the position, in Mistral Large 3."""

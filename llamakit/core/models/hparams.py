@@ -44,7 +44,7 @@ class HParams:
     def read(cls, meta: Metadata, eps_key: str = RMS_EPS, may_be_zero: Collection[str] = ()) -> HParams:
         """Raises ModelError for a missing key, a wrong type, or numbers that do not fit together.
 
-        `may_be_zero`: keys of counts that an architecture can do without in every layer, or of the eps.
+        `may_be_zero`: keys of counts that an architecture can do without in every layer, or of the eps or the rotation.
         """
         n_block = meta.int("block_count", min=1, max=MOST_LAYERS)
         n_layer = n_block - meta.int("nextn_predict_layers", 0, min=0, max=n_block - 1)
@@ -69,7 +69,8 @@ class HParams:
         if n_head and not meta.has("attention.key_length") and n_embd % n_head:
             raise ModelError(f"{meta.path}: {n_head} heads do not divide an embedding of {n_embd}")
         head_dim = meta.int("attention.key_length", n_embd // max(n_head, 1), min=0 if not n_head else 1, max=1024)
-        n_rot = meta.int("rope.dimension_count", head_dim, min=2 if n_head else 0, max=max(head_dim, 2))
+        turns = n_head and "rope.dimension_count" not in may_be_zero
+        n_rot = meta.int("rope.dimension_count", head_dim, min=2 if turns else 0, max=max(head_dim, 2))
         if n_rot % 2:
             raise ModelError(
                 f"{meta.path}: {meta.full_key('rope.dimension_count')} is {n_rot}, but dimensions turn in pairs"

@@ -15,7 +15,7 @@ class KimiLinear(ExpertTransformer):
     arch = "kimi-linear"
     hf_names: ClassVar[tuple[str, ...]] = ("KimiLinearForCausalLM",)
     gating = "sigmoid"
-    is_normed = True
+    is_normed: ClassVar[bool | None] = True
 
     def read_settings(self) -> None:
         super().read_settings()
@@ -38,4 +38,5 @@ class KimiLinear(ExpertTransformer):
         q, k, v = (absorbed if is_absorbed else separate)(x, w, m, lambda part: part)
         head_dim = k.width if is_absorbed else m.head_dim
         attended: Node = Attention(q, k, v, head_dim, i, m.head_dim**-0.5)
-        return w.linear("attn_output", expanded(attended, w, m) if is_absorbed else attended, self.hp.n_embd)
+        attended = expanded(attended, w, m) if is_absorbed else attended
+        return w.linear("attn_output", self.gated(attended, x, w, i), self.hp.n_embd)

@@ -25,6 +25,7 @@ class DeltaShape:
     n_value: int
     kernel: int
     eps: float
+    unit_eps: float = 0.0  # of the length of queries and keys, where it is not eps
 
     @property
     def key_width(self) -> int:
@@ -63,6 +64,14 @@ def decay(alpha: Node, w: Tensors, n_head: int) -> Node:
     return Mul(Activation(Add(alpha, w("ssm_dt.bias", alpha.width)), "softplus"), w.bare("ssm_a", n_head))
 
 
+def bounded_decay(alpha: Node, w: Tensors, n_head: int, lowest: float) -> Node:
+    """lowest * sigmoid(-a (alpha + bias)); without a bound, as `decay`."""
+    if lowest == float("-inf"):
+        return decay(alpha, w, n_head)
+    grown = Mul(Add(alpha, w("ssm_dt.bias", alpha.width)), w.bare("ssm_a", n_head))
+    return Activation(grown * -1.0, "sigmoid") * lowest
+
+
 def delta_net(
     mixed: Node, gate: Node, beta: Node, alpha: Node, w: Tensors, m: DeltaShape, layer: int, *, is_tiled: bool
 ) -> Node:
@@ -85,9 +94,10 @@ def kimi_delta(x: Node, w: Tensors, m: DeltaShape, layer: int, forget: Node, gat
         part = Convolution(w.linear(f"attn_{name}", x, n), weight, STATES * layer + number)
         heads.append(Activation(part, "silu"))
     q, k, v = heads
+    eps = m.unit_eps or m.eps
     beta = Activation(w.linear("ssm_beta", x, m.n_head_v), "sigmoid")
     y: Node = DeltaScan(
-        unit(q, m.n_key, m.eps, m.n_key**-0.5), unit(k, m.n_key, m.eps), v, forget, beta, m.n_key, m.n_value,
+        unit(q, m.n_key, eps, m.n_key**-0.5), unit(k, m.n_key, eps), v, forget, beta, m.n_key, m.n_value,
         STATES * layer + 3,
     )  # fmt: skip
     return w.linear("attn_output", Glu(gate, RmsNorm(y, w("ssm_norm", m.n_value), m.eps), "sigmoid"), x.width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.ops import Activation, Glu, Linear, Node
+from llamakit.core.graph.ops import Activation, Glu, Linear, Node, Softcap
 from llamakit.core.models.tensors import Matrix, Tensors
 
 
@@ -20,10 +20,11 @@ def gated(
     has_scales: bool = False,
     suffix: str = "",
     limit: float = 0,
+    up_cap: float = 0,
 ) -> Node:
     """down(activation(gate x) * up x); the suffix is that of the tensors' names: "_shexp"."""
     gate, up = (times(w.matrix(f"ffn_{n}{suffix}", n_ff, x.width), x, has_scales) for n in ("gate", "up"))
-    hidden = Glu(gate, up, activation, limit)
+    hidden = Glu(gate, Softcap(up, up_cap) if up_cap else up, activation, limit)
     return times(w.matrix(f"ffn_down{suffix}", x.width, n_ff), hidden, has_scales)
 
 

@@ -34,19 +34,27 @@ Turn = Callable[[Node], Node]
 
 
 def queries(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node]:
-    """The parts of all heads that do not turn, and those that do, turned."""
+    """The parts of all heads that do not turn, and those that do, turned; without such, both are whole heads."""
     n = m.n_head * m.head_dim
     if m.q_rank and not w.has("attn_q"):
         short = RmsNorm(w.matrix("attn_q_a", m.q_rank, x.width).unscaled(x), w("attn_q_a_norm", m.q_rank), m.eps)
         q = w.matrix("attn_q_b", n, m.q_rank).unscaled(short)
     else:
         q = w.matrix("attn_q", n, x.width).unscaled(x)
+    if not m.turned:
+        return q, q
     return Slice(q, 0, m.plain, m.n_head), turn(Slice(q, m.plain, m.turned, m.n_head))
 
 
 def latents(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node]:
-    """The short row of keys and values, normed, and the part of all keys that turns, in some models normed too."""
+    """The short row of keys and values, normed, and the part of all keys that turns, in some models normed too.
+
+    Without such a part, both are the short row.
+    """
     both = w.matrix("attn_kv_a_mqa", m.rank + m.turned, x.width).unscaled(x)
+    if not m.turned:
+        short = RmsNorm(both, w("attn_kv_a_norm", m.rank), m.eps)
+        return short, short
     short = RmsNorm(Slice(both, 0, m.rank), w("attn_kv_a_norm", m.rank), m.eps)
     key: Node = Slice(both, m.rank, m.turned)
     return short, turn(RmsNorm(key, w("attn_k_norm", m.turned), m.eps) if m.has_key_norm else key)
@@ -60,6 +68,8 @@ def absorbed(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node, No
     plain, turned = queries(x, w, m, turn)
     short, key = latents(x, w, m, turn)
     q = HeadLinear(plain, w("attn_k_b", m.n_head, m.rank, m.plain))
+    if not m.turned:
+        return q, short, short
     return Concat((q, turned), m.n_head), Concat((short, key)), short
 
 
@@ -73,6 +83,8 @@ def separate(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node, No
     short, key = latents(x, w, m, turn)
     both = w.matrix("attn_kv_b", m.n_head * (m.plain + m.value), m.rank).unscaled(short)
     keys, v = Slice(both, 0, m.plain, m.n_head), Slice(both, m.plain, m.value, m.n_head)
+    if not m.turned:
+        return plain, keys, v
     if not m.plain:
         return turned, Repeat(key, m.n_head), v
     return Concat((plain, turned), m.n_head), Concat((keys, Repeat(key, m.n_head)), m.n_head), v

@@ -27,6 +27,7 @@ class Routing:
     n_group_used: int = 1
     activation: str = "silu"
     limit: float = 0.0
+    up_cap: float = 0.0
     has_scales: bool = False
     is_share_first: bool = False
     per_expert: int = 1
@@ -81,7 +82,8 @@ def mixture(x: Node, w: Tensors, routing: Routing, router: Node | None = None, s
     return Experts(
         x, router, gate, up, down, r.n_used, r.is_normed, r.activation, **scales, gating=r.gating,
         selection_bias=bias, n_group=r.n_group, n_group_used=r.n_group_used,
-        share_scale=r.share_scale, **biases, limit=r.limit, is_share_first=r.is_share_first, per_expert=r.per_expert,
+        share_scale=r.share_scale, **biases, limit=r.limit, up_cap=r.up_cap,
+        is_share_first=r.is_share_first, per_expert=r.per_expert,
     )  # fmt: skip
 
 
