@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -24,10 +25,12 @@ def names() -> tuple[str, ...]:
 
 
 def find(meta: Metadata) -> type[Decoder]:
-    """The class of a model's architecture; ModelError lists those that are known."""
+    """The class of a model's architecture; ModelError names those that are called alike."""
     stem = meta.arch.replace("-", "_")
     if stem not in names():
-        raise ModelError(f"{meta.path}: unknown architecture {meta.arch!r}; known are {', '.join(names())}")
+        like = get_close_matches(stem, names(), n=5)
+        hint = f"; alike are {', '.join(like)}" if like else ""
+        raise ModelError(f"{meta.path}: unknown architecture {meta.arch!r}, none of the {len(names())} known{hint}")
     module = import_module(f"{__package__}.{stem}")
     return next(
         c
