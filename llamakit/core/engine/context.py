@@ -21,7 +21,7 @@ from llamakit.core.engine.threads import n_physical_cores
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.lower import Memory
-from llamakit.core.graph.ops import Node
+from llamakit.core.graph.ops import Embed, Node, Positions, in_order
 from llamakit.core.graph.program import Step, link
 from llamakit.core.graph.tap import Observer, tap_inputs
 from llamakit.core.graph.weights import Weights
@@ -59,7 +59,8 @@ class Context:
 
     n_ctx 0 means what the model was trained with. n_batch is accepted for its name: a call takes any number of tokens
     and computes n_ubatch at a time. Threads default to the physical cores. The cache holds `n_seq_max` sequences that
-    share its positions. `report(stage, done, total)` hears of slow parts: "pack" and "compile".
+    share its positions. `report(stage, done, total)` hears of slow parts: "pack" and "compile". Without the head,
+    outputs are the states that it would multiply, `width` numbers each; see `embed.py`.
 
     The logits of a token have the same bits whatever else is computed with it: other tokens, other sequences, other
     numbers of threads. An observer watches the inputs of the products it wants (see `input_squares.py`); without one
@@ -78,6 +79,7 @@ class Context:
         type_k: str = "f16",
         type_v: str = "f16",
         n_seq_max: int = 1,
+        has_head: bool = True,
         observer: Observer | None = None,
         report: Report | None = None,
     ) -> None:
@@ -93,6 +95,11 @@ class Context:
         self._pace = Pace(self.n_threads)
         self.n_vocab = model.n_vocab
         decoder = model.decoder
+        if has_head and not decoder.has_head:
+            raise UsageError(f"{model.path}: {decoder.arch} is an encoder, it continues no texts; see llamakit embed")
+        graph = decoder.logits(self.n_ctx) if has_head else decoder.hidden(self.n_ctx)
+        self.width = graph.width
+        check_positions(graph, self.n_ctx)
         layers = [LayerShape(c.n_head_kv, c.head_dim, c.head_dim_v) for c in decoder.cache_layers()]
         states = decoder.states()
         plan = MemoryPlan(
@@ -124,10 +131,10 @@ class Context:
 
         weights = Weights(model.reader, run_kernel)
         memory = Memory(weights, self.cache, self._batch, self.n_ctx, self._executor.n_threads, observer)
-        graph = decoder.logits(self.n_ctx)
         graph = tap_inputs(graph, observer.wants) if observer else graph
         self._programs = Programs(fuse(graph), memory, self.n_ubatch, store)
-        self._programs.prepare(self._programs.usual(), counting(report, "compile"))
+        programs = self._programs.usual() if has_head else [self._programs.capacity(self.n_ubatch, self.n_ubatch)]
+        self._programs.prepare(programs, counting(report, "compile"))
 
     def n_buffer_bytes(self) -> int:
         """A bound of what activations, logits, angles of rotation and scores of attention take."""
@@ -215,12 +222,12 @@ class Context:
         return self.prefill((token,), seq)
 
     def decode(self, chunks: Sequence[Chunk]) -> Floats:
-        """Add tokens to sequences; the logits of those wanted, in the order given.   -> float32 (n_outputs, n_vocab)
+        """Add tokens to sequences; the logits of those wanted, in the order given.   -> float32 (n_outputs, width)
 
         Raises UsageError for an id that is no token, ModelError when the cache is full: then nothing was added.
         """
         n_outputs = sum(len(wanted_rows(c.outputs, len(c.tokens))) for c in chunks)
-        logits, n_done = np.empty((n_outputs, self.n_vocab), np.float32), 0
+        logits, n_done = np.empty((n_outputs, self.width), np.float32), 0
         for rows in self.slices(chunks):
             logits[n_done : n_done + len(rows)] = rows
             n_done += len(rows)
@@ -229,7 +236,7 @@ class Context:
     def slices(self, chunks: Sequence[Chunk]) -> Iterator[Floats]:
         """`decode` for whoever needs no copy: yields the rows of logits as they are computed, some at a time.
 
-        Each slice is a view of float32 (n, n_vocab), its rows a multiple of 16 floats apart, that the next one
+        Each slice is a view of float32 (n, width), its rows a multiple of 16 floats apart, that the next one
         overwrites. The tokens are all in the cache only when the iterator has ended.
         """
         tokens = [np.asarray(c.tokens, np.int64) for c in chunks]
@@ -284,14 +291,14 @@ class Context:
             if first == 1:
                 self._pace.took(time.perf_counter() - started)
             if n_outputs:
-                yield program.logits[:n_outputs, : self.n_vocab]
+                yield program.logits[:n_outputs, : self.width]
             return
         self._executor.run(program.body, n_threads)
         for start in range(0, n_outputs, program.capacity.n_outputs):
             rows = outputs[start : start + program.capacity.n_outputs]
             self._pick(rows)
             self._executor.run(program.head, n_threads)
-            yield program.logits[: len(rows), : self.n_vocab]
+            yield program.logits[: len(rows), : self.width]
 
     def _pick(self, rows: list[int]) -> None:
         self._outputs[: len(rows)] = rows
@@ -315,6 +322,15 @@ class Part:
     seq: int
     tokens: npt.NDArray[np.int64]
     outputs: list[int]
+
+
+def check_positions(graph: Node, n_ctx: int) -> None:
+    """Raises UsageError where positions are learned, and not as many as the context has."""
+    for node in in_order(graph):
+        if isinstance(node, Embed) and isinstance(node.tokens, Positions) and node.table.n_rows < n_ctx:
+            raise UsageError(
+                f"the model knows {node.table.n_rows} positions, the context can have no more (-c {n_ctx})"
+            )
 
 
 def wanted_rows(outputs: Outputs | range, n: int) -> range:

@@ -33,9 +33,9 @@ class Attention(LayerCache):
     q_pitch: i64
     out_pitch: i64
     n_head: i64
-    window: i64  # keys at least this far back are masked; 0: none
+    window: i64  # keys at least this far back are masked, or, without causality, this far off; 0: none
     is_chunked: i64  # 1: those before the last multiple of the window are
-    is_causal: i64  # 0: a token sees all tokens of its run, and all before it
+    is_causal: i64  # 0: a token sees the later tokens of its run too
     scale: f32
     softcap: f32  # scores become c tanh(score / c); 0: none
 
@@ -87,7 +87,10 @@ def first_visible(op, position):
 
 @helper
 def end_visible(op, run, position):
-    return position + 1 if op.is_causal != 0 else run.position + run.n_tokens
+    if op.is_causal != 0:
+        return position + 1
+    end = run.position + run.n_tokens
+    return end if op.window == 0 else min(end, position + op.window)
 
 
 @helper

@@ -9,7 +9,7 @@ import numpy as np
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
-from llamakit.core.graph.ops import Attention, Embed, LayerNorm, Node, RmsNorm, SelectRows, Tokens, in_order
+from llamakit.core.graph.ops import Attention, Embed, LayerNorm, Linear, Node, RmsNorm, SelectRows, Tokens, in_order
 from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.hparams import LAYER_EPS, RMS_EPS, HParams
@@ -39,7 +39,8 @@ class Decoder:
     hf_names: ClassVar[tuple[str, ...]] = ()
     is_neox: bool = False  # rotation pairs dimension i with i + n_rot / 2
     has_layer_norm: bool = False  # in place of the norm by the root mean square
-    is_causal: ClassVar[bool] = True  # else a token sees all those that are computed with it
+    is_causal: bool = True  # else a token sees all those that are computed with it
+    has_head: ClassVar[bool] = True  # else there are states only, and no logits
     last_norm: ClassVar[str] = "output_norm"
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
@@ -48,6 +49,8 @@ class Decoder:
         self.hp = HParams.read(meta, self.eps_key(), self.may_be_zero)
         self.w = Tensors.of_file(reader)
         self.n_vocab = self.count_vocab()
+        self.is_causal = meta.bool("attention.causal", self.is_causal)
+        self.w.pass_over("cls.*", "dense_2.*", "dense_3.*")  # of pooling
         self.read_settings()
         root = self.logits(self.hp.n_ctx_train)
         for i in range(self.hp.n_layer, len(self.hp.heads)):  # layers that predict further tokens
@@ -89,6 +92,12 @@ class Decoder:
     def logits(self, n_ctx: int) -> Node:
         self.begin(n_ctx)
         return self.head(self.layers(self.embed()))
+
+    def hidden(self, n_ctx: int) -> Node:
+        """The states of the wanted rows that the output head multiplies: what embeddings are made of."""
+        heads = ("output.weight", "token_embd.weight")
+        nodes = reversed(in_order(self.logits(n_ctx)))
+        return next(n.x for n in nodes if isinstance(n, Linear) and n.weight.name in heads)
 
     def layers(self, x: Node) -> Node:
         for i in range(self.hp.n_layer):

@@ -32,7 +32,8 @@ class Gemma2(SlidingWindow, Gemma):
         return x + self.norm(self.feed_forward(self.norm(x, w, "ffn_norm"), w, i), w, "post_ffw_norm")
 
     def attend(self, q: Node, k: Node, v: Node, w: Tensors, i: int) -> Node:
-        return Attention(q, k, v, self.hp.head_dim, i, self.scale, self.window_of(i), self.softcap)
+        window = self.window_of(i)
+        return Attention(q, k, v, self.hp.head_dim, i, self.scale, window, self.softcap, is_causal=self.is_causal)
 
     def head(self, x: Node) -> Node:
         logits = super().head(x)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from llamakit.core.models.gemma2 import Gemma2
 from llamakit.core.models.transformer import HeadNorms
 
 
 class Gemma3(HeadNorms, Gemma2):
     arch = "gemma3"
-    hf_names = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
+    hf_names: ClassVar[tuple[str, ...]] = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
     window_period = 6
     default_window = 0
     has_scaled_windows = False
@@ -17,4 +19,3 @@ class Gemma3(HeadNorms, Gemma2):
         super().read_settings()
         self.scale, self.softcap = self.hp.scale, 0.0
         self.last_softcap = self.meta.float("final_logit_softcapping", 0.0, min=0)
-        self.w.pass_over("dense_2.*", "dense_3.*")  # of embedding models

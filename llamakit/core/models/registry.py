@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -12,8 +13,8 @@ from llamakit.core.models.base import Decoder
 from llamakit.errors import ModelError
 
 PARTS = {
-    "__init__", "base", "expert_transformer", "hparams", "registry", "rope_settings", "sliding_window", "tensors",
-    "transformer",
+    "__init__", "base", "encoder", "expert_transformer", "hparams", "registry", "rope_settings", "sliding_window",
+    "tensors", "transformer",
 }  # fmt: skip
 
 

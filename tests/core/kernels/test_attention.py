@@ -134,6 +134,7 @@ def naive(case, i):
         scores = scores - case.slopes[:, None, None] * np.abs(p_q - p_k)
     reach = p_q % case.window + 1 if case.is_chunked else case.window
     hidden = (p_k > p_q) * bool(case.is_causal) | (p_q - p_k >= reach) * (case.window > 0)
+    hidden = hidden | (p_k - p_q >= case.window) * (case.window > 0)
     scores = np.where(hidden, -np.inf, scores)
     peak = scores.max(axis=-1, keepdims=True)
     if case.has_sinks:
@@ -172,6 +173,8 @@ SHAPES = {
     "sinks and window": Case(((200, 5),), n_head=6, has_sinks=True, window=16),
     "not causal": Case(((0, 75),), is_causal=0),
     "not causal with alibi": Case(((0, 75),), is_causal=0, has_slopes=True),
+    "window to both sides": Case(((0, 150), (0, 3), (0, 70)), is_causal=0, window=20),
+    "wide window to both sides": Case(((0, 150),), is_causal=0, window=100, has_slopes=True),
     "everything": Case(((300, 9), (0, 70)), n_head=6, window=130, softcap=2.0, has_slopes=True, has_sinks=True),
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -86,11 +88,16 @@ def gelu(x):
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
 
 
+def gelu_erf(x):
+    return x * np.array([math.erfc(-each / math.sqrt(2)) / 2 for each in x.flat]).reshape(x.shape)
+
+
 FORMULAS = {
     "add": lambda a, b: a + b,
     "copy": lambda a, b: a,
     "glu silu": lambda a, b: silu(a) * b,
     "glu gelu": lambda a, b: gelu(a) * b,
+    "glu gelu_erf": lambda a, b: gelu_erf(a) * b,
     "glu relu": lambda a, b: np.maximum(a, 0) * b,
     "glu sigmoid": lambda a, b: b / (1 + np.exp(-a)),
     "glu swiglu_oai": lambda a, b: np.minimum(a, 3) / (1 + np.exp(-1.702 * np.minimum(a, 3))) * (np.clip(b, -3, 3) + 1),
@@ -98,6 +105,7 @@ FORMULAS = {
     "glu silu_clamp": lambda a, b: np.minimum(silu(a), 3) * np.clip(b, -3, 3),
     "unary silu": lambda a, b: silu(a),
     "unary gelu": lambda a, b: gelu(a),
+    "unary gelu_erf": lambda a, b: gelu_erf(a),
     "unary relu": lambda a, b: np.maximum(a, 0),
     "unary relu2": lambda a, b: np.maximum(a, 0) ** 2,
     "unary sigmoid": lambda a, b: 1 / (1 + np.exp(-a)),
@@ -133,7 +141,9 @@ def test_elementwise_is_the_formula(run_kernel, kind, n_threads):
     assert not got[:, 40:].any()
 
 
-@pytest.mark.parametrize("kind", ["glu silu", "glu gelu", "unary softcap", "unary sigmoid", "unary softplus"])
+@pytest.mark.parametrize(
+    "kind", ["glu silu", "glu gelu", "unary gelu_erf", "unary softcap", "unary sigmoid", "unary softplus"]
+)
 def test_activations_reach_their_limits_without_overflow(run_kernel, kind):
     a = np.array([[0, -0.0, 1e-30, 87, 88, 89, 1e4, 1e30, -87, -88, -89, -1e4, -1e30, 20, -20, 3e38]], np.float32)
     got = elementwise(run_kernel, kind, a, np.ones_like(a))[0]
@@ -147,6 +157,7 @@ def test_activations_reach_their_limits_without_overflow(run_kernel, kind):
     [
         "glu silu",
         "glu gelu",
+        "unary gelu_erf",
         "unary relu",
         "unary relu2",
         "unary softcap",
