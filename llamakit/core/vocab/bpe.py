@@ -19,6 +19,7 @@ from llamakit.core.vocab.merging import LIBRARY_AFTER, merge_symbols
 from llamakit.core.vocab.pretokenizers import SplitRule
 from llamakit.core.vocab.text import BAD_BYTE, SPACE, as_bytes
 from llamakit.core.vocab.tokens import TokenTable
+from llamakit.errors import VocabError
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
@@ -34,8 +35,19 @@ class BPE:
         self._n_seen = 0  # characters encoded so far
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text without special tokens. Bytes that are not UTF-8 count as U+FFFD each."""
-        text = BAD_BYTE.sub("\ufffd", text)
+        """Ids of a text without special tokens. Bytes that are not UTF-8 count as U+FFFD each.
+
+        Raises VocabError where the splitting rule takes more than ten million steps for one piece, which only a run of
+        as many blanks, or a rule of the file's own, can bring about.
+        """
+        try:
+            return self._encode(BAD_BYTE.sub("\ufffd", text))
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # what the library throws is no Exception, and has no name
+                raise
+            raise VocabError(f"the splitting rule of the vocabulary gives up on this text: {error}") from None
+
+    def _encode(self, text: str) -> list[int]:
         if self._rule.escape_spaces:
             text = text.replace(" ", SPACE)
         self._n_seen += len(text)

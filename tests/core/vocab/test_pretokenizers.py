@@ -110,6 +110,15 @@ def test_fault_48_rules_that_are_none_are_rejected(keys: dict[str, object], mess
         load_vocab(bpe_metadata() | keys)
 
 
+@pytest.mark.parametrize("n_before", [0, 20_000])
+def test_fault_48_a_catastrophic_rule_is_an_error(n_before: int, capfd: pytest.CaptureFixture[str]) -> None:
+    vocab = load_vocab(bpe_metadata() | {"llamakit.pre.regex": ["(a|aa)+$"]})
+    with pytest.raises(VocabError, match="gives up on this text"):
+        vocab.encode("b" * n_before + "a" * 40 + "c")
+    assert vocab.encode("b")
+    capfd.readouterr()  # the library tells of it on stderr too
+
+
 ONE_NAME_A_RULE = sorted({split_rule(name).patterns: name for name in sorted(RULE_NAMES)}.values())
 
 
