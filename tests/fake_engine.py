@@ -74,9 +74,10 @@ class FakeContext:
         logits[wanted] = 1
         return logits
 
-    def truncate(self, n_past: int, seq: int = 0) -> None:
+    def truncate(self, n_past: int, seq: int = 0) -> int:
         self.calls.append(("truncate", n_past, 0))
         del self.cells[n_past:]
+        return len(self.cells)
 
     def shift(self, n_keep: int, n_discard: int, seq: int = 0) -> None:
         self.calls.append(("shift", n_keep, n_discard))

@@ -79,8 +79,8 @@ def run_one(test: Workload, *, warmup: bool) -> FakeContext:
 def test_depth_is_filled_once_and_kept_between_repetitions() -> None:
     assert run_one(Workload(n_prompt=4, n_depth=3), warmup=False).calls == [
         ("truncate", 0, 0),
-        ("prefill", 0, 3),
         ("truncate", 3, 0),
+        ("prefill", 0, 3),
         ("prefill", 3, 4),
         ("truncate", 3, 0),
         ("prefill", 3, 4),
