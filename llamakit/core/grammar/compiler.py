@@ -28,7 +28,7 @@ from llamakit.core.grammar.rules import (
 )
 from llamakit.core.kernels import grammar_tables as kinds
 
-MAX_NODES = 1 << 22
+MAX_NODES = 1 << 20
 UNLIMITED = 1 << 60
 WORD = 64  # bits of a mask
 PLAIN = union([(0x20, 0x21), (0x23, 0x2E), (0x30, 0x5B), (0x5D, 0x7E)])  # one byte each, in JSON strings too

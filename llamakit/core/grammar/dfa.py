@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from llamakit.core.grammar.charset import ANY, Ranges, complement
 from llamakit.core.grammar.errors import GrammarError
+from llamakit.core.grammar.fuel import spend
 
 MOST_STATES = 20_000
 
@@ -76,6 +77,7 @@ def explore(start: S, follow: Callable[[S], tuple[Iterable[tuple[int, int, S]], 
                 if len(queue) > MOST_STATES:
                     raise GrammarError(f"the patterns need more than {MOST_STATES} states")
             row.append((low, high, numbers[to]))
+        spend(1 + len(row))
         edges.append(row)
         accepting.append(is_end)
     return trim(edges, accepting)

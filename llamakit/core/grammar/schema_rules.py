@@ -14,6 +14,7 @@ from typing import Any
 from llamakit.core.grammar.charset import union
 from llamakit.core.grammar.dfa import EVERYTHING, any_of
 from llamakit.core.grammar.errors import GrammarError
+from llamakit.core.grammar.fuel import limited, spend
 from llamakit.core.grammar.graphs import graph_of
 from llamakit.core.grammar.json_text import RAW
 from llamakit.core.grammar.prune import prune
@@ -30,6 +31,8 @@ BLANKS = union([(0x09, 0x09), (0x20, 0x20)])
 HEX = union([(0x30, 0x39), (0x41, 0x46), (0x61, 0x66)])
 ESCAPED = tuple((ord(c), ord(c)) for c in '"/\\bfnrt')
 MOST_BLANKS = 64
+MOST_STEPS = 1_000_000  # to work out a schema: some seconds
+EXPRESSION = 5  # steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def schema_rules(schema: Any, style: JsonStyle = JsonStyle()) -> Rules:
     document = Document(load(schema) if isinstance(schema, str) else schema)
     writer = Writer(Schemas(document), style)
     try:
-        writer.write(At(""))
+        with limited(MOST_STEPS):
+            writer.write(At(""))
     except SchemaError:
         raise
     except RecursionError:
@@ -73,6 +77,7 @@ class Writer:
         self.rules.root = self.value(root)
         while self.todo:
             expr = self.todo.pop()
+            spend(EXPRESSION)
             self.schemas.pointer = expr.pointer if isinstance(expr, At) else self.schemas.pointer
             sequences = [self.sequence(shape) for shape in self.schemas.shapes(expr)]
             self.rules.rules[self.values[expr]].alternatives = [s for s in sequences if s is not None]

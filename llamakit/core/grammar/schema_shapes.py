@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from llamakit.core.grammar.dfa import Dfa
+from llamakit.core.grammar.fuel import spend
 from llamakit.core.grammar.schema_numbers import Numbers
 from llamakit.core.grammar.schema_strings import Strings
 
@@ -245,8 +246,16 @@ Shape = Null | Bools | Numbers | Strings | Arrays | Objects
 ANYTHING: tuple[Shape, ...] = (Null(), Bools(), Numbers(), Strings(), Arrays(), Objects())
 
 
+def cost(shape: Shape) -> int:
+    """Steps of looking at all of a shape."""
+    if isinstance(shape, Objects):
+        return len(shape.properties) + len(shape.required) * len(shape.rules) + len(shape.some)
+    return len(shape.prefix) if isinstance(shape, Arrays) else 0
+
+
 def meet(a: Shape, b: Shape) -> Shape | None:
     """What is both; None if nothing is."""
+    spend(1 + cost(a) + cost(b))
     return a.meet(b) if type(a) is type(b) else None  # type: ignore[arg-type]
 
 
