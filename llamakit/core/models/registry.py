@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
