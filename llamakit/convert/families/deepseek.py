@@ -1,0 +1,105 @@
+"""DeepSeek V2 and V3: keys and values of all heads pressed into one vector; and Dots 1."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.names import EXPERTS, LAYER, Names
+from llamakit.convert.weight import Weight
+
+SIGMOID = 2
+
+
+class DeepSeek2(Family):
+    arch = "deepseek2"
+    hf_names: ClassVar[tuple[str, ...]] = (
+        "DeepseekV2ForCausalLM",
+        "DeepseekV3ForCausalLM",
+        "KimiVLForConditionalGeneration",
+        "YoutuForCausalLM",
+    )
+    model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_v3", "kimi_k2")
+    layer: ClassVar[Names] = {
+        **LAYER,
+        **EXPERTS,
+        "self_attn.q_a_proj": "attn_q_a",
+        "self_attn.q_a_layernorm": "attn_q_a_norm",
+        "self_attn.q_b_proj": "attn_q_b",
+        "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+        "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+        "self_attn.kv_b_proj": "attn_kv_b",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        n_latent, n_turned, n_plain = c.int("kv_lora_rank"), c.int("qk_rope_head_dim"), c.int("qk_nope_head_dim")
+        yield "attention.head_count_kv", 1  # of pressed keys and values
+        yield (
+            "leading_dense_block_count",
+            c.int("first_k_dense_replace", default=0 if c.has("n_routed_experts") else self.n_layer),
+        )
+        yield "vocab_size", c.int("vocab_size")
+        if c.has("q_lora_rank"):
+            yield "attention.q_lora_rank", c.int("q_lora_rank")
+        yield "attention.kv_lora_rank", n_latent
+        yield "attention.key_length", n_latent + n_turned
+        yield "attention.value_length", n_latent
+        yield "attention.key_length_mla", n_plain + n_turned
+        yield "attention.value_length_mla", c.int("v_head_dim")
+        yield "expert_feed_forward_length", c.int("moe_intermediate_size", "intermediate_size")
+        yield "expert_shared_count", c.int("n_shared_experts", default=0)
+        if c.has("routed_scaling_factor"):
+            yield "expert_weights_scale", c.float("routed_scaling_factor")
+        if c.bool("norm_topk_prob", default=False):
+            yield "expert_weights_norm", True
+        if "V3" in c.architecture and not c.has("scoring_func"):
+            yield "expert_gating_func", SIGMOID
+        yield "rope.dimension_count", n_turned
+        if c.rope.has("mscale_all_dim"):
+            yield "rope.scaling.yarn_log_multiplier", 0.1 * c.rope.float("mscale_all_dim")
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        c = self.config
+        if word == "attn_kv_b.weight":
+            n_key, n_value = c.int("qk_nope_head_dim"), c.int("v_head_dim")
+            heads = weight.reshaped(c.n_head, n_key + n_value, weight.shape[-1])
+            keys = heads.moved("keys", lambda array: array[:, :n_key]).transposed()
+            return [
+                ("attn_k_b.weight", keys),
+                ("attn_v_b.weight", heads.moved("values", lambda array: array[:, n_key:])),
+            ]
+        if not c.bool("rope_interleave", default=True):
+            weight = self._paired(word, weight)
+        return super().change(word, weight, i)
+
+    def _paired(self, word: str, weight: Weight) -> Weight:
+        """The part of queries and keys that turns, in GGUF's order; the checkpoint's turns by halves."""
+        n_turned = self.config.int("qk_rope_head_dim")
+        n_head = {"attn_q.weight": self.config.n_head, "attn_q_b.weight": self.config.n_head}.get(word)
+        if word == "attn_kv_a_mqa.weight":
+            n_head = 1
+        if n_head is None:
+            return weight
+        order = list(range(weight.shape[0] // n_head))
+        last = order[-n_turned:]
+        order[-n_turned:] = [last[k // 2 + k % 2 * (n_turned // 2)] for k in range(n_turned)]
+        heads = weight.reshaped(n_head, -1, weight.shape[-1])
+        return heads.moved("pair turned rows", lambda array: array[:, order]).reshaped(*weight.shape)
+
+
+class Dots1(Family):
+    arch = "dots1"
+    hf_names: ClassVar[tuple[str, ...]] = ("Dots1ForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("dots1",)
+    layer: ClassVar[Names] = {**LAYER, **EXPERTS}
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "expert_feed_forward_length", c.int("moe_intermediate_size")
+        yield "leading_dense_block_count", c.int("first_k_dense_replace")
+        yield "expert_shared_count", c.int("n_shared_experts")
+        yield "expert_weights_scale", c.float("routed_scaling_factor")
+        yield "expert_weights_norm", c.bool("norm_topk_prob")

@@ -1,0 +1,193 @@
+"""BERT, ModernBERT and T5."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from llamakit.convert.checkpoint import read_json
+from llamakit.convert.family import Family, Keys
+from llamakit.errors import ModelError
+
+MEAN, CLS, LAST = 1, 2, 3
+POOLINGS = {"pooling_mode_mean_tokens": MEAN, "pooling_mode_cls_token": CLS, "pooling_mode_lasttoken": LAST}
+POOLING_NAMES = {"mean": MEAN, "cls": CLS, "lasttoken": LAST}
+from llamakit.convert.names import Names
+
+
+class Encoder(Family):
+    """Attention in both directions; how its vectors become one is told by sentence-transformers' files."""
+
+    arch = ""
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "attention.causal", False
+        yield from self.pooling()
+
+    def pooling(self) -> Keys:
+        folder = self.config.path.parent
+        path = folder / "1_Pooling" / "config.json"
+        if path.is_file():
+            given = read_json(path)
+            found = next((kind for key, kind in POOLINGS.items() if given.get(key)), None)
+            found = found or POOLING_NAMES.get(str(given.get("pooling_mode")))
+            if found is None:
+                raise ModelError(f"{path}: vectors are pooled in another way than mean, cls or last")
+            yield "pooling_type", found
+        if self.config.has("classifier_pooling"):
+            yield "classifier.pooling_type", POOLING_NAMES.get(self.config.str("classifier_pooling"), MEAN)
+
+
+class Bert(Encoder):
+    arch = "bert"
+    hf_names: ClassVar[tuple[str, ...]] = ("BertModel", "BertForMaskedLM")
+    model_types: ClassVar[tuple[str, ...]] = ("bert",)
+    layer: ClassVar[Names] = {
+        "attention.self.query": "attn_q",
+        "attention.self.key": "attn_k",
+        "attention.self.value": "attn_v",
+        "attention.output.dense": "attn_output",
+        "attention.output.LayerNorm": "attn_output_norm",
+        "intermediate.dense": "ffn_up",
+        "output.dense": "ffn_down",
+        "output.LayerNorm": "layer_output_norm",
+    }
+    whole: ClassVar[Names] = {
+        "embeddings.word_embeddings": "token_embd",
+        "embeddings.position_embeddings": "position_embd",
+        "embeddings.token_type_embeddings": "token_types",
+        "embeddings.LayerNorm": "token_embd_norm",
+        "pooler.dense": "",
+        "cls.predictions.bias": "",
+        "cls.predictions.decoder": "",
+        "cls.predictions.transform.dense": "",
+        "cls.predictions.transform.LayerNorm": "",
+    }
+
+    def renamed(self, name: str) -> str | None:
+        """Old checkpoints call weights and biases of norms gamma and beta."""
+        renamed = super().renamed(name)
+        return renamed and re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", renamed))
+
+    def tokenizer_keys(self) -> Keys:
+        yield "token_type_count", self.config.int("type_vocab_size", default=1)
+
+
+class ModernBert(Encoder):
+    arch = "modern-bert"
+    hf_names: ClassVar[tuple[str, ...]] = (
+        "ModernBertModel",
+        "ModernBertForMaskedLM",
+        "ModernBertForSequenceClassification",
+    )
+    model_types: ClassVar[tuple[str, ...]] = ("modernbert",)
+    layer: ClassVar[Names] = {
+        "attn_norm": "attn_norm",
+        "attn.Wqkv": "attn_qkv",
+        "attn.Wo": "attn_output",
+        "mlp_norm": "ffn_norm",
+        "mlp.Wi": "ffn_up",
+        "mlp.Wo": "ffn_down",
+    }
+    whole: ClassVar[Names] = {
+        "embeddings.tok_embeddings": "token_embd",
+        "embeddings.norm": "token_embd_norm",
+        "final_norm": "output_norm",
+        "head.dense": "cls",
+        "head.norm": "cls.norm",
+        "classifier": "cls.output",
+        "decoder": "",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "attention.sliding_window", c.int("local_attention")
+        yield "attention.sliding_window_pattern", c.int("global_attn_every_n_layers", default=3)
+        yield "rope.scaling.type", "none"
+        yield "vocab_size", c.int("vocab_size")
+        yield "hidden_activation", c.str("hidden_activation", default="gelu")
+
+    def tokenizer_keys(self) -> Keys:
+        for flag in ("bos", "eos", "sep"):
+            yield f"add_{flag}_token", True
+
+
+_T5_BLOCK = re.compile(r"(encoder|decoder)\.block\.(\d+)\.layer\.(\d)\.(.+)")
+
+
+class T5(Family):
+    arch = "t5"
+    hf_names: ClassVar[tuple[str, ...]] = (
+        "T5ForConditionalGeneration",
+        "MT5ForConditionalGeneration",
+        "UMT5ForConditionalGeneration",
+    )
+    model_types: ClassVar[tuple[str, ...]] = ("t5", "mt5", "umt5")
+    layer: ClassVar[Names] = {
+        **{
+            f"{part}.{theirs}": f"{side}.{ours}"
+            for part, side in (("encoder", "enc"), ("decoder", "dec"))
+            for theirs, ours in {
+                "SelfAttention.q": "attn_q",
+                "SelfAttention.k": "attn_k",
+                "SelfAttention.v": "attn_v",
+                "SelfAttention.o": "attn_o",
+                "SelfAttention.relative_attention_bias": "attn_rel_b",
+                "EncDecAttention.q": "cross_attn_q",
+                "EncDecAttention.k": "cross_attn_k",
+                "EncDecAttention.v": "cross_attn_v",
+                "EncDecAttention.o": "cross_attn_o",
+                "EncDecAttention.relative_attention_bias": "cross_attn_rel_b",
+                "DenseReluDense.wi": "ffn_up",
+                "DenseReluDense.wi_0": "ffn_gate",
+                "DenseReluDense.wi_1": "ffn_up",
+                "DenseReluDense.wo": "ffn_down",
+            }.items()
+        },
+        "encoder.0.layer_norm": "enc.attn_norm",
+        "encoder.1.layer_norm": "enc.ffn_norm",
+        "decoder.0.layer_norm": "dec.attn_norm",
+        "decoder.1.layer_norm": "dec.cross_attn_norm",
+        "decoder.2.layer_norm": "dec.ffn_norm",
+    }
+    whole: ClassVar[Names] = {
+        "shared": "token_embd",
+        "encoder.embed_tokens": "",
+        "decoder.embed_tokens": "",
+        "encoder.final_layer_norm": "enc.output_norm",
+        "decoder.final_layer_norm": "dec.output_norm",
+        "lm_head": "output",
+    }
+
+    def renamed(self, name: str) -> str | None:
+        """Layers have parts with numbers: only that of a norm matters."""
+        renamed = super().renamed(name)
+        match = _T5_BLOCK.fullmatch(renamed or "")
+        if match is None:
+            return renamed
+        number = f".{match[3]}" if match[4].startswith("layer_norm") else ""
+        return f"layers.{match[2]}.{match[1]}{number}.{match[4]}"
+
+    def full_name(self, word: str, i: int | None) -> str:
+        if i is None:
+            return word
+        side, _, rest = word.partition(".")
+        return f"{side}.blk.{i}.{rest}"
+
+    def hparams(self) -> Keys:
+        c = self.config
+        yield "context_length", c.int("n_positions", default=512)
+        yield "embedding_length", c.int("d_model")
+        yield "feed_forward_length", c.int("d_ff")
+        yield "block_count", self.n_layer
+        if c.has("num_decoder_layers"):
+            yield "decoder_block_count", c.int("num_decoder_layers")
+        yield "attention.head_count", c.n_head
+        yield "attention.key_length", c.int("d_kv")
+        yield "attention.value_length", c.int("d_kv")
+        yield "attention.layer_norm_epsilon", c.float("layer_norm_epsilon")
+        yield "attention.relative_buckets_count", c.int("relative_attention_num_buckets")
+        yield "attention.layer_norm_rms_epsilon", c.float("layer_norm_epsilon")
+        yield "decoder_start_token_id", c.int("decoder_start_token_id")

@@ -1,0 +1,211 @@
+"""GPT-2, GPT-NeoX, BLOOM, MPT, Falcon, StarCoder: the older decoders."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.names import WHOLE, Names
+from llamakit.convert.rotation import n_rotated
+from llamakit.convert.weight import Weight, grouped_qkv
+
+
+class GPT2(Family):
+    arch = "gpt2"
+    hf_names: ClassVar[tuple[str, ...]] = ("GPT2LMHeadModel",)
+    model_types: ClassVar[tuple[str, ...]] = ("gpt2",)
+    layer: ClassVar[Names] = {
+        "ln_1": "attn_norm",
+        "attn.c_attn": "attn_qkv",
+        "attn.c_proj": "attn_output",
+        "ln_2": "ffn_norm",
+        "mlp.c_fc": "ffn_up",
+        "mlp.c_proj": "ffn_down",
+    }
+    whole: ClassVar[Names] = {"wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm", "lm_head": "output"}
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "feed_forward_length", self.config.int("n_inner", default=4 * self.config.n_embd)
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        is_matrix = i is not None and len(weight.shape) == 2
+        return [(word, weight.transposed() if is_matrix else weight)]
+
+
+class StarCoder(GPT2):
+    arch = "starcoder"
+    hf_names: ClassVar[tuple[str, ...]] = ("GPTBigCodeForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("gpt_bigcode",)
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "attention.head_count_kv", 1
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        return [(word, weight)]
+
+
+class StarCoder2(Family):
+    arch = "starcoder2"
+    hf_names: ClassVar[tuple[str, ...]] = ("Starcoder2ForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("starcoder2",)
+    layer: ClassVar[Names] = {**Family.layer, "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
+
+
+class Bloom(Family):
+    arch = "bloom"
+    hf_names: ClassVar[tuple[str, ...]] = ("BloomForCausalLM", "BloomModel")
+    model_types: ClassVar[tuple[str, ...]] = ("bloom",)
+    layer: ClassVar[Names] = {
+        "input_layernorm": "attn_norm",
+        "self_attention.query_key_value": "attn_qkv",
+        "self_attention.dense": "attn_output",
+        "post_attention_layernorm": "ffn_norm",
+        "mlp.dense_h_to_4h": "ffn_up",
+        "mlp.dense_4h_to_h": "ffn_down",
+    }
+    whole: ClassVar[Names] = {
+        "word_embeddings": "token_embd",
+        "word_embeddings_layernorm": "token_embd_norm",
+        "ln_f": "output_norm",
+        "lm_head": "output",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "context_length", self.config.int("seq_length", default=self.config.n_embd)
+        yield "feed_forward_length", 4 * self.config.n_embd
+        yield "attention.head_count_kv", self.config.n_head
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        if word.startswith("attn_qkv."):
+            weight = grouped_qkv(weight, self.config.n_head, 1, self.config.head_dim)
+        return [(word, weight)]
+
+
+class GPTNeoX(Bloom):
+    arch = "gptneox"
+    hf_names: ClassVar[tuple[str, ...]] = ("GPTNeoXForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("gpt_neox",)
+    layer: ClassVar[Names] = {
+        **Bloom.layer,
+        "attention.query_key_value": "attn_qkv",
+        "attention.dense": "attn_output",
+    }
+    whole: ClassVar[Names] = {"embed_in": "token_embd", "final_layer_norm": "output_norm", "embed_out": "output"}
+
+    def hparams(self) -> Keys:
+        yield from Family.hparams(self)
+        yield "rope.dimension_count", n_rotated(self.config, default=0.25)
+        yield "use_parallel_residual", self.config.bool("use_parallel_residual", default=True)
+
+
+class Falcon(Bloom):
+    arch = "falcon"
+    hf_names: ClassVar[tuple[str, ...]] = ("FalconForCausalLM", "RWForCausalLM")
+    model_types: ClassVar[tuple[str, ...]] = ("falcon", "RefinedWeb", "RefinedWebModel")
+    layer: ClassVar[Names] = {**Bloom.layer, "ln_attn": "attn_norm_2", "ln_mlp": "attn_norm"}
+    omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base"})
+
+    @property
+    def n_head_kv(self) -> int:
+        """Old checkpoints share one key and value head among all queries, whatever a number says."""
+        c = self.config
+        if c.bool("multi_query", default=True) and not c.bool("new_decoder_architecture", default=False):
+            return 1
+        return c.int("num_kv_heads", "n_head_kv", default=c.n_head)
+
+    def hparams(self) -> Keys:
+        yield from Family.hparams(self)
+        c = self.config
+        yield "context_length", c.int("max_position_embeddings", default=2048)
+        yield "tensor_data_layout", "jploski"
+        yield "feed_forward_length", c.int("ffn_hidden_size", default=4 * c.n_embd)
+        yield "attention.head_count_kv", self.n_head_kv
+        if c.rope.float("rope_theta", default=10000.0) != 10000:
+            yield "rope.freq_base", c.rope.float("rope_theta")
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        if word.startswith("attn_qkv."):
+            n_kv = self.n_head_kv
+            weight = grouped_qkv(weight, n_kv, self.config.n_head // n_kv, self.config.head_dim)
+        return [(word, weight)]
+
+
+class Mpt(Family):
+    arch = "mpt"
+    hf_names: ClassVar[tuple[str, ...]] = ("MPTForCausalLM", "MptForCausalLM")
+    model_types: ClassVar[tuple[str, ...]] = ("mpt",)
+    layer: ClassVar[Names] = {
+        "norm_1": "attn_norm",
+        "attn.Wqkv": "attn_qkv",
+        "attn.q_ln": "attn_q_norm",
+        "attn.k_ln": "attn_k_norm",
+        "attn.out_proj": "attn_output",
+        "norm_2": "ffn_norm",
+        "ffn.up_proj": "ffn_up",
+        "ffn.down_proj": "ffn_down",
+    }
+    whole: ClassVar[Names] = {"wte": "token_embd", "wpe": "position_embd", "norm_f": "output_norm", "lm_head": "output"}
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        attention = self.config.section("attn_config")
+        # The ratio is 4 in transformers whatever `expansion_ratio` says: the tensors tell.
+        up = next((w for name, w in self.shapes() if name.endswith("ffn.up_proj.weight")), None)
+        yield "feed_forward_length", up[0] if up else 4 * self.config.n_embd
+        yield "attention.head_count_kv", attention.int("kv_n_heads", default=self.config.n_head)
+        yield "attention.layer_norm_epsilon", self.config.float("layer_norm_epsilon", default=1e-5)
+        if attention.has("clip_qkv"):
+            yield "attention.clamp_kqv", attention.float("clip_qkv")
+        if attention.bool("alibi", default=False):
+            yield "attention.max_alibi_bias", attention.float("alibi_bias_max", default=8.0)
+
+    def shapes(self) -> list[tuple[str, tuple[int, ...]]]:
+        return [(name, tensor.shape) for name, tensor in self.checkpoint.tensors.items()]
+
+
+class Nemotron(Family):
+    arch = "nemotron"
+    hf_names: ClassVar[tuple[str, ...]] = ("NemotronForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("nemotron",)
+    omitted: ClassVar[frozenset[str]] = frozenset({"attention.layer_norm_rms_epsilon"})
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "vocab_size", c.int("vocab_size")
+        yield "attention.layer_norm_epsilon", c.float("layer_norm_eps", "layer_norm_epsilon", "norm_eps")
+        yield "rope.dimension_count", n_rotated(c, default=0.5)
+        if not c.rope.has("factor"):
+            yield "rope.scaling.type", "none"
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        return super().change(word, weight.plus(1) if word.endswith("norm.weight") else weight, i)
+
+
+class StableLM(Family):
+    arch = "stablelm"
+    hf_names: ClassVar[tuple[str, ...]] = (
+        "StableLmForCausalLM",
+        "StableLMEpochForCausalLM",
+        "LlavaStableLMEpochForCausalLM",
+    )
+    model_types: ClassVar[tuple[str, ...]] = ("stablelm", "stablelm_epoch")
+    layer: ClassVar[Names] = {
+        **Family.layer,
+        "self_attn.q_layernorm.norms.*": "attn_q_norm",
+        "self_attn.k_layernorm.norms.*": "attn_k_norm",
+    }
+    whole: ClassVar[Names] = WHOLE
+    omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base", "attention.layer_norm_rms_epsilon"})
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "rope.dimension_count", n_rotated(c, default=0.25)
+        yield "use_parallel_residual", c.bool("use_parallel_residual", default=True)
+        yield "attention.layer_norm_epsilon", c.float("layer_norm_eps", "norm_eps")
+        if c.rope.float("rope_theta", default=10000.0) != 10000:
+            yield "rope.freq_base", c.rope.float("rope_theta")

@@ -1,0 +1,223 @@
+"""Decoders that need no file of their own: EXAONE 4, GPT-OSS, Hunyuan, Llama 4, DBRX, BitNet, nanochat."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.names import ATTENTION, LAYER, Names
+from llamakit.convert.weight import Weight
+
+
+class Exaone4(Family):
+    arch = "exaone4"
+    hf_names: ClassVar[tuple[str, ...]] = ("Exaone4ForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("exaone4",)
+    layer: ClassVar[Names] = {
+        **LAYER,
+        "post_attention_layernorm": "post_attention_norm",
+        "post_feedforward_layernorm": "post_ffw_norm",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "vocab_size", c.int("vocab_size")
+        if c.has("sliding_window"):
+            yield "attention.sliding_window", c.int("sliding_window")
+            pattern = self.window_pattern() or self._pattern_by_letters()
+            if pattern:
+                yield "attention.sliding_window_pattern", pattern
+
+    def _pattern_by_letters(self) -> list[bool]:
+        """Older spellings: a period, or letters such as LLLG."""
+        value = self.config.values.get("sliding_window_pattern")
+        if isinstance(value, str) and value:
+            return [value[i % len(value)] == "L" for i in range(self.n_layer)]
+        return [(i + 1) % value != 0 for i in range(self.n_layer)] if type(value) is int and value > 0 else []
+
+
+class GptOss(Family):
+    """Gates and ups alternate in one matrix."""
+
+    arch = "gpt-oss"
+    hf_names: ClassVar[tuple[str, ...]] = ("GptOssForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("gpt_oss",)
+    layer: ClassVar[Names] = {
+        **ATTENTION,
+        "post_attention_layernorm": "post_attention_norm",
+        "self_attn.sinks": "attn_sinks.weight",
+        "mlp.router": "ffn_gate_inp",
+        "mlp.experts.gate_up_proj": "ffn_gate_up_exps.weight",
+        "mlp.experts.gate_up_proj_bias": "ffn_gate_up_exps.bias",
+        "mlp.experts.down_proj": "ffn_down_exps.weight",
+        "mlp.experts.down_proj_bias": "ffn_down_exps.bias",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "attention.sliding_window", self.config.int("sliding_window")
+        if self.window_pattern() not in ([], [i % 2 == 0 for i in range(self.n_layer)]):
+            yield "attention.sliding_window_pattern", self.window_pattern()
+        yield "expert_feed_forward_length", self.config.int("intermediate_size")
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        suffix = word.rpartition(".")[2]
+        if word in ("ffn_gate_up_exps.weight", "ffn_down_exps.weight"):
+            weight = weight.transposed()
+        if not word.startswith("ffn_gate_up_exps."):
+            return super().change(word, weight, i)
+        return [
+            (f"ffn_gate_exps.{suffix}", weight.moved("even rows", lambda array: array[:, ::2])),
+            (f"ffn_up_exps.{suffix}", weight.moved("odd rows", lambda array: array[:, 1::2])),
+        ]
+
+
+class Hunyuan(Family):
+    arch = "hunyuan-dense"
+    hf_names: ClassVar[tuple[str, ...]] = ("HunYuanDenseV1ForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("hunyuan_v1_dense",)
+    layer: ClassVar[Names] = {
+        **LAYER,
+        "self_attn.query_layernorm": "attn_q_norm",
+        "self_attn.key_layernorm": "attn_k_norm",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        rope, dim = self.config.rope, self.config.head_dim
+        if rope.str("rope_type", default="") == "dynamic" and rope.has("alpha"):
+            # A base made larger for the longer context: NTK-aware scaling.
+            base = rope.float("rope_theta", default=10000.0) * rope.float("alpha") ** (dim / (dim - 2))
+            yield "rope.freq_base", base
+            yield "rope.scaling.type", "none"
+
+    def tokenizer_keys(self) -> Keys:
+        if self.config.has("eod_token_id"):
+            yield "eos_token_id", self.config.int("eod_token_id")
+
+
+class Llama4(Family):
+    arch = "llama4"
+    hf_names: ClassVar[tuple[str, ...]] = ("Llama4ForCausalLM", "Llama4ForConditionalGeneration")
+    model_types: ClassVar[tuple[str, ...]] = ("llama4", "llama4_text")
+    layer: ClassVar[Names] = {
+        **LAYER,
+        **{f"feed_forward.{word}_proj": f"ffn_{word}" for word in ("gate", "up", "down")},
+        **{f"feed_forward.shared_expert.{word}_proj": f"ffn_{word}_shexp" for word in ("gate", "up", "down")},
+        "feed_forward.router": "ffn_gate_inp",
+        "feed_forward.experts.gate_up_proj": "ffn_gate_up_exps.weight",
+        "feed_forward.experts.down_proj": "ffn_down_exps.weight",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "feed_forward_length", c.int("intermediate_size_mlp")
+        yield "vocab_size", c.int("vocab_size")
+        yield "rope.dimension_count", c.head_dim
+        yield "interleave_moe_layer_step", c.int("interleave_moe_layer_step")
+        yield "expert_feed_forward_length", c.int("intermediate_size")
+        if c.layer_types and set(c.layer_types) == {"full_attention"}:
+            yield "attention.sliding_window", 0
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        if word in ("ffn_gate_up_exps.weight", "ffn_down_exps.weight"):
+            weight = weight.transposed()
+        return super().change(word, weight, i)
+
+
+class Dbrx(Family):
+    arch = "dbrx"
+    hf_names: ClassVar[tuple[str, ...]] = ("DbrxForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("dbrx",)
+    layer: ClassVar[Names] = {
+        "norm_attn_norm.norm_1": "attn_norm",
+        "norm_attn_norm.attn.Wqkv": "attn_qkv",
+        "norm_attn_norm.attn.out_proj": "attn_output",
+        "norm_attn_norm.norm_2": "attn_output_norm",
+        "ffn.router.layer": "ffn_gate_inp",
+        "ffn.experts.mlp.w1": "ffn_gate_exps.weight",
+        "ffn.experts.mlp.v1": "ffn_up_exps.weight",
+        "ffn.experts.mlp.w2": "ffn_down_exps.weight",
+    }
+    whole: ClassVar[Names] = {"wte": "token_embd", "norm_f": "output_norm", "lm_head": "output"}
+
+    def hparams(self) -> Keys:
+        c = self.config
+        attention, experts = c.section("attn_config"), c.section("ffn_config")
+        yield "block_count", self.n_layer
+        yield "context_length", c.int("max_seq_len")
+        yield "embedding_length", c.n_embd
+        yield "feed_forward_length", experts.int("ffn_hidden_size")
+        yield "attention.head_count", c.n_head
+        yield "attention.head_count_kv", attention.int("kv_n_heads")
+        yield "rope.freq_base", attention.float("rope_theta", default=c.rope.float("rope_theta", default=10000.0))
+        if attention.has("clip_qkv"):
+            yield "attention.clamp_kqv", attention.float("clip_qkv")
+        yield "expert_count", experts.int("moe_num_experts")
+        yield "expert_used_count", experts.int("moe_top_k")
+        yield "attention.layer_norm_epsilon", 1e-5
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        if word.endswith("_exps.weight"):
+            experts = self.config.section("ffn_config")
+            weight = weight.reshaped(experts.int("moe_num_experts"), experts.int("ffn_hidden_size"), self.config.n_embd)
+            weight = weight.transposed() if word.startswith("ffn_down") else weight
+        return [(word, weight)]
+
+
+class BitNet(Family):
+    arch = "bitnet"
+    hf_names: ClassVar[tuple[str, ...]] = ("BitNetForCausalLM", "BitnetForCausalLM")
+    model_types: ClassVar[tuple[str, ...]] = ("bitnet",)
+    layer: ClassVar[Names] = {**LAYER, "self_attn.attn_sub_norm": "attn_sub_norm", "mlp.ffn_sub_norm": "ffn_sub_norm"}
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "vocab_size", self.config.int("vocab_size")
+
+
+class NanoChat(Family):
+    arch = "nanochat"
+    hf_names: ClassVar[tuple[str, ...]] = ("NanoChatForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("nanochat",)
+    layer: ClassVar[Names] = {**LAYER, "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down"}
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "final_logit_softcapping", self.config.float("final_logit_softcapping", default=15.0)
+
+
+class MiniMax(Family):
+    """MiniMax Text 01: linear attention in most layers."""
+
+    arch = "minimax-01"
+    hf_names: ClassVar[tuple[str, ...]] = ("MiniMaxForCausalLM", "MiniMaxText01ForCausalLM", "MiniMaxM1ForCausalLM")
+    model_types: ClassVar[tuple[str, ...]] = ("minimax", "minimax_text_01")
+    layer: ClassVar[Names] = {
+        **LAYER,
+        "self_attn.qkv_proj": "attn_qkv",
+        "self_attn.output_gate": "attn_gate",
+        "self_attn.out_proj": "attn_output",
+        "self_attn.norm": "attn_norm_2",
+        "block_sparse_moe.gate": "ffn_gate_inp",
+        **{
+            f"block_sparse_moe.experts.*.{w}": f"ffn_{ours}_exps"
+            for w, ours in (("w1", "gate"), ("w2", "down"), ("w3", "up"))
+        },
+        **{f"self_attn.{name}": "" for name in ("slope_rate", "query_decay", "key_decay", "diagonal_decay")},
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "residual_scale", c.float("layernorm_full_attention_alpha", "full_attn_alpha_factor", default=1.0)
+        yield "vocab_size", c.int("vocab_size")
+        if c.has("rotary_dim"):
+            yield "rope.dimension_count", c.int("rotary_dim")
+        kinds = c.layer_types or [
+            "full_attention" if kind else "linear_attention" for kind in c.ints("attn_type_list", default=[])
+        ]
+        if kinds:
+            yield "attention.recurrent_layers", [kind == "linear_attention" for kind in kinds]
