@@ -17,7 +17,7 @@ from llamakit.cli.grammar_options import GrammarFile, GrammarText, JsonSchema, J
 from llamakit.cli.options import OUTPUT, option
 from llamakit.cli.prompt_options import PromptOptions, read_prompt, unescape
 from llamakit.cli.run_log import INFO, Log, LogOptions
-from llamakit.cli.sampling_options import SamplingOptions, sampling_params
+from llamakit.cli.sampling_options import SamplingOptions, sampling_of, sampling_params
 
 if TYPE_CHECKING:
     from llamakit.core.sampling.params import SamplingParams
@@ -61,7 +61,6 @@ def chat(
     stops = [unescape(text) if prompting.escape else text for text in reverse_prompt]
     limits = read_grammar(grammar, grammar_file, json_schema, json_schema_file, regex)
 
-    from llamakit.cli.run import sampling_of
     from llamakit.tools import completion as c
     from llamakit.tools.prompt_cache import PromptCache
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli import grammar_options as g
 from llamakit.cli import options as o
@@ -18,10 +17,9 @@ from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tens
 from llamakit.cli.options import OUTPUT, option
 from llamakit.cli.prompt_options import PromptOptions, read_prompt, unescape
 from llamakit.cli.run_log import INFO, Log, LogOptions
-from llamakit.cli.sampling_options import SamplingOptions, sampling_params
+from llamakit.cli.sampling_options import SamplingOptions, sampling_of, sampling_params
 
 if TYPE_CHECKING:
-    from llamakit.core.sampling.params import SamplingParams
     from llamakit.tools.completion import Completion
 
 EXIT_INTERRUPTED = 130
@@ -130,13 +128,6 @@ def run(
         from typer import Exit
 
         raise Exit(EXIT_INTERRUPTED)
-
-
-def sampling_of(options: SamplingOptions, metadata: Mapping[str, Any]) -> SamplingParams:
-    """What the options say, and where they say nothing the model's file, and then llama.cpp."""
-    from llamakit.core.sampling.model_defaults import defaults_of
-
-    return sampling_params(options, defaults_of(metadata))
 
 
 def warn_of_length(completion: Completion, log: Log) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -165,6 +166,13 @@ def sampling_params(options: SamplingOptions, base: SamplingParams | None = None
     if options.tfs_z is not None and "samplers" not in said:
         params = replace(params, samplers=with_tail_free(params.samplers))
     return params
+
+
+def sampling_of(options: SamplingOptions, metadata: Mapping[str, Any]) -> SamplingParams:
+    """What the options say, and where they say nothing the model's file, and then llama.cpp."""
+    from llamakit.core.sampling.model_defaults import defaults_of
+
+    return sampling_params(options, defaults_of(metadata))
 
 
 @cache  # a command may ask again once it knows the model's defaults: what is unknown is told once
