@@ -16,6 +16,18 @@ def mix(run: Reference, op: streams.Mix, x: Floats, c: Floats) -> Floats:
     return out
 
 
+@formula(streams.Dot)
+def dot(run: Reference, op: streams.Dot, a: Floats, b: Floats) -> Floats:
+    sums: Floats = (a * b).reshape(len(a), -1, op.n).sum(2)
+    return sums
+
+
+@formula(streams.Root)
+def root(run: Reference, op: streams.Root, x: Floats) -> Floats:
+    roots: Floats = np.sign(x) * np.sqrt(np.maximum(np.abs(x), np.float32(op.least)))
+    return roots
+
+
 @formula(streams.Softmax)
 def softmax(run: Reference, op: streams.Softmax, x: Floats) -> Floats:
     return softmax_of(x.reshape(len(x), -1, op.n)).reshape(x.shape)

@@ -30,6 +30,27 @@ class Mix(Node):
 
 
 @node
+class Dot(Node):
+    """Of each n numbers of a row, the sum of their products with those of another."""
+
+    a: Node
+    b: Node
+    n: int
+
+    @property
+    def width(self) -> int:
+        return self.a.width // self.n
+
+
+@node
+class Root(LikeX):
+    """sign(x) sqrt(max(|x|, least))"""
+
+    x: Node
+    least: float = 0.0
+
+
+@node
 class Softmax(LikeX):
     """softmax of each n numbers"""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llamakit.core.kernels.activation import exp
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import helper
-from llamakit.core.simd.ops import fma, max_lanes, view
+from llamakit.core.simd.ops import fma, max_lanes, sum_lanes, view
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
 
 
@@ -44,6 +44,38 @@ def mix(op, thread, n_threads):
         if i == n_out - 1:
             for k in range(n, op.out_pitch - i * n):
                 out[k] = f32(0)
+
+
+class Dot(Record):
+    """Sums of products of n numbers of a and b each; zeros fill up."""
+
+    a: Ptr[f32]
+    b: Ptr[f32]
+    out: Ptr[f32]
+    n_rows: Ptr[i64]
+    pitch: i64  # of a and b
+    out_pitch: i64
+    n: i64
+    n_groups: i64
+
+
+@kernel(Dot)
+def dot(op, thread, n_threads):
+    n, whole = op.n, op.n // 16 * 16
+    first, last = share(op.n_rows[0], thread, n_threads)
+    for row in range(first, last):
+        out = op.out + row * op.out_pitch
+        for g in range(op.n_groups):
+            a, b = op.a + (row * op.pitch + g * n), op.b + (row * op.pitch + g * n)
+            total = f32x16(0)
+            for k in range(whole // 16):
+                total = fma(view(a, f32x16)[k], view(b, f32x16)[k], total)
+            rest = sum_lanes(total)
+            for k in range(whole, n):
+                rest = rest + a[k] * b[k]
+            out[g] = rest
+        for k in range(op.n_groups, op.out_pitch):
+            out[k] = f32(0)
 
 
 class Balance(Record):

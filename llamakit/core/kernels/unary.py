@@ -5,10 +5,10 @@ from __future__ import annotations
 from llamakit.core.kernels.activation import gelu_erf, gelu_tanh, relu, sigmoid, silu, softplus, tanh, within
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import helper
-from llamakit.core.simd.ops import view
+from llamakit.core.simd.ops import less, select, vabs, view, vsqrt
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
 
-SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF, SCALE, SOFTCAP, CLAMP, SHIFT = range(12)
+SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF, SCALE, SOFTCAP, CLAMP, SHIFT, ROOT = range(13)
 KINDS = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "relu2": SQUARED_RELU, "sigmoid": SIGMOID, "tanh": TANH,
     "softplus": SOFTPLUS, "gelu_erf": GELU_ERF,
@@ -37,6 +37,11 @@ def apply(kind, x, c):
         return within(x, c)
     if kind == SHIFT:
         return x + c
+    if kind == ROOT:
+        size = vabs(x)
+        root = vsqrt(select(less(size, f32x16(c)), f32x16(c), size))
+        root = select(less(x, f32x16(0.0)), f32x16(0.0) - root, root)
+        return select(less(f32x16(0.0), size), root, size)
     if kind == SILU:
         return silu(x)
     if kind == GELU:

@@ -70,11 +70,15 @@ class Gemma4(SlidingWindow, Gemma):
         x = x + self.norm(attended, w, "post_attention_norm")
         x = x + self.norm(self.feed_forward(x, w, i), w, "post_ffw_norm")
         if self.inputs is not None:
-            gate = Activation(w.linear("inp_gate", x, self.n_input), "gelu")
-            mine = Slice(self.inputs, i * self.n_input, self.n_input)
-            x = x + self.norm(w.linear("proj", Mul(gate, mine), x.width), w, "post_norm")
+            x = x + self.of_input(self.inputs, x, w, i)
         scale = w.find("layer_output_scale", 1)
         return Mul(x, scale) if scale else x
+
+    def of_input(self, inputs: Node, x: Node, w: Tensors, i: int) -> Node:
+        """What a layer makes of its input, as far as x wants it."""
+        gate = Activation(w.linear("inp_gate", x, self.n_input), "gelu")
+        mine = Slice(inputs, i * self.n_input, self.n_input)
+        return self.norm(w.linear("proj", Mul(gate, mine), x.width), w, "post_norm")
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:
         dim, rotation = self.dims[self.has_window[i]], self.rotation_of(i)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from llamakit.core.graph.ops import Node, SelectRows
 from llamakit.core.models.blocks import feed_forward, hyper
-from llamakit.core.models.blocks.delta_net import bounded_decay, kimi_delta, through_two
+from llamakit.core.models.blocks.delta_net import bounded_decay, kimi_delta, read_bound, through_two
 from llamakit.core.models.expert_transformer import SMALLEST_LIMIT
 from llamakit.core.models.kimi_linear import KimiLinear
 from llamakit.core.models.tensors import Tensors
@@ -30,7 +30,7 @@ class Glm5Next(KimiLinear):
         meta = self.meta
         self.latent = replace(self.latent, q_rank=meta.int("attention.q_lora_rank", min=1, max=1 << 16))
         self.delta = replace(self.delta, unit_eps=UNIT_EPS)
-        self.lowest = meta.float("kda.gate_lower_bound", float("-inf"))
+        self.lowest = read_bound(meta)
         self.streams = hyper.read_hyper(meta, self.hp.eps)
         self.shared_limits = meta.floats("swiglu_clamp_shexp", len(self.limits), self.limits)
         self.w.pass_over("*.scale", "*.input_scale", "blk.*.indexer*")

@@ -9,7 +9,7 @@ from llamakit.core.graph.ops import Concat, Linear, Node, RmsNorm
 from llamakit.core.graph.streams import Mix, Softmax
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import sigmoid_gate
-from llamakit.core.models.blocks.delta_net import bounded_decay, kimi_delta, through_two
+from llamakit.core.models.blocks.delta_net import bounded_decay, kimi_delta, read_bound, through_two
 from llamakit.core.models.blocks.mixture import mixture
 from llamakit.core.models.kimi_linear import KimiLinear
 from llamakit.core.models.tensors import Tensors
@@ -32,7 +32,7 @@ class KimiK3(KimiLinear):
         self.block_size = meta.int("attn_res.block_size", min=0)
         self.gate_cap = meta.float("activation.situ_beta")
         self.up_cap = max(meta.float("activation.situ_linear_beta"), 0.0)
-        self.lowest = meta.float("kda.gate_lower_bound", float("-inf"))
+        self.lowest = read_bound(meta)
         self.w.pass_over("*.scale", "*.input_scale")
 
     def layers(self, x: Node) -> Node:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llamakit.core.kernels.streams import Balance, Mix
+from llamakit.core.kernels.streams import Balance, Dot, Mix
+from llamakit.core.kernels.unary import ROOT, SHIFT, Unary
 
 
 def rows(n_rows: int, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -61,3 +62,23 @@ def test_numbers_far_apart_have_shares_without_overflow(run_kernel):
     run_kernel("streams.balance", Balance(x=x, out=out, n_rows=np.array([1]), pitch=16, n=3, n_groups=1, n_rounds=0,
                                           eps=0.0))  # fmt: skip
     np.testing.assert_array_equal(out[0, :3], [1, 0, 0])
+
+
+@pytest.mark.parametrize("n, n_groups", [(64, 1), (7, 3), (40, 4)])
+def test_dot_sums_the_products_of_each_group(run_kernel, n, n_groups):
+    (a, wide_a), (b, wide_b) = rows(5, n * n_groups), rows(5, n * n_groups, seed=1)
+    out = np.full((5, 16), np.nan, np.float32)
+    run_kernel("streams.dot", Dot(a=wide_a, b=wide_b, out=out, n_rows=np.array([5]), pitch=wide_a.shape[1],
+                                  out_pitch=16, n=n, n_groups=n_groups), 2)  # fmt: skip
+    np.testing.assert_allclose(out[:, :n_groups], (a * b).reshape(5, n_groups, n).sum(2), rtol=1e-4, atol=1e-5)
+    assert not out[:, n_groups:].any()
+
+
+@pytest.mark.parametrize("kind, c, wanted", [(SHIFT, 0.5, [0.5, 4.5, -3.5, 0.6]), (ROOT, 0.25, [0, 2, -2, 0.5])])
+def test_shifts_and_signed_roots(run_kernel, kind, c, wanted):
+    x = np.zeros((1, 16), np.float32)
+    x[0, :4] = [0, 4, -4, 0.1]
+    out = np.full_like(x, np.nan)
+    run_kernel("unary.unary", Unary(x=x, out=out, n=4, pitch=16, n_rows=np.array([1]), kind=kind, c=c))
+    np.testing.assert_allclose(out[0, :4], wanted, rtol=1e-6)
+    assert not out[0, 4:].any()

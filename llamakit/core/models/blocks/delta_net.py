@@ -14,6 +14,8 @@ from llamakit.core.models.blocks.mamba import STATES, convolved
 from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError
 
+NO_BOUND = float("-inf")
+
 
 @dataclass(frozen=True)
 class DeltaShape:
@@ -64,9 +66,17 @@ def decay(alpha: Node, w: Tensors, n_head: int) -> Node:
     return Mul(Activation(Add(alpha, w("ssm_dt.bias", alpha.width)), "softplus"), w.bare("ssm_a", n_head))
 
 
+def read_bound(meta: Metadata) -> float:
+    """The strongest a delta net may forget, or -inf."""
+    key = "kda.gate_lower_bound"
+    if meta.mapping.get(meta.full_key(key), NO_BOUND) == NO_BOUND:
+        return NO_BOUND
+    return meta.float(key)
+
+
 def bounded_decay(alpha: Node, w: Tensors, n_head: int, lowest: float) -> Node:
     """lowest * sigmoid(-a (alpha + bias)); without a bound, as `decay`."""
-    if lowest == float("-inf"):
+    if lowest == NO_BOUND:
         return decay(alpha, w, n_head)
     grown = Mul(Add(alpha, w("ssm_dt.bias", alpha.width)), w.bare("ssm_a", n_head))
     return Activation(grown * -1.0, "sigmoid") * lowest
