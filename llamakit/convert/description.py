@@ -64,7 +64,7 @@ class Size:
         total = sum(weight.n_values for weight in weights.values())
         one, counts = 0, []
         for name, weight in weights.items():
-            is_stack = "_exps." in name and len(weight.shape) >= (2 if ".bias" in name else 3)
+            is_stack = "_exps." in name and len(weight.shape) >= 3
             one += weight.n_values // weight.shape[0] if is_stack else weight.n_values
             counts += [weight.shape[0]] if is_stack else []
         return cls(total, one, -(-sum(counts) // len(counts)) if counts else 0)

@@ -53,7 +53,7 @@ class Family:
     whole: ClassVar[Names] = WHOLE
     turns_neighbours: ClassVar[bool] = False  # GGUF turns neighbours of a head together, the checkpoint its halves
     omitted: ClassVar[frozenset[str]] = frozenset()  # keys of `hparams` that the architecture does not have
-    vocabulary: ClassVar[str | None] = None  # a kind, where the files alone do not tell it
+    has_all_added: ClassVar[bool] = False  # tokenizer.json's added tokens go over those of the SentencePiece model
 
     def __init__(self, config: Config, checkpoint: Checkpoint) -> None:
         self.config, self.checkpoint = config, checkpoint

@@ -140,7 +140,7 @@ def metadata(source: Source, name: str | None = None, overrides: Mapping[str, An
     keys = general_keys(source.folder, family.gguf_arch, size, name, overrides or {})
     keys |= family.keys()
     files = TokenizerFiles(source.folder)
-    vocabulary = vocabulary_keys(files, source.config, family.n_vocab)
+    vocabulary = vocabulary_keys(files, source.config, family.n_vocab, family.has_all_added)
     own = {PREFIX + key: value for key, value in family.tokenizer_keys()}
     return keys | vocabulary | own
 

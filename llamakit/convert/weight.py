@@ -70,7 +70,7 @@ class Weight:
         return self if number == 1 else self.computed(f"* {number:g}", lambda array: array * np.float32(number))
 
     def negative_exp(self) -> Weight:
-        return self.computed("-exp", lambda array: -np.exp(array))
+        return self.computed("-exp", lambda array: (-np.exp(array.astype(np.float64))).astype(np.float32))
 
 
 def _moved_shape(weight: Weight, step: str, move: Callable[[Array], Array]) -> tuple[int, ...]:

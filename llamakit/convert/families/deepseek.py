@@ -103,3 +103,4 @@ class Dots1(Family):
         yield "expert_shared_count", c.int("n_shared_experts")
         yield "expert_weights_scale", c.float("routed_scaling_factor")
         yield "expert_weights_norm", c.bool("norm_topk_prob")
+        yield "expert_gating_func", SIGMOID

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 from llamakit.convert.families.qwen import Qwen2Moe
@@ -77,7 +78,7 @@ class DeltaNet(Qwen2Moe):
             )
 
         starts = (0, n_k, 2 * n_k, 2 * n_k + n_v, 2 * (n_k + n_v))
-        q, k, v, z = (part(first, last) for first, last in zip(starts[:-1], starts[1:], strict=True))
+        q, k, v, z = (part(first, last) for first, last in pairwise(starts))
         return [("attn_qkv.weight", joined((q, k, v))), ("attn_gate.weight", z)]
 
 

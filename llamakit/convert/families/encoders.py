@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from llamakit.convert.checkpoint import read_json
 from llamakit.convert.family import Family, Keys
+from llamakit.convert.names import Names
 from llamakit.errors import ModelError
 
 MEAN, CLS, LAST = 1, 2, 3
 POOLINGS = {"pooling_mode_mean_tokens": MEAN, "pooling_mode_cls_token": CLS, "pooling_mode_lasttoken": LAST}
 POOLING_NAMES = {"mean": MEAN, "cls": CLS, "lasttoken": LAST}
-from llamakit.convert.names import Names
 
 
 class Encoder(Family):

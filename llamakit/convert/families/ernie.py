@@ -44,8 +44,3 @@ class ErnieMoe(Ernie):
         yield "expert_shared_count", n_shared
         if n_shared:
             yield "expert_shared_feed_forward_length", n_shared * c.int("moe_intermediate_size")
-
-    def change(self, word: str, weight: Weight, i: int | None) -> Named:
-        if word == "exp_probs_b.bias":
-            weight = weight.reshaped(-1)
-        return super().change(word, weight, i)

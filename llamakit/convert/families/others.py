@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.convert.family import Family, Keys, Named
-from llamakit.convert.names import ATTENTION, LAYER, Names
+from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
 from llamakit.convert.weight import Weight
 
 
@@ -201,11 +201,7 @@ class MiniMax(Family):
         "self_attn.output_gate": "attn_gate",
         "self_attn.out_proj": "attn_output",
         "self_attn.norm": "attn_norm_2",
-        "block_sparse_moe.gate": "ffn_gate_inp",
-        **{
-            f"block_sparse_moe.experts.*.{w}": f"ffn_{ours}_exps"
-            for w, ours in (("w1", "gate"), ("w2", "down"), ("w3", "up"))
-        },
+        **MIXTRAL_EXPERTS,
         **{f"self_attn.{name}": "" for name in ("slope_rate", "query_decay", "key_decay", "diagonal_decay")},
     }
 

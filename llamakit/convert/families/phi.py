@@ -77,6 +77,7 @@ class Phi3(LongRope):
     model_types: ClassVar[tuple[str, ...]] = ("phi3",)
     layer: ClassVar[Names] = {**LAYER, "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up"}
     omitted: ClassVar[frozenset[str]] = frozenset({"rope.scaling.type"})
+    has_all_added = True
 
     def hparams(self) -> Keys:
         yield from super().hparams()

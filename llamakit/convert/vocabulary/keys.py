@@ -17,12 +17,14 @@ from llamakit.core.vocab.pretokenizers import IGNORE_MERGES_KEY, REGEX_KEY
 PREFIX = "tokenizer.ggml."
 
 
-def vocabulary_keys(files: TokenizerFiles, config: Config, n_vocab: int | None) -> dict[str, Any]:
+def vocabulary_keys(
+    files: TokenizerFiles, config: Config, n_vocab: int | None, has_all_added: bool = False
+) -> dict[str, Any]:
     """Full keys to values, in the order they are written.
 
     Raises VocabError, ModelError where the files are malformed or of a kind that is not known.
     """
-    table = read_table(files, n_vocab)
+    table = read_table(files, n_vocab, has_all_added)
     found: dict[str, Any] = {f"{PREFIX}model": table.kind}
     if table.kind in ("gpt2", "bert"):
         pre = find_pretokenizer(files) if table.kind == "gpt2" else None

@@ -63,10 +63,13 @@ def looks_special(text: str) -> bool:
     return text in _SPECIAL_TEXTS or _LOOKS_SPECIAL.fullmatch(text) is not None
 
 
-def read_table(files: TokenizerFiles, n_vocab: int | None) -> Table:
+def read_table(files: TokenizerFiles, n_vocab: int | None, has_all_added: bool = False) -> Table:
     """The table of whatever files a folder has; `n_vocab` pads it. Raises VocabError where none is of a known kind."""
     if files.sentencepiece is not None:
-        return _of_sentencepiece(files, files.sentencepiece, n_vocab)
+        table = _of_sentencepiece(files, files.sentencepiece, n_vocab)
+        if has_all_added:
+            _put_added(table, files)
+        return table
     kind = files.model.get("type")
     if kind is None and files.tokenizer:
         kind = "BPE" if "merges" in files.model else "WordPiece" if "max_input_chars_per_word" in files.model else None
@@ -189,13 +192,17 @@ def _with_added(kind: str, files: TokenizerFiles, ids: dict[str, int], n_vocab: 
     table = Table.blank(kind, n_vocab or most + 1)
     for text, i in ids.items():
         table.put(i, text, TokenType.NORMAL, _ADDED_SCORE)
+    _put_added(table, files)
+    return table
+
+
+def _put_added(table: Table, files: TokenizerFiles) -> None:
     for added in files.added:
-        text = added.text if added.is_normalized or kind != "gpt2" else _unspelt(added.text)
+        text = added.text if added.is_normalized or table.kind != "gpt2" else _unspelt(added.text)
         if added.is_special or looks_special(text):
             table.put(added.id, text, TokenType.CONTROL, _ADDED_SCORE)
         else:
             table.put(added.id, text.replace(SPACE, " "), TokenType.USER_DEFINED, _ADDED_SCORE)
-    return table
 
 
 def _unspelt(text: str) -> str:
