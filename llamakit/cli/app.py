@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "run": Command("llamakit.cli.run", "run", "Complete a prompt with a model."),
     "chat": Command("llamakit.cli.chat", "chat", "Talk with a model."),
     "bench": Command("llamakit.cli.bench", "bench", "Measure prompt processing and text generation."),
+    "embed": Command("llamakit.cli.embed", "embed", "Turn texts into vectors, and compare them."),
     "tokenize": Command("llamakit.cli.tokenize", "tokenize", "Show the tokens of a text."),
     "perplexity": Command("llamakit.cli.perplexity", "perplexity", "Measure a model on a text, or on tasks."),
     "quantize": Command("llamakit.cli.quantize", "quantize", "Write a model anew in fewer bits."),

@@ -23,8 +23,8 @@ class Embedder:
     """Makes vectors with an encoder, or with a model that continues texts; the latter's last token has seen all.
 
     n_ctx is the most tokens of a text, and of those computed together; 0 means as many as the model was trained with.
-    Without `pooling`, what the file says holds. Texts have the same bits whatever else is computed. Raises ModelError
-    when it does not fit in memory, UsageError for arguments out of range.
+    Without `pooling` and `is_causal`, what the file says holds. Texts have the same bits whatever else is computed.
+    Raises ModelError when it does not fit in memory, UsageError for arguments out of range.
     """
 
     def __init__(
@@ -34,8 +34,11 @@ class Embedder:
         pooling: Pooling | None = None,
         n_ctx: int = 0,
         n_threads: int | None = None,
+        is_causal: bool | None = None,
         report: Report | None = None,
     ) -> None:
+        if is_causal is not None:
+            model.decoder.is_causal = is_causal
         self.pool = Pool(model, pooling_of(model) if pooling is None else pooling)
         self.n_ctx = n_ctx or model.n_ctx_train
         n_ubatch = min(self.n_ctx, USUAL) if model.decoder.is_causal else self.n_ctx
