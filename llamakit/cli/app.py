@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "tokenize": Command("llamakit.cli.tokenize", "tokenize", "Show the tokens of a text."),
     "perplexity": Command("llamakit.cli.perplexity", "perplexity", "Measure a model on a text, or on tasks."),
     "quantize": Command("llamakit.cli.quantize", "quantize", "Write a model anew in fewer bits."),
+    "convert-hf": Command("llamakit.cli.convert_hf", "convert_hf", "Write a Hugging Face folder as a GGUF file."),
     "grammar": Command("llamakit.cli.grammar", "grammar", "Check a grammar, and texts against it."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
     "imatrix": Command("llamakit.cli.imatrix", "imatrix", "Measure which columns of the weights matter."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +59,7 @@ def load_kernels(plan: Plan) -> None:
         prepare(types - {GGMLType.F32}, has_imatrix=False)
 
 
-def carry_out(plan: Plan, output: Path, options: Options) -> Iterator[Step]:
+def carry_out(plan: Plan, output: Path, options: Options) -> Generator[Step, None, None]:
     """Write the file, or the shards named after it; whoever stops asking discards what was written.
 
     Raises ModelError for tensors with NaN or infinity, saying how many, unless they are allowed; GGUFError for files
