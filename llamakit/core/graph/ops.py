@@ -300,7 +300,7 @@ class Div(Node):
 @node
 class Activation(LikeX):
     """Of each number: "silu", "gelu" (the tanh form), "gelu_erf" (x times the normal distribution at x), "relu",
-    "relu2" (max(x, 0)^2), "sigmoid", "tanh", "softplus"."""
+    "relu2" (max(x, 0)^2), "elu", "sigmoid", "tanh", "softplus"."""
 
     x: Node
     kind: str

@@ -222,6 +222,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu_erf": lambda x: x * (1 + np.vectorize(math.erf, otypes=[np.float32])(x / math.sqrt(2))) / 2,
     "relu": lambda x: np.maximum(x, np.float32(0)),
     "relu2": lambda x: np.maximum(x, np.float32(0)) ** 2,
+    "elu": lambda x: np.where(x < 0, np.expm1(np.minimum(x, np.float32(0))), x),
     "sigmoid": sigmoid,
     "tanh": np.tanh,
     "softplus": lambda x: np.maximum(x, np.float32(0)) + np.log1p(np.exp(-np.abs(x))),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from llamakit.core.kernels.activation import gelu_erf, gelu_tanh, relu, sigmoid, silu, softplus, tanh, within
+from llamakit.core.kernels.activation import exp, gelu_erf, gelu_tanh, relu, sigmoid, silu, softplus, tanh, within
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import less, select, vabs, view, vsqrt
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
 
-SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF, SCALE, SOFTCAP, CLAMP, SHIFT, ROOT = range(13)
+SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF, SCALE, SOFTCAP, CLAMP, SHIFT, ROOT, ELU = range(14)
 KINDS = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "relu2": SQUARED_RELU, "sigmoid": SIGMOID, "tanh": TANH,
-    "softplus": SOFTPLUS, "gelu_erf": GELU_ERF,
+    "softplus": SOFTPLUS, "gelu_erf": GELU_ERF, "elu": ELU,
 }  # fmt: skip
 
 
@@ -52,6 +52,8 @@ def apply(kind, x, c):
         return relu(x)
     if kind == SQUARED_RELU:
         return relu(x) * relu(x)
+    if kind == ELU:
+        return select(less(x, f32x16(0)), exp(within(x, f32(88))) - f32x16(1), x)
     if kind == SIGMOID:
         return sigmoid(x)
     if kind == TANH:
