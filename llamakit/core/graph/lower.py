@@ -200,11 +200,15 @@ class Lowering:
 
     # one method for each kind of kernel
     def embed(self, node: Embed) -> Step:
-        packed = self.memory.weights.pack((node.table,))
         ids = self.memory.batch.values["positions" if isinstance(node.tokens, Positions) else "tokens"]
+        return self.embed_rows(node, node.table, ids, node.scale)
+
+    def embed_rows(self, node: Node, table: Weight, ids: Any, scale: float) -> Step:
+        """Rows of a table by number."""
+        packed = self.memory.weights.pack((table,))
         record = EmbedRecord(
             table=packed.data, out=self.at(node), out_pitch=pitch(node), batch=self.memory.batch, ids=ids, n=node.width,
-            scale=node.scale, scratch=None, n_scratch=0,
+            scale=scale, scratch=None, n_scratch=0,
         )  # fmt: skip
         kind = "rows" if packed.tile else "float_rows"
         name = "embed.pair_rows" if packed.has_pairs else f"embed.{kind}[{packed.word}]"
@@ -234,7 +238,7 @@ class Lowering:
         for segment in segments(node):
             parts = tuple(node.weight.parts[i] for i in segment)
             packed = self.memory.weights.pack(parts, node.weight.is_interleaved)
-            offset = sum(p.n_rows for p in node.weight.parts[: segment[0]])
+            offset = node.first + sum(p.n_rows for p in node.weight.parts[: segment[0]])
             fields = self.product(node, parts, segment, packed, self.at(node) + 4 * offset)
             if is_few:
                 x = (self.at(node.x), pitch(node.x), node.x.width)

@@ -10,9 +10,18 @@ from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.ops import Weight
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
-from llamakit.core.graph.recurrent import Convolution, DeltaScan, FadingScan, Recurrent, Shifted, StateScan, padded
+from llamakit.core.graph.recurrent import (
+    Convolution,
+    DeltaScan,
+    FadingScan,
+    NgramEmbed,
+    Recurrent,
+    Shifted,
+    StateScan,
+    padded,
+)
 from llamakit.core.graph.weights import Floats
-from llamakit.core.kernels import recurrent
+from llamakit.core.kernels import ngram, recurrent
 from llamakit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,11 +38,20 @@ def lower_recurrent(low: Lowering, node: Recurrent) -> list[Step]:
     }  # fmt: skip
     match node:
         case Convolution(x, weight):
-            taps = table(low, weight, pitch(node))
+            taps = apart(table(low, weight, pitch(node)), node.dilation)
             bias = low.memory.weights.vector(node.bias) if node.bias else None
             return [Step("recurrent.convolve", recurrent.Convolution(
                 x=low.at(x), weight=taps, bias=bias, n=len(taps), pitch=pitch(node), **common,
             ))]  # fmt: skip
+        case NgramEmbed(_, embeddings):
+            ids = aligned(4 * low.rows_of(node)).view(np.int32)
+            multipliers = np.array([m % 2**64 for m in node.multipliers], np.uint64).view(np.int64)
+            del common["out"]
+            hashed = Step("ngram.hash", ngram.Hash(
+                ids=ids, multipliers=multipliers, n=len(multipliers), size=node.size, offset=node.offset, eos=node.eos,
+                **common,
+            ))  # fmt: skip
+            return [hashed, low.embed_rows(node, embeddings, ids, 1.0)]
         case Shifted(x):
             taps = aligned(8 * pitch(node)).view(np.float32).reshape(2, -1)
             taps[0] = 1
@@ -75,6 +93,16 @@ def table(low: Lowering, weight: Weight, width: int) -> Floats:
     rows = low.memory.weights.numbers_of(weight).reshape(-1, weight.width)
     out = aligned(4 * weight.width * width).view(np.float32).reshape(weight.width, width)
     out[:, : len(rows)] = rows.T
+    return out
+
+
+def apart(taps: Floats, dilation: int) -> Floats:
+    """Zeros between, for the tokens that are passed over."""
+    if dilation == 1:
+        return taps
+    n = (len(taps) - 1) * dilation + 1
+    out = aligned(4 * n * taps.shape[1]).view(np.float32).reshape(n, -1)
+    out[::dilation] = taps
     return out
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from llamakit.core.graph.node import LikeX, Node, node
-from llamakit.core.graph.ops import Weight
+from llamakit.core.graph.ops import Tokens, Weight
 
 
 class Recurrent(Node):
@@ -27,7 +27,7 @@ def padded(n: int) -> int:
 
 @node
 class Convolution(LikeX, Recurrent):
-    """y[t] = sum over j of weight[:, j] x[t - (n - 1) + j] + bias, channel by channel, over the last n tokens.
+    """y[t] = sum over j of weight[:, j] x[t - (n - 1 - j) dilation] + bias, channel by channel.
 
     weight: (channels, n). Before a sequence's first token there are zeros.
     """
@@ -36,10 +36,16 @@ class Convolution(LikeX, Recurrent):
     weight: Weight
     state: int
     bias: Weight | None = None
+    dilation: int = 1
+
+    @property
+    def n_rows(self) -> int:
+        """The tokens seen, those passed over too."""
+        return (self.weight.width - 1) * self.dilation + 1
 
     @property
     def n_state(self) -> int:
-        return (self.weight.width - 1) * padded(self.x.width)
+        return (self.n_rows - 1) * padded(self.x.width)
 
 
 @node
@@ -52,6 +58,31 @@ class Shifted(LikeX, Recurrent):
     @property
     def n_state(self) -> int:
         return padded(self.x.width)
+
+
+@node
+class NgramEmbed(Recurrent):
+    """A row of a table for the last n tokens: row hash % size + offset, the hash the xor of tokens times multipliers.
+
+    `multipliers`: of the token itself, of the one before, and so on, modulo 2^64. From `eos` on, looking back, and
+    before a sequence's first token, tokens count as `eos`; the token itself counts as it is.
+    """
+
+    tokens: Tokens
+    table: Weight
+    multipliers: tuple[int, ...]
+    size: int
+    offset: int
+    eos: int
+    state: int
+
+    @property
+    def width(self) -> int:
+        return self.table.width
+
+    @property
+    def n_state(self) -> int:
+        return padded(len(self.multipliers) - 1)
 
 
 @node

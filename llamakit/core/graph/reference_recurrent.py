@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from llamakit.core.graph import recurrent
 from llamakit.core.graph.reference import Floats, Reference, formula
@@ -20,11 +21,30 @@ def convolution(
     run: Reference, op: recurrent.Convolution, x: Floats, weight: Floats, bias: Floats | None = None
 ) -> Floats:
     n = weight.shape[1]
-    before = state_of(run, op, n - 1, x.shape[1])
+    before = state_of(run, op, op.n_rows - 1, x.shape[1])
     rows = np.concatenate([before, x])
-    run.states[op.state] = rows[len(rows) - (n - 1) :]
-    y: Floats = sum((rows[j : j + len(x)] * weight[:, j] for j in range(n)), np.zeros_like(x))
+    run.states[op.state] = rows[len(rows) - (op.n_rows - 1) :]
+    seen = (rows[j * op.dilation : j * op.dilation + len(x)] * weight[:, j] for j in range(n))
+    y: Floats = sum(seen, np.zeros_like(x))
     return y if bias is None else y + bias
+
+
+@formula(recurrent.NgramEmbed)
+def ngram_embed(run: Reference, op: recurrent.NgramEmbed, tokens: npt.NDArray[np.int64], table: Floats) -> Floats:
+    """What is kept are the last tokens plus 1; 0 is none."""
+    n = len(op.multipliers)
+    kept = np.concatenate([state_of(run, op, n - 1), tokens + 1])
+    run.states[op.state] = kept[len(kept) - (n - 1) :]
+    ids = []
+    for t in range(len(tokens)):
+        window = [int(token) - 1 for token in kept[t : t + n][::-1]]
+        end = next((s for s in range(1, n) if window[s] in (-1, op.eos)), n)
+        window = window[:end] + [op.eos] * (n - end)
+        mixed = 0
+        for token, multiplier in zip(window, op.multipliers, strict=True):
+            mixed ^= token * multiplier % 2**64
+        ids.append(mixed % op.size + op.offset)
+    return table[ids]
 
 
 @formula(recurrent.Shifted)

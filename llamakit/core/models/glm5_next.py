@@ -39,7 +39,7 @@ class Glm5Next(KimiLinear):
         """Nothing turns."""
 
     def layers(self, x: Node) -> Node:
-        return super().layers(hyper.begin(x, self.streams))
+        return super().layers(hyper.begin(x, self.streams.n))
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         return hyper.layer(

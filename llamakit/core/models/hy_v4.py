@@ -29,7 +29,7 @@ class HyV4(Deepseek2):
         self.w.pass_over("*.scale", "*.input_scale", "blk.*.indexer.*")
 
     def layers(self, x: Node) -> Node:
-        return super().layers(hyper.begin(x, self.streams))
+        return super().layers(hyper.begin(x, self.streams.n))
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         return hyper.layer(

@@ -15,6 +15,7 @@ class Qwen35(HeadNorms):
     hf_names: ClassVar[tuple[str, ...]] = ("Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration")
     is_neox = True
     has_ffn_scales = True
+    delta_gate: ClassVar[str] = "silu"
 
     def read_settings(self) -> None:
         super().read_settings()
@@ -41,4 +42,5 @@ class Qwen35(HeadNorms):
         mixed = w.linear("attn_qkv", x, 2 * m.key_width + m.value_width)
         gate = w.linear("attn_gate", x, m.value_width)
         beta, alpha = w.linear("ssm_beta", x, m.n_head_v), w.linear("ssm_alpha", x, m.n_head_v)
-        return w.linear("ssm_out", delta_net(mixed, gate, beta, alpha, w, m, i, is_tiled=True), self.hp.n_embd)
+        y = delta_net(mixed, gate, beta, alpha, w, m, i, is_tiled=True, activation=self.delta_gate)
+        return w.linear("ssm_out", y, self.hp.n_embd)

@@ -83,7 +83,16 @@ def bounded_decay(alpha: Node, w: Tensors, n_head: int, lowest: float) -> Node:
 
 
 def delta_net(
-    mixed: Node, gate: Node, beta: Node, alpha: Node, w: Tensors, m: DeltaShape, layer: int, *, is_tiled: bool
+    mixed: Node,
+    gate: Node,
+    beta: Node,
+    alpha: Node,
+    w: Tensors,
+    m: DeltaShape,
+    layer: int,
+    *,
+    is_tiled: bool,
+    activation: str = "silu",
 ) -> Node:
     """`mixed` are queries, keys and values before the convolution. Normed by head, and gated."""
     qkv = convolved(mixed, w, m.kernel, STATES * layer)
@@ -91,7 +100,7 @@ def delta_net(
     v = Slice(qkv, 2 * m.key_width, m.value_width)
     g, beta = decay(alpha, w, m.n_head_v), Activation(beta, "sigmoid")
     y = DeltaScan(q * m.n_key**-0.5, k, v, g, beta, m.n_key, m.n_value, STATES * layer + 1, is_tiled)
-    return Glu(gate, RmsNorm(y, w("ssm_norm", m.n_value), m.eps))
+    return Glu(gate, RmsNorm(y, w("ssm_norm", m.n_value), m.eps), activation)
 
 
 def kimi_delta(x: Node, w: Tensors, m: DeltaShape, layer: int, forget: Node, gate: Node) -> Node:

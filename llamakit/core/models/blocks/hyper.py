@@ -43,9 +43,9 @@ def read_hyper(meta: Metadata, norm_eps: float) -> Hyper:
     return Hyper(n, meta.float("hyper_connection.epsilon", min=0), norm_eps, n_rounds)
 
 
-def begin(x: Node, m: Hyper) -> Node:
+def begin(x: Node, n_streams: int) -> Node:
     """Every stream begins as x."""
-    return Repeat(x, m.n)
+    return Repeat(x, n_streams)
 
 
 def mixes(x: Node, w: Tensors, name: str, n: int, m: Hyper) -> Node:
