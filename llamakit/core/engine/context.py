@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from llamakit.core.engine.adapters import Adapter, AdaptersInUse
 from llamakit.core.engine.load import Model
 from llamakit.core.engine.memory_plan import MemoryPlan
 from llamakit.core.engine.pace import Pace
@@ -132,9 +133,15 @@ class Context:
         weights = Weights(model.reader, run_kernel)
         memory = Memory(weights, self.cache, self._batch, self.n_ctx, self._executor.n_threads, observer)
         graph = tap_inputs(graph, observer.wants) if observer else graph
-        self._programs = Programs(fuse(graph), memory, self.n_ubatch, store)
-        programs = self._programs.usual() if has_head else [self._programs.capacity(self.n_ubatch, self.n_ubatch)]
-        self._programs.prepare(programs, counting(report, "compile"))
+        self._has_head, self._plain = has_head, fuse(graph)
+        self._programs = self._prepared(Programs(self._plain, memory, self.n_ubatch, store), report)
+        self._adapters = AdaptersInUse(model, weights)
+
+    def _prepared(self, programs: Programs, report: Report | None = None) -> Programs:
+        """With what every run needs compiled and linked."""
+        first = programs.usual() if self._has_head else [programs.capacity(self.n_ubatch, self.n_ubatch)]
+        programs.prepare(first, counting(report, "compile"))
+        return programs
 
     def n_buffer_bytes(self) -> int:
         """A bound of what activations, logits, angles of rotation and scores of attention take."""
@@ -258,6 +265,26 @@ class Context:
         What is in the cache stays. To go back, give the file's own: `context.model.reader.tensor(name).data`.
         """
         self._programs.memory.weights.replace(name, data)
+
+    @property
+    def adapters(self) -> list[tuple[Adapter, float]]:
+        """Those in use, with their scales."""
+        return self._adapters.scaled()
+
+    def set_adapters(self, adapters: Sequence[tuple[Adapter, float]]) -> None:
+        """Compute with these adapters (see `adapters.py`) from now on, each times its scale; none: the model alone.
+
+        Other scales for the same adapters cost nothing. What is in the cache stays as it was computed: truncate what
+        should be computed anew. Raises ModelError, and changes nothing, for an adapter that does not fit the model.
+        """
+        if self._adapters.rescale(adapters):
+            return
+        old = self._programs
+        in_use = AdaptersInUse(self.model, old.memory.weights, self._adapters.n_added)
+        graph = in_use.add(self._plain, adapters)
+        self._programs = self._prepared(Programs(graph, old.memory, self.n_ubatch, old.store))
+        self._adapters.forget()
+        self._adapters = in_use
 
     def run_kernels(self, steps: list[Step], kernels: Kernels) -> None:
         """Run kernels that are no part of the model on its threads, e.g. over the rows of a slice."""

@@ -26,6 +26,7 @@ NAMES = {
     "rotation": "other rotations (see --rope-scaling and the like, and -c)",
     "cache types": "other types of cache (see -ctk, -ctv)",
     "cells": "another layout of cells",
+    "adapters": "other adapters (see --lora)",
 }
 
 
@@ -38,6 +39,7 @@ def identity(context: Context) -> dict[str, str]:
         "rotation": checksum("\n".join(rotations).encode()),
         "cache types": f"{cache.type_k.name} and {cache.type_v.name}",
         "cells": f"{BLOCK} {sys.byteorder}-endian",
+        "adapters": identity_of_adapters(context),
     }
 
 
@@ -58,6 +60,19 @@ def identity_of_model(model: Model) -> dict[str, str]:
         "weights": hasher.hexdigest(),
         "metadata": checksum("\n".join(f"{key} {numbers[key]}" for key in sorted(numbers)).encode()),
     }
+
+
+def identity_of_adapters(context: Context) -> str:
+    """Of those that change anything."""
+    hasher = XXH64()
+    for adapter, scale in context.adapters:
+        if scale:
+            hasher.update(f"{scale} {adapter.alpha}\n".encode())
+            for name in sorted(adapter.pairs):
+                hasher.update(name.encode())
+                hasher.update(adapter.pairs[name].a.tobytes())
+                hasher.update(adapter.pairs[name].b.tobytes())
+    return hasher.hexdigest()
 
 
 def sample(tensor: Tensor) -> list[int]:

@@ -28,7 +28,8 @@ class Matmul(Node):
 
     `norm` is null or what x is normed with first. Each part of the weight may have a scale (one number) and a bias
     (one for each row). With an `activation`, the stack is gate and up interleaved and the result is
-    activation(gate) * up; with a residual, it is added.
+    activation(gate) * up; with a residual, it is added: the result is as wide as that, and the product may be added to
+    its numbers from `first` on only.
     """
 
     x: Node
@@ -40,9 +41,12 @@ class Matmul(Node):
     eps: float = 0.0
     activation: str | None = None
     residual: Node | None = None
+    first: int = 0
 
     @property
     def width(self) -> int:
+        if self.residual is not None:
+            return self.residual.width
         return self.weight.n_rows // 2 if self.activation else self.weight.n_rows
 
 

@@ -30,6 +30,8 @@ def pitch(node: Node) -> int:
     Parts of a stack that are no whole groups of 16 rows are stored one after the other, each with a tail that the next
     overwrites; the last tail needs room.
     """
+    if isinstance(node, Matmul) and node.residual is not None:
+        return pitch(node.residual)
     parts = node.weight.parts if isinstance(node, Matmul) else ()
     has_tails = len(parts) > 1 and any(p.n_rows % LANES for p in parts)
     return -(-node.width // LANES) * LANES + (LANES if has_tails else 0)

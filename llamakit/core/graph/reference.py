@@ -411,8 +411,17 @@ def matmul(run: Reference, op: fused.Matmul, x: Floats, weight: Floats, *rest: F
     if op.is_bias_scaled:
         biases = [b if b is None or s is None else b * s for b, s in zip(biases, scales, strict=True)]
     split = [p + b if b is not None else p for p, b in zip(split, biases, strict=True)]
-    y = gated(op.activation, split[0], split[1], 0.0) if op.activation else np.concatenate(split, axis=1)
-    return y + next(terms) if op.residual is not None else y
+    if op.activation:
+        y = gated(op.activation, split[0], split[1], 0.0)
+    elif op.weight.is_interleaved:
+        y = np.stack([p.reshape(len(y), -1, 16) for p in split], axis=2).reshape(len(y), -1)
+    else:
+        y = np.concatenate(split, axis=1)
+    if op.residual is None:
+        return y
+    before = next(terms)
+    behind = before.shape[1] - op.first - y.shape[1]
+    return before + np.pad(y, ((0, 0), (op.first, behind)))
 
 
 @formula(fused.AddNorm)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.gguf.reader import GGUFReader
+from llamakit.core.gguf.tensor import Tensor
 from llamakit.core.gguf.types import BLOCK_SIZES, GGMLType
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.ops import Weight
@@ -68,6 +69,19 @@ class Place:
     fields: dict[str, Any]  # of `Repack`
 
 
+@dataclass(frozen=True, eq=False)
+class Added:
+    """A float32 tensor that the model's file does not hold, rows first."""
+
+    data: Floats
+    type: GGMLType = GGMLType.F32
+
+
+def mentions(key: Any, name: str) -> bool:
+    """Whether the key of something made of weights, tuples in tuples, has a tensor's name in it."""
+    return key == name or (isinstance(key, tuple) and any(mentions(part, name) for part in key))
+
+
 def find_tile(type: GGMLType, name: str) -> Tile | None:
     """How a type is permuted; None for floats. ModelError for types that have no kernels."""
     if type in FLOAT_TYPES:
@@ -91,10 +105,32 @@ class Weights:
         self._packed: dict[tuple[Key, ...], Packed] = {}
         self._places: dict[str, list[tuple[Weight, Place]]] = {}
         self._vectors: dict[Any, Floats] = {}
+        self._added: dict[str, Added] = {}
+        self._scaled: dict[str, list[tuple[Floats, Callable[[], Floats]]]] = {}  # by names of scales
+
+    def tensor(self, name: str) -> Tensor | Added:
+        return self._added[name] if name in self._added else self.reader.tensor(name)
+
+    def add(self, name: str, data: Floats) -> None:
+        """A tensor that is not in the file; of the same name again, other numbers for a scale.
+
+        Programs that are linked multiply by a new scale from their next run on.
+        """
+        self._added[name] = Added(data)
+        for vector, compute in self._scaled.get(name, ()):
+            vector[:] = compute()
+
+    def forget(self, name: str) -> None:
+        """Drop an added tensor and what was made of it; programs that use it keep theirs."""
+        self._added.pop(name, None)
+        self._places.pop(name, None)
+        self._scaled.pop(name, None)
+        self._packed = {key: value for key, value in self._packed.items() if all(part[0] != name for part in key)}
+        self._vectors = {key: value for key, value in self._vectors.items() if not mentions(key, name)}
 
     def floats(self, name: str) -> Floats:
         """A tensor in float32, rows first; for the reference and for vectors."""
-        tensor = self.reader.tensor(name)
+        tensor = self.tensor(name)
         return np.ascontiguousarray(dequantize(tensor.data, tensor.type), np.float32)
 
     def vector(self, weight: Weight) -> Floats:
@@ -138,17 +174,34 @@ class Weights:
             return None
         key = tuple(tuple(each and each.key for each in every) for every in (parts, values, times))
         if key not in self._vectors:
-            columns = []
-            for part, value, factor in zip(parts, values, times, strict=True):
-                n_expert, n_rows = (part.shape[0] if len(part.shape) == 3 else 1), part.n_rows
-                rows = np.zeros((n_expert, padded(n_rows)), np.float32)
-                rows[:, :n_rows] = self.numbers(value, n_expert, default) * self.numbers(factor, n_expert, 1.0)
-                columns.append(rows.reshape(n_expert, -1, ROWS))
-            together = np.stack(columns, axis=2) if is_interleaved else np.concatenate(columns, axis=1)
-            missing = n_groups - together.size // (ROWS * len(together))
-            together = together.reshape(len(together), -1)
-            self._vectors[key] = fill_up(np.pad(together, ((0, 0), (0, missing * ROWS))).reshape(-1))
+
+            def compute() -> Floats:
+                return self._per_row(parts, values, default, times, is_interleaved, n_groups)
+
+            self._vectors[key] = vector = compute()
+            for name in {value.name for value in values if value and value.name in self._added}:
+                self._scaled.setdefault(name, []).append((vector, compute))
         return self._vectors[key]
+
+    def _per_row(
+        self,
+        parts: tuple[Weight, ...],
+        values: tuple[Weight | None, ...],
+        default: float,
+        times: tuple[Weight | None, ...],
+        is_interleaved: bool,
+        n_groups: int,
+    ) -> Floats:
+        columns = []
+        for part, value, factor in zip(parts, values, times, strict=True):
+            n_expert, n_rows = (part.shape[0] if len(part.shape) == 3 else 1), part.n_rows
+            rows = np.zeros((n_expert, padded(n_rows)), np.float32)
+            rows[:, :n_rows] = self.numbers(value, n_expert, default) * self.numbers(factor, n_expert, 1.0)
+            columns.append(rows.reshape(n_expert, -1, ROWS))
+        together = np.stack(columns, axis=2) if is_interleaved else np.concatenate(columns, axis=1)
+        missing = n_groups - together.size // (ROWS * len(together))
+        together = together.reshape(len(together), -1)
+        return fill_up(np.pad(together, ((0, 0), (0, missing * ROWS))).reshape(-1))
 
     def numbers(self, weight: Weight | None, n_expert: int, default: float) -> Floats:
         """Some for each expert, or the default.   -> (n_expert, n or 1)"""
@@ -182,7 +235,7 @@ class Weights:
         for i, unit in enumerate(units):
             table[i] = tuple(unit)
         for k, part in enumerate(parts):
-            tensor = self.reader.tensor(part.name)
+            tensor = self.tensor(part.name)
             start = k if is_interleaved else sum(part_groups[:k])
             place = Place(n_expert, n_groups, start, {
                 "out": out, "n_rows": part.n_rows, "n_blocks": n_blocks, "block_bytes": block_bytes,
@@ -191,7 +244,8 @@ class Weights:
             })  # fmt: skip
             self._places.setdefault(part.name, []).append((part, place))
             self._fill(part, place, little_endian(tensor.data, tensor.type))
-            self.reader.release(tensor)
+            if part.name not in self._added:
+                self.reader.release(self.reader.tensor(part.name))
         return Packed(first.type, out, n_groups, n_blocks if tile else first.width, tile, has_pairs)
 
     def _fill(self, part: Weight, place: Place, data: Bytes) -> None:
