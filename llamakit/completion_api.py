@@ -14,6 +14,7 @@ from llamakit.core.vocab.stream import TextStream
 from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
+    from llamakit.core.grammar.grammar import Grammar
     from llamakit.core.sampling.chain import Constraint
     from llamakit.llama import Llama
 
@@ -43,7 +44,7 @@ def create_completion(
     model: str | None = None,
     logits_processor: Iterable[Callable[..., Any]] | None = None,
     stopping_criteria: Callable[..., bool] | None = None,
-    grammar: Constraint | None = None,
+    grammar: Grammar | Constraint | None = None,
 ) -> dict[str, Any] | Iterator[dict[str, Any]]:
     """Up to max_tokens (None or 0: as many as fit n_ctx) that follow the prompt, a text or token ids.
 

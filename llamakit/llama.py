@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llamakit.completion_api import create_completion
 from llamakit.core.engine.context import Context
@@ -17,6 +17,10 @@ from llamakit.core.sampling.params import RANDOM_SEED
 from llamakit.core.vocab.base import Vocab, load_vocab
 from llamakit.llama_options import cache_type, metadata_as_text, rope_overrides
 from llamakit.token_api import TokenApi
+
+if TYPE_CHECKING:
+    from llamakit.core.grammar.grammar import Grammar
+    from llamakit.core.sampling.chain import Constraint
 
 
 class Llama(TokenApi):
@@ -136,6 +140,11 @@ class Llama(TokenApi):
     def token_nl(self) -> int:
         """The id of a line's end; -1 where there is none."""
         return ([-1, *self.vocab.encode("\n", add_special=False)])[-1]
+
+    def _constraint(self, grammar: Grammar | Constraint | None) -> Constraint | None:
+        from llamakit.core.grammar.grammar import Grammar
+
+        return grammar.matcher(self.vocab) if isinstance(grammar, Grammar) else grammar
 
     # completion
     def create_completion(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from llamakit.core.sampling.chain import Constraint, Sampler
 from llamakit.core.sampling.order import DEFAULT_ORDER, with_tail_free
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from llamakit.core.grammar.grammar import Grammar
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int32]
@@ -49,6 +53,12 @@ class TokenApi:
         """Of the samplers made from now on; -1 and 0xFFFFFFFF choose a random one for each."""
         SamplingParams(seed=seed)  # checks it
         self.seed = seed
+
+    def _constraint(self, grammar: Grammar | Constraint | None) -> Constraint | None:
+        """What holds a sequence to a grammar. Token ids alone know no texts: `Llama` knows more."""
+        if grammar is None or isinstance(grammar, Constraint):
+            return grammar
+        raise UsageError("a grammar needs a vocabulary; give what `Grammar.matcher` makes")
 
     def reset(self) -> None:
         """Begin a new sequence."""
@@ -109,7 +119,7 @@ class TokenApi:
         mirostat_tau: float = 5.0,
         penalize_nl: bool = True,
         logits_processor: Iterable[Processor] | None = None,
-        grammar: Constraint | None = None,
+        grammar: Grammar | Constraint | None = None,
         idx: int | None = None,
     ) -> int:
         """A token to follow the last one, or the one at `idx`. The seed begins anew and nothing counts as repeated."""
@@ -117,7 +127,7 @@ class TokenApi:
             top_k, top_p, min_p, typical_p, temp, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
             mirostat_mode, mirostat_tau, mirostat_eta,
         )  # fmt: skip
-        return self._sample(Sampler(params, self._n_vocab, constraint=grammar), idx, logits_processor)
+        return self._sample(Sampler(params, self._n_vocab, constraint=self._constraint(grammar)), idx, logits_processor)
 
     def generate(
         self,
@@ -138,7 +148,7 @@ class TokenApi:
         penalize_nl: bool = True,
         logits_processor: Iterable[Processor] | None = None,
         stopping_criteria: Criterion | None = None,
-        grammar: Constraint | None = None,
+        grammar: Grammar | Constraint | None = None,
     ) -> Generator[int, Sequence[int] | None, None]:
         """Yield the tokens that follow `tokens`, for ever: end-of-generation tokens too. Tokens sent to the generator
         come behind the last one it gave.
@@ -186,10 +196,10 @@ class TokenApi:
         reset: bool = True,
         logits_processor: Iterable[Processor] | None = None,
         stopping_criteria: Criterion | None = None,
-        grammar: Constraint | None = None,
+        grammar: Grammar | Constraint | None = None,
     ) -> Generator[int, Sequence[int] | None, None]:
         """`generate` with the sampling said at once."""
-        sampler = Sampler(params, self._n_vocab, constraint=grammar)
+        sampler = Sampler(params, self._n_vocab, constraint=self._constraint(grammar))
         new = self._keep_prefix(list(tokens)) if reset else list(tokens)
         while True:
             self.eval(new)

@@ -9,6 +9,7 @@ import pytest
 
 from llamakit.completion_api import StopText
 from llamakit.errors import UsageError
+from llamakit.grammar import LlamaGrammar
 from llamakit.llama import Llama
 from tests.api.model import TEXTS
 
@@ -69,6 +70,13 @@ def test_a_prompt_may_be_token_ids(llm):
     tokens = llm.tokenize(b"the cat")
     answer = llm.create_completion(tokens, max_tokens=4, temperature=0, echo=True)
     assert answer["choices"][0]["text"] == llm("the cat", max_tokens=4, temperature=0, echo=True)["choices"][0]["text"]
+
+
+def test_a_grammar_is_obeyed(llm):
+    grammar = LlamaGrammar.from_regex("[ab]{3}")
+    for choose in (lambda: llm("the", max_tokens=20, grammar=grammar), lambda: llm("a", max_tokens=9, grammar=grammar)):
+        choice = choose()["choices"][0]
+        assert grammar.matches(choice["text"]) and choice["finish_reason"] == "stop"
 
 
 def test_biases_ban_and_favour_tokens(llm):

@@ -8,6 +8,8 @@ from functools import lru_cache
 
 from llamakit.core.chat.output.arguments import Arguments, value_of
 from llamakit.core.grammar.dfa import Dfa, intersection, negation, other_than
+from llamakit.core.grammar.errors import GrammarError
+from llamakit.core.grammar.fuel import limited
 from llamakit.core.grammar.graphs import graph_of
 from llamakit.core.grammar.prune import prune
 from llamakit.core.grammar.regex_dfa import search, whole
@@ -26,7 +28,7 @@ from llamakit.core.grammar.rules import (
     Text,
 )
 from llamakit.core.grammar.schema_document import SchemaError
-from llamakit.core.grammar.schema_rules import JsonStyle, Writer
+from llamakit.core.grammar.schema_rules import MOST_STEPS, JsonStyle, Writer
 from llamakit.core.grammar.schema_shapes import FALSE, At, Expr, Objects
 from llamakit.core.grammar.schema_strings import Strings
 
@@ -85,9 +87,12 @@ class GrammarWriter:
         def make() -> Rules:
             writer = Writer(arguments.schemas, JsonStyle())
             try:
-                writer.write(expr)
+                with limited(MOST_STEPS):
+                    writer.write(expr)
             except SchemaError as error:
                 raise arguments.error(error) from None
+            except GrammarError as error:
+                raise arguments.error(SchemaError(writer.schemas.pointer, str(error))) from None
             rules = prune(writer.rules)
             if not rules.rules[rules.root].alternatives:
                 raise arguments.error(SchemaError("", "no value fits it: its parts contradict each other"))
