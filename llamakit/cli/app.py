@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "convert-hf": Command("llamakit.cli.convert_hf", "convert_hf", "Write a Hugging Face folder as a GGUF file."),
     "grammar": Command("llamakit.cli.grammar", "grammar", "Check a grammar, and texts against it."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
+    "models": Command("llamakit.cli.models", "models", "List, show and remove the models that were fetched."),
     "imatrix": Command("llamakit.cli.imatrix", "imatrix", "Measure which columns of the weights matter."),
     "gguf-split": Command("llamakit.cli.gguf_split", "gguf_split", "Split a model into shards, or merge shards."),
     "gguf": Group(

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, TextIO, TypeVar
 
 from llamakit.cli.console import log, progress
-from llamakit.cli.options import Verbose, demo_model, option
+from llamakit.cli.model_options import model_path
+from llamakit.cli.options import Verbose, option
 from llamakit.cli.parsing import InvalidArgument
 
 T = TypeVar("T")
@@ -22,7 +23,8 @@ def tested(*names: str, help: str, default: str) -> Any:
 
 
 def bench(
-    model: Annotated[list[str], tested("-m", "--model", help="GGUF file.", default="the demo model")] = [],
+    model: Annotated[list[str], tested("-m", "--model", help="GGUF file, or hf:REPO.", default="the demo model")] = [],
+    hf_repo: Annotated[list[str], tested("-hf", "-hfr", "--hf-repo", help="ORG/REPO[:QUANT].", default="none")] = [],
     n_prompt: Annotated[list[str], tested("-p", "--n-prompt", help="Prompt tokens.", default="512")] = [],
     n_gen: Annotated[list[str], tested("-n", "--n-gen", help="Generated tokens.", default="128")] = [],
     pg: Annotated[list[str], tested("-pg", help="PROMPT,GENERATED tokens in one test.", default="none")] = [],
@@ -32,6 +34,7 @@ def bench(
     cache_type_k: Annotated[list[str], tested("-ctk", "--cache-type-k", help="Type of keys.", default="f16")] = [],
     cache_type_v: Annotated[list[str], tested("-ctv", "--cache-type-v", help="Type of values.", default="f16")] = [],
     threads: Annotated[list[str], tested("-t", "--threads", help="Threads.", default="all cores")] = [],
+    offline: Annotated[bool, option("--offline", env="OFFLINE", help="Fetch nothing.")] = False,
     repetitions: Annotated[int, option("-r", "--repetitions", help="Runs of each test.")] = 5,
     delay: Annotated[float, option("--delay", help="Seconds before each test.")] = 0.0,
     warmup: Annotated[bool, option("--warmup/--no-warmup", help="Run each test once untimed.")] = True,
@@ -54,9 +57,10 @@ def bench(
     if repetitions < 1:
         raise InvalidArgument("-r: at least one repetition is needed")
 
+    specs = [*split(model, str), *(f"hf:{repo}" for repo in split(hf_repo, str))]
     with progress() as report:
         grid = Grid(
-            models=split(model, str) or [demo_model(report)],
+            models=[model_path(spec, report, offline) for spec in specs] or [model_path(None, report, offline)],
             n_prompt=numbers("-p", n_prompt) or [512],
             n_gen=numbers("-n", n_gen) or [128],
             pairs=[pair(text) for text in pg],

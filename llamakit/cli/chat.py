@@ -14,6 +14,7 @@ from llamakit.cli.chat_settings import InteractiveOptions
 from llamakit.cli.console import progress
 from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
 from llamakit.cli.grammar_options import GrammarFile, GrammarText, JsonSchema, JsonSchemaFile, Regex, read_grammar
+from llamakit.cli.model_options import ModelOptions
 from llamakit.cli.options import OUTPUT, option
 from llamakit.cli.prompt_options import PromptOptions, read_prompt, unescape
 from llamakit.cli.run_log import INFO, Log, LogOptions
@@ -31,8 +32,8 @@ TEMPLATE_KEY = "tokenizer.chat_template"
 
 
 def chat(
-    model: o.Model = None,
     *,
+    source: ModelOptions,
     interactive: InteractiveOptions,
     template: ChatOptions,
     prompting: PromptOptions,
@@ -72,7 +73,7 @@ def chat(
     with ExitStack() as opened:
         log = opened.enter_context(Log.to(logging))
         with progress(log.shows(INFO)) as report:
-            path = model or o.demo_model(report)
+            path = source.path(report)
             if context.check_tensors:
                 check_tensors(path, report)
             completion = opened.enter_context(c.open_completion(path, opening, draw, params, report, cache))

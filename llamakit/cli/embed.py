@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli import options as o
 from llamakit.cli.console import progress
-from llamakit.cli.options import OUTPUT, demo_model, option
+from llamakit.cli.model_options import ModelOptions
+from llamakit.cli.options import OUTPUT, option
 from llamakit.cli.parsing import InvalidArgument
 from llamakit.cli.prompt_options import PromptOptions, read_prompt, unescape
 
@@ -23,7 +24,7 @@ FIRST, EDGE = 16, 3  # numbers shown of each of several vectors; of a token's, a
 
 def embed(
     *,
-    model: o.Model = None,
+    source: ModelOptions,
     prompting: PromptOptions,
     pooling: Annotated[
         str | None,
@@ -79,7 +80,7 @@ def embed(
     with progress() as report:
         made = t.embed(
             t.EmbedParams(
-                model=model or demo_model(report),
+                model=source.path(report),
                 n_ctx=ctx_size,
                 n_threads=threads if threads > 0 else None,
                 pooling=pooling,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli import options as o
 from llamakit.cli.console import Report, log, progress
+from llamakit.cli.model_options import ModelOptions
 from llamakit.cli.options import option
 from llamakit.cli.parsing import InvalidArgument, warn
 
@@ -22,7 +23,8 @@ FORMATS = ("gguf", "dat")
 
 
 def imatrix(
-    model: o.Model = None,
+    *,
+    source: ModelOptions,
     file: Annotated[str | None, option("-f", "--file", panel=TEXT, help="Text to compute.")] = None,
     chunk: Annotated[
         int, option("--chunk", "--from-chunk", panel=TEXT, help="Chunks of the text to leave out at its start.")
@@ -96,7 +98,7 @@ def imatrix(
     )
     with (
         progress() as report,
-        load_model(model or o.demo_model(report), o.parse_overrides(override_kv), mmap) as opened,
+        load_model(source.path(report), o.parse_overrides(override_kv), mmap) as opened,
     ):
         tokens = opened.vocab.encode(text, parse_special=parse_special)
         with tool.Collector(opened, settings, report) as collector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -23,9 +24,9 @@ class ModelOptions:
         str | None, option("-hff", "--hf-file", env="HF_FILE", help="The file of that repository to take.")
     ] = None
     hf_token: Annotated[str | None, option("-hft", "--hf-token", help="Access token; without it, HF_TOKEN's.")] = None
-    model_url: Annotated[
-        str | None, option("-mu", "--model-url", env="MODEL_URL", help="Address of a GGUF file.")
-    ] = None
+    model_url: Annotated[str | None, option("-mu", "--model-url", env="MODEL_URL", help="Address of a GGUF file.")] = (
+        None
+    )
     offline: Annotated[bool, option("--offline", env="OFFLINE", help="Fetch nothing: what is here must do.")] = False
 
     @property
@@ -47,8 +48,13 @@ def model_path(spec: str | None, report: Report | None, offline: bool = False, t
     """The file of the model that is called `spec` (see `tools.model_source`); the demo's for None."""
     if spec is None and not offline:
         return o.demo_model(report)
-    if spec is not None and ":" not in spec and spec != "demo":
+    if spec is not None and not is_fetched(spec):
         return spec
     from llamakit.tools.pull import resolve
 
     return str(resolve(spec or "demo", report, offline or None, token=token))
+
+
+def is_fetched(spec: str) -> bool:
+    """Is `spec` something else than a path? (A file that is there goes first.)"""
+    return (":" in spec or spec == "demo") and not os.path.exists(spec)

@@ -20,7 +20,10 @@ def option(*names: str, help: str, panel: str = COMMON, env: str | None = None, 
 
 
 # Model and context
-Model = Annotated[str | None, option("-m", "--model", env="MODEL", help="GGUF file; without it, the demo model.")]
+Model = Annotated[
+    str | None,
+    option("-m", "--model", env="MODEL", help="GGUF file, or hf:ORG/REPO[:QUANT] and the like; without it, the demo."),
+]
 OverrideKv = Annotated[
     list[str],
     option("--override-kv", help="Metadata to change, KEY=TYPE:VALUE (int, float, bool, str); repeat or comma list."),

@@ -8,6 +8,7 @@ import typer
 
 from llamakit.cli import options as o
 from llamakit.cli.console import progress
+from llamakit.cli.model_options import ModelOptions
 from llamakit.cli.options import option
 from llamakit.cli.parsing import InvalidArgument
 from llamakit.cli.prompt_options import read_file, unescape
@@ -53,7 +54,8 @@ Plot = Annotated[str | None, option("--plot", panel=o.OUTPUT, help="Draw the cur
 
 
 def perplexity(
-    model: o.Model = None,
+    *,
+    source: ModelOptions,
     file: Annotated[str | None, option("-f", "--file", panel=MEASURES, help="File with the text or tasks.")] = None,
     binary_file: Annotated[str | None, option("-bf", "--binary-file", panel=MEASURES, help="The same, raw.")] = None,
     prompt: Annotated[str | None, option("-p", "--prompt", panel=MEASURES, help="The text itself.")] = None,
@@ -116,7 +118,7 @@ def perplexity(
         check_name(plot)
     with progress(not log_disable) as report:
         job = runs.Job(
-            model=model or o.demo_model(report),
+            model=source.path(report),
             overrides=overrides,
             use_mmap=mmap,
             n_ctx=ctx_size,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llamakit.cli.console import log, progress
+from llamakit.cli.model_options import is_fetched, model_path
 from llamakit.cli.options import LogDisable, OverrideKv, Verbose, option, parse_overrides
 from llamakit.cli.parsing import InvalidArgument
 from llamakit.cli.quantize_measured import parse_target, search, with_type
@@ -101,6 +102,8 @@ def quantize(
     from llamakit.tools.quantize.plan import Options, make_plan
     from llamakit.tools.quantize.run import carry_out, load_kernels
 
+    with progress(not log_disable) as bars:
+        model = model_path(model, bars)
     printer = Printer(None if log_disable else log, is_json=json)
     options = Options(
         tensor_types=[*map(tensor_type_pair, tensor_type), *pairs_of_file(tensor_type_file)],
@@ -181,7 +184,8 @@ def read_words(model: str, words: list[str]) -> tuple[str, FileType, int | None]
         raise InvalidArgument(f"invalid type {word!r} (--help lists the types)")
     if output is None:
         name = word.upper() if word.upper() in ALIASES else file_type.name
-        output = os.path.join(os.path.dirname(model), f"ggml-model-{name}.gguf")
+        folder = "" if is_fetched(model) else os.path.dirname(model)
+        output = os.path.join(folder, f"ggml-model-{name}.gguf")
     if not words:
         return output, file_type, None
     if len(words) > 1 or not words[0].lstrip("-").isdecimal():

@@ -14,6 +14,7 @@ from llamakit.cli.chat_options import ChatOptions
 from llamakit.cli.chat_settings import InteractiveOptions
 from llamakit.cli.console import is_terminal, progress
 from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
+from llamakit.cli.model_options import ModelOptions
 from llamakit.cli.options import OUTPUT, option
 from llamakit.cli.prompt_options import PromptOptions, read_prompt, unescape
 from llamakit.cli.run_log import INFO, Log, LogOptions
@@ -28,8 +29,8 @@ LONG = "Long texts"
 
 
 def run(
-    model: o.Model = None,
     *,
+    source: ModelOptions,
     context: ContextOptions,
     prompting: PromptOptions,
     n_predict: o.Predict = -1,
@@ -96,7 +97,7 @@ def run(
     with ExitStack() as opened:
         log = opened.enter_context(Log.to(logging))
         with progress(log.shows(INFO)) as report:
-            path = model or o.demo_model(report)
+            path = source.path(report)
             if context.check_tensors:
                 check_tensors(path, report)
             constrain = rules.matcher if rules and not interactive.is_wanted else None

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli import options as o
 from llamakit.cli.console import is_terminal, progress
-from llamakit.cli.options import OUTPUT, demo_model, option
+from llamakit.cli.model_options import ModelOptions
+from llamakit.cli.options import OUTPUT, option
 from llamakit.cli.parsing import InvalidArgument, OptionalWord
 from llamakit.cli.prompt_options import read_file, unescape_bytes
 
@@ -21,7 +22,8 @@ COLOURS, CONTROL, PLAIN = ("\x1b[30;46m", "\x1b[30;42m", "\x1b[30;43m", "\x1b[30
 
 
 def tokenize(
-    model: o.Model = None,
+    *,
+    source: ModelOptions,
     prompt: Annotated[str | None, option("-p", "--prompt", panel=OUTPUT, help="Text to cut into tokens.")] = None,
     file: Annotated[str | None, option("-f", "--file", panel=OUTPUT, help="File with the text, taken whole.")] = None,
     stdin: Annotated[bool, option("--stdin", panel=OUTPUT, help="Read the text from standard input.")] = False,
@@ -53,7 +55,7 @@ def tokenize(
     text = read_text(prompt, file, stdin)
     text = unescape_bytes(text) if escape else text
     with progress() as report, warnings(not log_disable):
-        vocab = t.open_vocab(model or demo_model(report))
+        vocab = t.open_vocab(source.path(report))
         tokens = t.tokenize(vocab, text, add_special=bos, parse_special=parse_special)
     screen = is_terminal(sys.stdout)
     if json:
