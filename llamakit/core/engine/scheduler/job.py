@@ -1,0 +1,85 @@
+"""A request on its way: its events in one direction, cancelling in the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from llamakit.core.engine.generate import Piece
+from llamakit.core.engine.scheduler.event import End, Event, Failed
+from llamakit.core.engine.scheduler.request import Request
+
+MOST_UNREAD = 1024  # pieces that wait for their reader; then the job does
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of a job, and when what happened (`time.perf_counter`; 0: not yet)."""
+
+    n_prompt: int
+    n_cached: int = 0  # of the prompt, not computed again
+    n_drawn: int = 0
+    submitted: float = field(default_factory=time.perf_counter)
+    started: float = 0.0
+    first_drawn: float = 0.0
+    ended: float = 0.0
+
+
+class Job:
+    """What `Scheduler.submit` gives; one thread at a time may read its events.
+
+    `end` is None until the last event is there. `notify` is called by the scheduler's thread after each event: it must
+    not block; when it raises, nobody listens any more, and the job is cancelled.
+    """
+
+    def __init__(
+        self, request: Request, number: int, wake: Callable[[], None], notify: Callable[[], None] | None = None
+    ) -> None:
+        self.request, self.number = request, number  # older jobs have lower numbers
+        self.usage = Usage(len(request.tokens))
+        self.end: End | None = None
+        self.is_cancelled = False
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._wake, self._notify = wake, notify
+
+    def cancel(self) -> None:
+        """End it within one step. From any thread; nothing happens when it has ended."""
+        if self.end is None and not self.is_cancelled:
+            self.is_cancelled = True
+            self._wake()
+
+    def next_event(self, timeout: float | None = None) -> Event:
+        """Wait for the next event. Raises queue.Empty after `timeout` seconds; there is none after an end."""
+        event = self._events.get(timeout=timeout)
+        if self._events.qsize() == MOST_UNREAD - 1:
+            self._wake()
+        return event
+
+    def pieces(self) -> Iterator[Piece]:
+        """Pieces as they are drawn, until the end; raises what went wrong. Closing the iterator cancels."""
+        try:
+            while isinstance(event := self.next_event(), Piece):
+                yield event
+            if isinstance(event, Failed):
+                raise event.error
+        finally:
+            self.cancel()
+
+    # the scheduler's side
+    @property
+    def is_stalled(self) -> bool:
+        """Whether its reader lags so far behind that nothing more is drawn for now."""
+        return self._events.qsize() >= MOST_UNREAD
+
+    def tell(self, event: Event) -> None:
+        if not isinstance(event, Piece):
+            self.usage.ended = time.perf_counter()
+            self.end = event
+        self._events.put(event)
+        if self._notify is not None:
+            try:
+                self._notify()
+            except Exception:
+                self._notify, self.is_cancelled = None, True

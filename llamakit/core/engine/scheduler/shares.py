@@ -1,0 +1,15 @@
+"""How many tokens of a step each job gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def shares(wanted: Sequence[int], n_most: int) -> list[int]:
+    """Divide n_most tokens: who wants little gets it all, the others get equal parts of the rest, at least one each."""
+    given, left = [0] * len(wanted), max(n_most, len(wanted))
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    for n_done, i in enumerate(order):
+        given[i] = min(wanted[i], left // (len(wanted) - n_done))
+        left -= given[i]
+    return given

@@ -1,0 +1,457 @@
+"""Many requests at once: each gets what it gets alone, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from llamakit.core.engine.generate import Finish, Session, generate
+from llamakit.core.engine.load import load_model
+from llamakit.core.engine.scheduler import Cancelled, Ended, Failed, QueueFull, Request, Scheduler, SchedulerClosed
+from llamakit.core.engine.scheduler import job as job_module
+from llamakit.core.kv.sequences import n_blocks
+from llamakit.core.sampling.chain import Sampler
+from llamakit.core.sampling.params import SamplingParams
+from llamakit.core.vocab import TextStream
+from llamakit.errors import LlamakitError, UsageError
+
+from .... import golden
+from ....running import open_context
+from ....tiny import Tiny, write_tiny
+from ...vocab.vocabs import spm_metadata
+
+N_CTX = 256
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    keys = spm_metadata()
+    tiny = Tiny(n_vocab=len(keys["tokenizer.ggml.tokens"]), metadata=keys)
+    return write_tiny(tmp_path_factory.mktemp("models") / "tiny.gguf", tiny)
+
+
+@pytest.fixture(scope="module")
+def vocab(path):
+    return load_model(path).vocab
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that can be made again and again, as a sampler serves one request alone."""
+
+    tokens: tuple[int, ...]
+    n_predict: int = 20
+    seed: int | None = None  # None: greedy
+    penalty: float = 1.0
+    n_keep: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def sampler(self, vocab):
+        drawing = {"temperature": 0} if self.seed is None else {"seed": self.seed}
+        params = SamplingParams(ignore_eos=True, repeat_penalty=self.penalty, **drawing)
+        return Sampler(params, vocab.n_tokens, vocab.eog_ids)
+
+    def request(self, vocab, **more):
+        more = {"n_predict": self.n_predict, "n_keep": self.n_keep, "stop": self.stop, "show_special": True} | more
+        return Request(self.tokens, self.sampler(vocab), **more)
+
+
+def random_case(rng, vocab, most=180):
+    """Some share a long beginning, as conversations do; those that shift may be longer than the context."""
+    n_keep = rng.choice([None, None, 4])
+    shared = [1, *range(20, 20 + rng.choice([0, 5, 70]))]
+    own = [
+        rng.randrange(3, vocab.n_tokens)
+        for _ in range(rng.choice([0, 1, 9, rng.randrange(most if n_keep is None else 2 * N_CTX)]))
+    ]
+    return Case(
+        tuple(shared + own),
+        n_predict=rng.choice([0, 1, 7, rng.randrange(most)]),
+        seed=rng.choice([None, 1, 2]),
+        penalty=rng.choice([1.0, 1.3]),
+        n_keep=n_keep,
+    )
+
+
+def alone(path, vocab, cases, **options):
+    """What each case gives by itself: its pieces and its end."""
+    with open_context(path, **{"n_ctx": N_CTX, "n_ubatch": 32} | options) as context:
+        results = []
+        for case in cases:
+            context.truncate(0)
+            session = Session(context, vocab, case.sampler(vocab), TextStream(vocab, special=True), n_keep=case.n_keep)
+            pieces = list(generate(session, case.tokens, case.n_predict))
+            results.append((pieces, Ended(session.finish, session.text.flush())))
+        return results
+
+
+def serving(path, vocab, n_seq=4, **options):
+    """An open context and its scheduler; `with` closes both."""
+    return Serving(path, vocab, n_seq, options)
+
+
+class Serving:
+    def __init__(self, path, vocab, n_seq, options):
+        context_options = {"n_ctx": N_CTX, "n_ubatch": 32, "n_seq_max": n_seq} | {
+            name: options.pop(name) for name in ("n_ctx", "n_ubatch", "n_threads") if name in options
+        }
+        self.context = open_context(path, **context_options)
+        self.scheduler = Scheduler(self.context, vocab, **options)
+
+    def __enter__(self):
+        return self.context, self.scheduler
+
+    def __exit__(self, *_):
+        self.scheduler.close()
+        check_no_leak(self.context, self.scheduler)
+        self.context.close()
+
+
+def check_no_leak(context, scheduler):
+    """Every block is free, or one of a sequence whose tokens are known."""
+    pool, slots = context.cache.pool, scheduler.slots
+    assert [slot.job for slot in slots] == [None] * len(slots)
+    assert [context.n_past(slot.seq) for slot in slots] == [len(slot.kept) for slot in slots]
+    assert pool.n_free + sum(n_blocks(len(slot.kept)) for slot in slots) == pool.n_blocks
+    context.cache.clear()
+    assert sorted(pool.free) == list(range(pool.n_blocks))
+
+
+def result(job):
+    return list(job.pieces()), job.end
+
+
+def wait_until(is_true, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("seed, n_seq", [(0, 1), (1, 2), (2, 4), (3, 7)])
+def test_requests_beside_others_give_what_they_give_alone(path, vocab, seed, n_seq):
+    """The context holds one of the longer ones at a time: they wait, and are moved out of it and back."""
+    rng = random.Random(seed)
+    cases = [random_case(rng, vocab) for _ in range(24)]
+    wanted = alone(path, vocab, cases)
+    with serving(path, vocab, n_seq) as (_, scheduler):
+        jobs = [scheduler.submit(case.request(vocab)) for case in cases]
+        for case, job, (pieces, end) in zip(cases, jobs, wanted, strict=True):
+            assert (case, result(job)) == (case, (pieces, end))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cancels_at_any_time_change_nothing_for_others(path, vocab, seed):
+    rng = random.Random(10 + seed)
+    cases = [random_case(rng, vocab) for _ in range(24)]
+    lasting = {i: case for i, case in enumerate(cases) if i % 2}
+    wanted = dict(zip(lasting, alone(path, vocab, lasting.values()), strict=True))
+    with serving(path, vocab, 3) as (_, scheduler):
+        jobs, got = [], {}
+
+        def read(i):
+            got[i] = result(jobs[i])
+
+        readers = [threading.Thread(target=read, args=(i,)) for i in lasting]
+        for case in cases:
+            jobs.append(scheduler.submit(case.request(vocab)))
+        for reader in readers:
+            reader.start()
+        for i in set(range(len(cases))) - set(lasting):
+            for _ in range(rng.randrange(cases[i].n_predict + 1)):
+                if isinstance(jobs[i].next_event(60), Ended):
+                    break
+            jobs[i].cancel()
+        for reader in readers:
+            reader.join(60)
+        assert got == wanted
+        wait_until(lambda: scheduler.n_running == scheduler.n_waiting == 0)
+        assert all(isinstance(job.end, Cancelled | Ended) for job in jobs)
+        assert any(isinstance(job.end, Cancelled) for job in jobs)
+
+
+def test_jobs_move_out_of_a_full_context_and_back(path, vocab, monkeypatch):
+    """Two that each fill the context; the older one is never moved."""
+    cases = [Case((1, 30 + i), n_predict=300, seed=1) for i in range(2)]
+    wanted = alone(path, vocab, cases)
+    swapped = []
+    with serving(path, vocab, 2) as (_, scheduler):
+        for slot in scheduler.slots:
+            swap_out = slot.swap_out
+            monkeypatch.setattr(slot, "swap_out", lambda out=swap_out, s=slot: (swapped.append(s.job.number), out()))
+        jobs = [scheduler.submit(case.request(vocab)) for case in cases]
+        assert [result(job) for job in jobs] == wanted
+        assert [end.finish for _, end in wanted] == [Finish.CONTEXT_FULL] * 2
+    assert set(swapped) == {jobs[1].number}
+
+
+@pytest.mark.parametrize("name", ["jamba-dense", "lfm2-dense"])
+def test_models_that_remember_are_served_too(name, tmp_path, vocab):
+    wanted = golden.excerpts()[name]
+    path = golden.write_golden(wanted, tmp_path / "model.gguf")
+    tokens = [int(token) for token in wanted.tokens]
+    with open_context(path, n_ctx=128, n_ubatch=16) as context:
+        expected = []
+        n_vocab = context.n_vocab
+        for n in (3, 60, 20, 90):
+            context.truncate(0)
+            logits, drawn = context.prefill(tokens[:n]), []
+            for _ in range(25):
+                drawn.append(int(logits.argmax()))
+                logits = context.step(drawn[-1])
+            expected.append(drawn)
+
+    class Vocab:
+        def piece(self, token, *, special=False):
+            return b"x"
+
+        def is_eog(self, token):
+            return False
+
+    with serving(path, Vocab(), 2, n_ctx=128, n_ubatch=16) as (_, scheduler):
+        jobs = [
+            scheduler.submit(Request(tokens[:n], Sampler(SamplingParams(temperature=0), n_vocab), n_predict=25))
+            for n in (3, 60, 20, 90)
+        ]
+        assert [[piece.token for piece in job.pieces()] for job in jobs] == expected
+
+
+# sharing
+def test_a_reader_that_stalls_stops_nobody_else(path, vocab, monkeypatch):
+    monkeypatch.setattr(job_module, "MOST_UNREAD", 5)
+    lazy, busy = Case((1, 40), n_predict=60, seed=3), Case((1, 50), n_predict=60, seed=4)
+    wanted = alone(path, vocab, [lazy, busy])
+    with serving(path, vocab, 2) as (_, scheduler):
+        job = scheduler.submit(lazy.request(vocab))
+        wait_until(lambda: job.is_stalled)
+        assert result(scheduler.submit(busy.request(vocab))) == wanted[1]
+        assert job.usage.n_drawn == 5
+        assert result(job) == wanted[0]
+
+
+def test_whose_reader_stalls_gives_its_cells_to_others(path, vocab, monkeypatch):
+    monkeypatch.setattr(job_module, "MOST_UNREAD", 5)
+    lazy, busy = Case((1, *range(20, 120)), n_predict=60), Case((1, 50), n_predict=240, seed=4)
+    wanted = alone(path, vocab, [lazy, busy])
+    with serving(path, vocab, 2) as (_, scheduler):
+        job = scheduler.submit(lazy.request(vocab))
+        wait_until(lambda: job.is_stalled)
+        assert result(scheduler.submit(busy.request(vocab))) == wanted[1]
+        assert result(job) == wanted[0]
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one(path, vocab):
+    with serving(path, vocab, 2, n_ubatch=8) as (_, scheduler):
+        long = scheduler.submit(Case((1, *range(20, 220)), n_predict=2).request(vocab))
+        short = scheduler.submit(Case((1, 40, 41), n_predict=2).request(vocab))
+        for job in (long, short):
+            result(job)
+        assert short.usage.ended < long.usage.first_drawn
+
+
+def test_a_prompt_joins_while_another_job_draws(path, vocab):
+    with serving(path, vocab, 2) as (_, scheduler):
+        endless = scheduler.submit(Case((1, 40), n_predict=-1, seed=1, n_keep=2).request(vocab))
+        endless.next_event(60)
+        pieces, end = result(scheduler.submit(Case((1, 50), n_predict=9).request(vocab)))
+        assert (len(pieces), end.finish) == (9, Finish.LENGTH)
+        assert endless.end is None
+        endless.cancel()
+        wait_until(lambda: endless.end == Cancelled())
+
+
+def test_a_scheduler_without_work_sleeps(path, vocab):
+    with serving(path, vocab, 2) as (_, scheduler):
+        result(scheduler.submit(Case((1, 40)).request(vocab)))
+        time.sleep(0.05)
+        begin = time.process_time()
+        time.sleep(0.3)
+        assert time.process_time() - begin < 0.1
+
+
+# what the cache has
+def test_a_prompt_begins_with_what_the_cache_has(path, vocab):
+    first = Case((1, *range(20, 90)), n_predict=5)
+    with serving(path, vocab, 3) as (_, scheduler):
+        pieces, _ = result(scheduler.submit(first.request(vocab)))
+        answer = tuple(piece.token for piece in pieces)
+        result(scheduler.submit(Case((2, 3, 4)).request(vocab)))  # takes another slot
+        following = Case((*first.tokens, *answer, 33, 34), n_predict=5)
+        (wanted,) = alone(path, vocab, [following])
+        for n_cached, more in [(75, {}), (77, {}), (0, {"use_cache": False})]:
+            job = scheduler.submit(following.request(vocab, **more))
+            assert result(job) == wanted
+            assert job.usage.n_cached == n_cached
+            assert job.usage.n_prompt == 78
+
+
+def test_what_a_shift_has_moved_serves_nobody_else(path, vocab):
+    """Its cells are not those of the same tokens computed anew."""
+    shifting = Case((1, 40, 41, 42), n_predict=400, seed=1, n_keep=3)
+    with serving(path, vocab, 1) as (_, scheduler):
+        pieces, _ = result(scheduler.submit(shifting.request(vocab)))
+        assert len(pieces) == 400
+        assert scheduler.slots[0].kept == [1, 40, 41]
+
+
+# ends
+@pytest.mark.parametrize(
+    "case, finish",
+    [
+        (Case((1, 40), n_predict=0), Finish.LENGTH),
+        (Case((1, 40), n_predict=5), Finish.LENGTH),
+        (Case((1, 40), n_predict=-1), Finish.CONTEXT_FULL),
+        (Case((1, *[30] * (N_CTX - 1)), n_predict=-1), Finish.CONTEXT_FULL),
+    ],
+)
+def test_a_job_ends_as_it_does_alone(path, vocab, case, finish):
+    (wanted,) = alone(path, vocab, [case])
+    assert wanted[1].finish is finish
+    with serving(path, vocab, 2) as (_, scheduler):
+        assert result(scheduler.submit(case.request(vocab))) == wanted
+
+
+def test_a_stop_text_across_tokens_ends_a_job(path, vocab):
+    case = Case((1, 40), n_predict=40, seed=5)
+    ((pieces, _),) = alone(path, vocab, [case])
+    text = "".join(piece.text for piece in pieces)
+    stop = text[len(text) // 2 :][:4]
+    with serving(path, vocab, 2) as (_, scheduler):
+        got, end = result(scheduler.submit(case.request(vocab, stop=("never there", stop))))
+    assert end.finish is Finish.STOP_TEXT
+    assert got == pieces[: len(got)]
+    assert stop in "".join(piece.text for piece in got)
+    assert stop not in "".join(piece.text for piece in got[:-1])
+
+
+def test_closing_the_pieces_cancels(path, vocab):
+    with serving(path, vocab, 2) as (_, scheduler):
+        job = scheduler.submit(Case((1, 40), n_predict=-1, n_keep=1).request(vocab))
+        pieces = job.pieces()
+        next(pieces)
+        pieces.close()
+        wait_until(lambda: job.end == Cancelled())
+        assert scheduler.n_running == 0
+
+
+def test_a_job_is_cancelled_while_it_waits(path, vocab):
+    with serving(path, vocab, 1) as (_, scheduler):
+        endless = scheduler.submit(Case((1, 40), n_predict=-1, n_keep=1).request(vocab))
+        endless.next_event(60)
+        waiting = scheduler.submit(Case((1, 50)).request(vocab))
+        waiting.cancel()
+        assert waiting.next_event(60) == Cancelled()
+        assert endless.end is None
+
+
+def test_a_job_that_cannot_notify_is_cancelled(path, vocab):
+    def gone():
+        raise RuntimeError("the loop is closed")
+
+    with serving(path, vocab, 1) as (_, scheduler):
+        job = scheduler.submit(Case((1, 40), n_predict=-1, n_keep=1).request(vocab), gone)
+        wait_until(lambda: job.end == Cancelled())
+
+
+# errors
+class Broken:
+    """A grammar that allows everything until it breaks."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def fill_mask(self, mask):
+        mask[:] = np.uint32(0xFFFFFFFF) if self.n else 0
+
+    def accept(self, token):
+        self.n -= 1
+
+
+def test_an_error_of_one_request_is_its_own(path, vocab):
+    fine = Case((1, 50), n_predict=40, seed=2)
+    (wanted,) = alone(path, vocab, [fine])
+    with serving(path, vocab, 2) as (_, scheduler):
+        job = scheduler.submit(fine.request(vocab))
+        sampler = Sampler(SamplingParams(), vocab.n_tokens, constraint=Broken(3))
+        broken = scheduler.submit(Request((1, 60), sampler))
+        got = []
+        with pytest.raises(LlamakitError, match="no token may come next"):
+            for piece in broken.pieces():
+                got.append(piece)
+        assert len(got) == 3
+        assert result(job) == wanted
+
+
+def test_a_step_that_fails_is_the_end_of_those_in_it_only(path, vocab, monkeypatch):
+    case = Case((1, 50), n_predict=10)
+    (wanted,) = alone(path, vocab, [case])
+    with serving(path, vocab, 2) as (context, scheduler):
+        decode = context.decode
+
+        def failing(chunks):
+            monkeypatch.setattr(context, "decode", decode)
+            raise MemoryError("none left")
+
+        monkeypatch.setattr(context, "decode", failing)
+        job = scheduler.submit(case.request(vocab))
+        assert isinstance(job.next_event(60), Failed)
+        assert result(scheduler.submit(case.request(vocab))) == wanted
+
+
+@pytest.mark.parametrize(
+    "tokens, message",
+    [([], "empty"), ([1, -1], "token -1 is not"), ([1 << 30], "not in the vocabulary"), ([5] * 257, "257 tokens")],
+)
+def test_a_prompt_that_cannot_be_is_refused_at_once(path, vocab, tokens, message):
+    with serving(path, vocab, 1) as (_, scheduler), pytest.raises(UsageError, match=message):
+        scheduler.submit(Case(tuple(tokens)).request(vocab))
+
+
+def test_a_context_that_keeps_all_is_the_error_of_its_own_request(path, vocab):
+    with serving(path, vocab, 2) as (_, scheduler):
+        job = scheduler.submit(Case(tuple([5] * 300), n_keep=N_CTX).request(vocab))
+        with pytest.raises(LlamakitError, match="is full"):
+            list(job.pieces())
+
+
+def test_a_queue_has_an_end(path, vocab):
+    with serving(path, vocab, 1, n_queue_max=2) as (_, scheduler):
+        endless = Case((1, 40), n_predict=-1, n_keep=1)
+        scheduler.submit(endless.request(vocab)).next_event(60)
+        for _ in range(2):
+            scheduler.submit(endless.request(vocab))
+        with pytest.raises(QueueFull, match="2 requests are waiting"):
+            scheduler.submit(endless.request(vocab))
+
+
+# closing
+def test_closing_cancels_all_or_waits_for_all(path, vocab):
+    case = Case((1, 40), n_predict=30, seed=1)
+    (wanted,) = alone(path, vocab, [case])
+    with serving(path, vocab, 2) as (_, scheduler):
+        jobs = [scheduler.submit(case.request(vocab)) for _ in range(5)]
+        scheduler.close(drain=True)
+        assert [result(job) for job in jobs] == [wanted] * 5
+        with pytest.raises(SchedulerClosed):
+            scheduler.submit(case.request(vocab))
+    with serving(path, vocab, 2) as (_, scheduler):
+        jobs = [scheduler.submit(Case((1, 40), n_predict=-1, n_keep=1).request(vocab)) for _ in range(5)]
+        jobs[0].next_event(60)
+        scheduler.close()
+        assert [job.end for job in jobs] == [Cancelled()] * 5
+        assert not scheduler.is_alive
+
+
+def test_a_mistake_of_ours_ends_all_jobs_with_its_error(path, vocab, monkeypatch, caplog):
+    with serving(path, vocab, 1) as (_, scheduler):
+        jobs = [scheduler.submit(Case((1, 40), n_predict=-1, n_keep=1).request(vocab)) for _ in range(3)]
+        jobs[0].next_event(60)
+        monkeypatch.setattr(scheduler, "_parts", lambda slots: 1 / 0)
+        wait_until(lambda: not scheduler.is_alive)
+        assert all(isinstance(job.end, Failed) for job in jobs)
+        assert "the scheduler ends" in caplog.text
