@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from llamakit.core.engine.pace import PATIENCE, TRIAL, Pace
+from llamakit.core.engine.pace import MOST_PATIENCE, PATIENCE, TRIAL, WINDOW, Pace
 
 
 def run(pace: Pace, n_steps: int, seconds: Callable[[int], float]) -> list[int]:
@@ -34,10 +34,17 @@ def test_an_undisturbed_machine_uses_all_threads():
 def test_beside_a_neighbour_it_is_one_thread_fewer_and_back_when_it_has_gone():
     pace = Pace(4)
     run(pace, 50, quiet)
-    used = run(pace, 500, beside_a_neighbour)
-    assert used[2 * TRIAL :].count(4) <= 2 * TRIAL + TRIAL * (500 // PATIENCE)
+    used = run(pace, 5000, beside_a_neighbour)
     assert used[-1] == 3
-    assert run(pace, PATIENCE + 2 * TRIAL, quiet)[-1] == 4
+    assert used[2 * WINDOW :].count(4) <= TRIAL * (6 + 5000 // MOST_PATIENCE)  # tried ever more rarely
+    assert run(pace, MOST_PATIENCE + WINDOW + TRIAL, quiet)[-1] == 4
+
+
+def test_after_a_short_visit_all_threads_are_soon_back():
+    pace = Pace(4)
+    run(pace, 50, quiet)
+    assert run(pace, 2 * WINDOW, beside_a_neighbour)[-1] == 3
+    assert run(pace, PATIENCE + WINDOW + TRIAL, quiet)[-1] == 4
 
 
 def test_several_neighbours_take_several_threads():
@@ -61,7 +68,7 @@ def test_a_text_that_grows_disturbs_nobody():
     assert set(used) == {4}
 
 
-@pytest.mark.parametrize("spike", [1, 2])
+@pytest.mark.parametrize("spike", [1, WINDOW // 2 - 1])
 def test_single_slow_steps_are_no_reason(spike):
     pace = Pace(2)
     run(pace, 50, quiet)
