@@ -114,6 +114,7 @@ class ModernBert(Encoder):
             yield f"add_{flag}_token", True
 
 
+T5_DISTANCE = 128
 _T5_BLOCK = re.compile(r"(encoder|decoder)\.block\.(\d+)\.layer\.(\d)\.(.+)")
 
 
@@ -191,3 +192,8 @@ class T5(Family):
         yield "attention.relative_buckets_count", c.int("relative_attention_num_buckets")
         yield "attention.layer_norm_rms_epsilon", c.float("layer_norm_epsilon")
         yield "decoder_start_token_id", c.int("decoder_start_token_id")
+        most = c.int("relative_attention_max_distance", default=T5_DISTANCE)
+        if most != T5_DISTANCE:  # llama.cpp knows no other
+            yield "attention.relative_max_distance", most
+        if c.bool("scale_decoder_outputs", default=c.bool("tie_word_embeddings", default=True)):
+            yield "logit_scale", c.int("d_model") ** -0.5

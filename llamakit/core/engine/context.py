@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,9 @@ from llamakit.core.engine.pace import Pace
 from llamakit.core.engine.programs import OUTPUTS, Programs
 from llamakit.core.engine.shift import can_shift, shift_steps
 from llamakit.core.engine.threads import n_physical_cores
+from llamakit.core.engine.ubatches import Chunk as Chunk
+from llamakit.core.engine.ubatches import Outputs as Outputs
+from llamakit.core.engine.ubatches import Part, ubatches, wanted_rows
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.lower import Memory
@@ -36,23 +37,6 @@ from llamakit.errors import UsageError
 
 Floats = npt.NDArray[np.float32]
 Report = Callable[[str, int, int], None]  # stage, done, total
-
-
-class Outputs(Enum):
-    """Which tokens of a chunk give logits."""
-
-    NONE = 0
-    LAST = 1
-    ALL = 2
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Tokens to add to one sequence. `outputs` may also be the range of those that give logits."""
-
-    tokens: Sequence[int]
-    seq: int = 0
-    outputs: Outputs | range = Outputs.LAST
 
 
 class Context:
@@ -100,6 +84,7 @@ class Context:
             raise UsageError(f"{model.path}: {decoder.arch} is an encoder, it continues no texts; see llamakit embed")
         graph = decoder.logits(self.n_ctx) if has_head else decoder.hidden(self.n_ctx)
         self.width = graph.width
+        self._source: Programs | None = None  # of the encoder that goes before a decoder
         check_positions(graph, self.n_ctx)
         layers = [LayerShape(c.n_head_kv, c.head_dim, c.head_dim_v) for c in decoder.cache_layers()]
         states = decoder.states()
@@ -240,7 +225,7 @@ class Context:
             n_done += len(rows)
         return logits
 
-    def slices(self, chunks: Sequence[Chunk]) -> Iterator[Floats]:
+    def slices(self, chunks: Sequence[Chunk], programs: Programs | None = None) -> Iterator[Floats]:
         """`decode` for whoever needs no copy: yields the rows of logits as they are computed, some at a time.
 
         Each slice is a view of float32 (n, width), its rows a multiple of 16 floats apart, that the next one
@@ -257,7 +242,29 @@ class Context:
         wanted = [wanted_rows(c.outputs, len(ids)) for c, ids in zip(chunks, tokens, strict=True)]
         parts = [(c.seq, ids, rows) for c, ids, rows in zip(chunks, tokens, wanted, strict=True)]
         for batch in ubatches(parts, self.n_ubatch):
-            yield from self._run(batch)
+            yield from self._run(batch, programs or self._programs)
+
+    def encode(self, tokens: Sequence[int], seq: int = 0) -> None:
+        """Give an empty sequence of an encoder-decoder its source; decode then begins with `decoder_start`.
+
+        The source's tokens take positions in front. Raises UsageError for other models, when the sequence has begun,
+        and for more tokens than n_ubatch; ModelError when the cache is full.
+        """
+        source = self.model.decoder.source(self.n_ctx)
+        if source is None:
+            raise UsageError(f"{self.model.path}: {self.model.decoder.arch} has no encoder")
+        if self.n_past(seq) or not 0 < len(tokens) <= self.n_ubatch:
+            raise UsageError(f"a source of {len(tokens)} tokens: 1 to {self.n_ubatch} (-ub) fit, in front of all else")
+        if self._source is None:
+            programs = self._programs
+            self._source = Programs(fuse(source), programs.memory, self.n_ubatch, programs.store)
+        self.cache.n_source[seq] = len(tokens)
+        try:
+            for _ in self.slices([Chunk(tokens, seq, Outputs.NONE)], self._source):
+                pass
+        except BaseException:
+            self.cache.truncate(seq, 0)
+            raise
 
     def replace_weight(self, name: str, data: npt.NDArray[Any]) -> None:
         """Compute with other numbers in a matrix from now on: an array of the shape and type of the file's tensor.
@@ -297,7 +304,7 @@ class Context:
             raise UsageError(f"sequences {seqs}: each of 0 to {self.cache.n_seq_max - 1} may appear once")
         self.cache.sequences.check_room([(c.seq, len(c.tokens)) for c in chunks])
 
-    def _run(self, batch: list[Part]) -> Iterator[Floats]:
+    def _run(self, batch: list[Part], programs: Programs) -> Iterator[Floats]:
         """Compute one ubatch; yields its rows of logits."""
         first, outputs = 0, []
         for part in batch:
@@ -309,7 +316,7 @@ class Context:
         fields["n_tokens"] = self.cache.place([(part.seq, len(part.tokens)) for part in batch])
         fields["n_runs"] = len(batch)
         n_outputs = len(outputs)
-        program = self._programs.find(first, n_outputs)
+        program = programs.find(first, n_outputs)
         n_threads = self._pace.n_threads if first == 1 else self.n_threads_batch
         if n_outputs <= program.capacity.n_outputs:
             self._pick(outputs)
@@ -342,15 +349,6 @@ class Context:
         self.close()
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one sequence has in a ubatch; `outputs` are rows of `tokens`."""
-
-    seq: int
-    tokens: npt.NDArray[np.int64]
-    outputs: list[int]
-
-
 def check_positions(graph: Node, n_ctx: int) -> None:
     """Raises UsageError where positions are learned, and not as many as the context has."""
     for node in in_order(graph):
@@ -358,32 +356,6 @@ def check_positions(graph: Node, n_ctx: int) -> None:
             raise UsageError(
                 f"the model knows {node.table.n_rows} positions, the context can have no more (-c {n_ctx})"
             )
-
-
-def wanted_rows(outputs: Outputs | range, n: int) -> range:
-    if isinstance(outputs, range):
-        if outputs.step != 1 or not 0 <= outputs.start <= outputs.stop <= n:
-            raise UsageError(f"outputs {outputs} are no tokens side by side in a chunk of {n}")
-        return outputs
-    return {Outputs.NONE: range(0), Outputs.LAST: range(n - 1, n), Outputs.ALL: range(n)}[outputs]
-
-
-def ubatches(chunks: list[tuple[int, npt.NDArray[np.int64], range]], n_ubatch: int) -> list[list[Part]]:
-    """Chunks cut so that no batch has more than n_ubatch tokens."""
-    batches: list[list[Part]] = [[]]
-    room = n_ubatch
-    for seq, tokens, wanted in chunks:
-        start = 0
-        while start < len(tokens):
-            if room == 0:
-                batches.append([])
-                room = n_ubatch
-            end = min(len(tokens), start + room)
-            rows = [row - start for row in range(max(start, wanted.start), min(end, wanted.stop))]
-            batches[-1].append(Part(seq, tokens[start:end], rows))
-            room -= end - start
-            start = end
-    return batches
 
 
 def counting(report: Report | None, stage: str) -> Callable[[str], None]:

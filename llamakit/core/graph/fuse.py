@@ -59,7 +59,8 @@ def attention_with_heads(node: Node) -> Node | None:
     return RopeAttention(
         q, k, v, offsets, node.n_head, node.n_head_kv, node.head_dim, node.head_dim_v, node.layer, node.scale,
         node.window, node.softcap, node.is_chunked, node.max_bias, q_norm, k_norm, eps if q_norm else k_eps, turn,
-        node.sinks, node.is_causal, can_shift=turn is not None or not is_turned(node.k),
+        node.sinks, node.is_causal, (turn is not None or not is_turned(node.k)) and not node.is_behind_source,
+        node.distances, node.buckets, node.is_behind_source,
     )  # fmt: skip
 
 

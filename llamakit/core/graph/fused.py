@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.ops import LikeX, Node, Weight, node
+from llamakit.core.graph.ops import Buckets, LikeX, Node, Weight, node
 from llamakit.core.graph.rotation import Rotation
 
 
@@ -89,6 +89,9 @@ class RopeAttention(Node):
     sinks: Weight | None
     is_causal: bool = True
     can_shift: bool = True
+    distances: Weight | None = None
+    buckets: Buckets | None = None
+    is_behind_source: bool = False
     has_own_keys: bool = True  # else they are in the cache already; k and v say nothing
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
-from llamakit.core.graph.lower_attention import lower_attention
+from llamakit.core.graph.lower_attention import lower_attention, lower_source
 from llamakit.core.graph.lower_recurrent import lower_recurrent
 from llamakit.core.graph.lower_rows import lower_rows
 from llamakit.core.graph.lower_streams import lower_streams
@@ -20,6 +20,7 @@ from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
 from llamakit.core.graph.program import Step
 from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.source import KeepSource, SourceAttention
 from llamakit.core.graph.tap import Observer, Rows, Tap
 from llamakit.core.graph.weights import Packed, Weights, padded
 from llamakit.core.kernels import bf16, float_gemm, gemm
@@ -148,6 +149,8 @@ class Lowering:
                 return lower_recurrent(self, node)
             case RopeAttention():
                 return lower_attention(self, node)
+            case KeepSource() | SourceAttention():
+                return lower_source(self, node)
             case RmsNorm(x, Weight() as weight, eps, None) if weight.shape == (x.width,):
                 return [self.norm(x, weight, eps, self.at(node), None, node)]
             case AddNorm():

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from llamakit.core.graph.fused import RopeAttention
 from llamakit.core.graph.ops import alibi_slopes
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
+from llamakit.core.graph.source import KeepSource, SourceAttention
 from llamakit.core.kernels import attention
+from llamakit.core.kernels.kv_cells import BLOCK
 from llamakit.core.kernels.rope import RopeStore
 
 if TYPE_CHECKING:
@@ -36,15 +39,51 @@ def lower_attention(lowering: Lowering, node: RopeAttention) -> list[Step]:
         is_neox=int(rotation.is_neox) if rotation else 0, eps=node.eps, **stored,
     )  # fmt: skip
     attend = attention.Attention(
+        bias=bias_by_distance(lowering, node) if node.distances else None, bias_zero=m.n_ctx,
+        part=attention.BEHIND if node.is_behind_source else attention.ALL,
         q=q, out=lowering.at(node), slopes=slopes, sinks=sinks, scratch=None, scratch_pitch=0,
         q_pitch=pitch(node.q), out_pitch=pitch(node), window=node.window, is_chunked=int(node.is_chunked),
         is_causal=int(node.is_causal), scale=node.scale, softcap=node.softcap, **shape,
     )  # fmt: skip
+    return [Step(f"rope.rope_store[{k_type.name},{v_type.name}]", store), attend_step(lowering, node, attend)]
+
+
+def attend_step(lowering: Lowering, node: RopeAttention | SourceAttention, attend: attention.Attention) -> Step:
+    m, cache = lowering.memory, lowering.memory.cache
     rows = attention.tile_rows(node.n_head, node.n_head_kv, lowering.rows_of(node), m.n_threads)
-    types = f"{k_type.name},{v_type.name}"
-    n_bytes = attention.scratch_bytes(m.n_ctx, dim, dim_v, rows)
-    name = f"attention.attend[{types},{rows},{attention.tile_columns(rows)}]"
-    return [
-        Step(f"rope.rope_store[{types}]", store),
-        lowering.with_scratch(name, attend, n_bytes, "scratch_pitch", 1),
-    ]
+    n_bytes = attention.scratch_bytes(m.n_ctx, node.head_dim, node.head_dim_v, rows)
+    name = f"attention.attend[{cache.type_k.name},{cache.type_v.name},{rows},{attention.tile_columns(rows)}]"
+    return lowering.with_scratch(name, attend, n_bytes, "scratch_pitch", 1)
+
+
+def bias_by_distance(lowering: Lowering, node: RopeAttention) -> npt.NDArray[np.float32]:
+    """For keys from n_ctx behind a query to a block beyond n_ctx ahead.   -> (n_head, 2 n_ctx + 64)"""
+    assert node.distances is not None and node.buckets is not None
+    n_ctx = lowering.memory.n_ctx
+    buckets = node.buckets.of(np.arange(-n_ctx, n_ctx + BLOCK))
+    return np.ascontiguousarray(lowering.memory.weights.numbers_of(node.distances)[buckets].T, np.float32)
+
+
+def lower_source(lowering: Lowering, node: KeepSource | SourceAttention) -> list[Step]:
+    """What the encoder leaves for the decoder is stored like any keys and values, and read by all."""
+    m, cache = lowering.memory, lowering.memory.cache
+    k_type, v_type = cache.type_k, cache.type_v
+    shape: dict[str, Any] = {
+        "batch": m.batch, "keys": cache.keys[node.layer], "values": cache.values[node.layer],
+        "n_head_kv": node.n_head_kv, "head_dim": node.head_dim, "head_dim_v": node.head_dim_v,
+        "key_bytes": k_type.key_bytes(node.head_dim), "value_bytes": v_type.value_bytes(node.head_dim_v),
+    }  # fmt: skip
+    if isinstance(node, KeepSource):
+        store = RopeStore(
+            q=None, k=lowering.at(node.k), v=lowering.at(node.v), q_pitch=0, k_pitch=pitch(node.k),
+            v_pitch=pitch(node.v), q_norm=None, k_norm=None, angles=None, n_rot=0, is_neox=0, eps=0.0, n_head=0,
+            **shape,
+        )  # fmt: skip
+        copied = [lowering.copy(node, node.x)] if id(node) in lowering.plan.copies else []
+        return [*copied, Step(f"rope.rope_store[{k_type.name},{v_type.name}]", store)]
+    attend = attention.Attention(
+        q=lowering.at(node.q), out=lowering.at(node), slopes=None, sinks=None, bias=None, bias_zero=0, scratch=None,
+        scratch_pitch=0, q_pitch=pitch(node.q), out_pitch=pitch(node), window=0, is_chunked=0, is_causal=0,
+        part=attention.SOURCE, scale=node.scale, softcap=0.0, n_head=node.n_head, **shape,
+    )  # fmt: skip
+    return [attend_step(lowering, node, attend)]

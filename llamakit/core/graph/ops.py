@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.graph.buckets import Buckets as Buckets
 from llamakit.core.graph.node import Add as Add
 from llamakit.core.graph.node import LikeX as LikeX
 from llamakit.core.graph.node import Mul as Mul
@@ -171,6 +172,9 @@ class Attention(Node):
     max_bias: float = 0.0
     sinks: Weight | None = None
     is_causal: bool = True
+    distances: Weight | None = None  # (buckets.n, heads): what is added to scores
+    buckets: Buckets | None = None
+    is_behind_source: bool = False  # keys that the encoder has written do not count, see `source.py`
 
     @property
     def n_head(self) -> int:
@@ -300,7 +304,7 @@ class Div(Node):
 @node
 class Activation(LikeX):
     """Of each number: "silu", "gelu" (the tanh form), "gelu_erf" (x times the normal distribution at x), "relu",
-    "relu2" (max(x, 0)^2), "elu", "sigmoid", "tanh", "softplus"."""
+    "relu2" (max(x, 0)^2), "elu", "exp" (at most e^88), "sigmoid", "tanh", "softplus"."""
 
     x: Node
     kind: str

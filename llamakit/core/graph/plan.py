@@ -19,6 +19,7 @@ from llamakit.core.graph.ops import (
     Weight,
     in_order,
 )
+from llamakit.core.graph.source import KeepSource
 from llamakit.core.graph.tap import Tap
 
 LANES = 16
@@ -94,7 +95,7 @@ def plan_buffers(root: Node, capacity: Capacity) -> Plan:
 def overwritten(node: Node) -> Node | None:
     """The input whose buffer a node may take over: residuals are added in place, taps change nothing."""
     match node:
-        case Matmul(residual=Node() as before) | AddNorm(residual=before) | Tap(before):
+        case Matmul(residual=Node() as before) | AddNorm(residual=before) | Tap(before) | KeepSource(before):
             return before
         case Softcap(before) | Activation(before) | Clamp(before) | Scale(before) | Shift(before):
             return before

@@ -52,6 +52,7 @@ def formula_of(node: ops.Node) -> Callable[..., Any]:
     if type(node) not in FORMULAS:
         import_module("llamakit.core.graph.reference_recurrent")
         import_module("llamakit.core.graph.reference_streams")
+        import_module("llamakit.core.graph.reference_source")
     return FORMULAS[type(node)]
 
 
@@ -165,12 +166,13 @@ def attention(
     q: Floats,
     k: Floats,
     v: Floats,
-    sinks: Floats | None = None,
+    *rest: Floats,
 ) -> Floats:
+    sinks, biases = given(rest, op.sinks, op.distances)
     if op.layer in run.cache:
         k, v = (np.concatenate(both) for both in zip(run.cache[op.layer], (k, v), strict=True))
     run.cache[op.layer] = k, v
-    return attended(op, q, k, v, sinks)
+    return attended(op, q, k, v, sinks, biases)
 
 
 @formula(ops.CachedAttention)
@@ -179,7 +181,12 @@ def cached_attention(run: Reference, op: ops.CachedAttention, q: Floats) -> Floa
 
 
 def attended(
-    op: ops.Attention | ops.CachedAttention | fused.RopeAttention, q: Floats, k: Floats, v: Floats, sinks: Floats | None
+    op: ops.Attention | ops.CachedAttention | fused.RopeAttention,
+    q: Floats,
+    k: Floats,
+    v: Floats,
+    sinks: Floats | None,
+    biases: Floats | None = None,
 ) -> Floats:
     n_query, n_key = len(q), len(k)
     q, k, v = (
@@ -194,6 +201,8 @@ def attended(
     if op.max_bias:
         slopes = np.array(ops.alibi_slopes(op.max_bias, op.n_head), np.float32)
         scores = scores - slopes[:, None, None] * np.abs(distance).astype(np.float32)
+    if biases is not None and not isinstance(op, ops.CachedAttention) and op.buckets is not None:
+        scores = scores + biases[op.buckets.of(-distance)].transpose(2, 0, 1)
     reach = position % op.window + 1 if op.window and op.is_chunked else op.window or n_key + 1
     is_late = distance < 0 if op.is_causal else distance <= -reach
     scores = np.where(is_late | (distance >= reach), -np.inf, scores)
@@ -431,7 +440,8 @@ def add_norm(run: Reference, op: fused.AddNorm, x: Floats, weight: Floats, resid
 
 @formula(fused.RopeAttention)
 def rope_attention(run: Reference, op: fused.RopeAttention, q: Floats, k: Floats, v: Floats, *rest: Floats) -> Floats:
-    q_norm, k_norm, sinks = given(rest, op.q_norm, op.k_norm, op.sinks)
+    n_norms = sum(each is not None for each in (op.q_norm, op.k_norm))
+    q_norm, k_norm = given(rest[:n_norms], op.q_norm, op.k_norm)
     widths = op.n_head * op.head_dim, op.n_head_kv * op.head_dim, op.n_head_kv * op.head_dim_v
     q, k, v = (a[:, first : first + n] for a, first, n in zip((q, k, v), op.offsets, widths, strict=True))
     q = normed(q, q_norm, op.eps) if q_norm is not None else q
@@ -439,5 +449,5 @@ def rope_attention(run: Reference, op: fused.RopeAttention, q: Floats, k: Floats
     if op.rotation is not None:
         q, k = (turned(run, a, op.head_dim, op.rotation) for a in (q, k))
     if not op.has_own_keys:
-        return attended(op, q, *run.cache[op.layer], sinks)
-    return attention(run, op, q, k, v, sinks)
+        return attended(op, q, *run.cache[op.layer], *given(rest[n_norms:], op.sinks))
+    return attention(run, op, q, k, v, *rest[n_norms:])

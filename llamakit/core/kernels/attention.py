@@ -28,6 +28,8 @@ class Attention(LayerCache):
     out: Ptr[f32]
     slopes: Ptr[f32]  # (n_head,): ALiBi adds -slope * distance; or null
     sinks: Ptr[f32]  # (n_head,): a score without a value, for each head; or null
+    bias: Ptr[f32]  # (n_head, 2 bias_zero + 64): added to scores, by how far a key is ahead of zero; or null
+    bias_zero: i64
     scratch: Ptr[i8]  # scratch_bytes(...) for each thread
     scratch_pitch: i64
     q_pitch: i64
@@ -36,10 +38,12 @@ class Attention(LayerCache):
     window: i64  # keys at least this far back are masked, or, without causality, this far off; 0: none
     is_chunked: i64  # 1: those before the last multiple of the window are
     is_causal: i64  # 0: a token sees the later tokens of its run too
+    part: i64  # which keys: ALL, those BEHIND the sequence's source, or those of the SOURCE
     scale: f32
     softcap: f32  # scores become c tanh(score / c); 0: none
 
 
+ALL, BEHIND, SOURCE = range(3)
 MAX_ROWS = 6
 READ_COST = 3  # what reading and widening a tile's keys and values costs, in rows of arithmetic
 
@@ -79,14 +83,17 @@ def scratch_bytes(n_ctx: int, head_dim: int, head_dim_v: int, rows: int) -> int:
 
 
 @helper
-def first_visible(op, position):
+def first_visible(op, run, position):
+    least = run.n_source if op.part == BEHIND else 0
     if op.window == 0:
-        return 0
-    return position // op.window * op.window if op.is_chunked != 0 else max(0, position - op.window + 1)
+        return least
+    return position // op.window * op.window if op.is_chunked != 0 else max(least, position - op.window + 1)
 
 
 @helper
 def end_visible(op, run, position):
+    if op.part == SOURCE:
+        return run.n_source
     if op.is_causal != 0:
         return position + 1
     end = run.position + run.n_tokens
@@ -102,10 +109,10 @@ def token_and_head(op, kv_head, row):
 
 @helper
 def adjust(op, run, kv_head, row, base, scores):
-    """Softcap, ALiBi and mask, in place, of a row's 64 scores of keys base .. base + 63."""
+    """Softcap, biases and mask, in place, of a row's 64 scores of keys base .. base + 63."""
     token, head = token_and_head(op, kv_head, row)
     position = run.position + token
-    first, end = first_visible(op, position), end_visible(op, run, position)
+    first, end = first_visible(op, run, position), end_visible(op, run, position)
     if op.softcap != f32(0.0):
         for i in range(4):
             scores[i] = tanh(scores[i] / op.softcap) * op.softcap
@@ -113,6 +120,10 @@ def adjust(op, run, kv_head, row, base, scores):
         for i in range(4):
             key = lane_numbers() + f32(base + 16 * i)
             scores[i] = scores[i] - vmax(f32(position) - key, key - f32(position)) * op.slopes[head]
+    if is_null(op.bias) == 0:
+        bias = view(op.bias + (head * (2 * op.bias_zero + BLOCK) + op.bias_zero + base - position), f32x16)
+        for i in range(4):
+            scores[i] = scores[i] + bias[i]
     if base < first or base + BLOCK > end:
         for i in range(4):
             key = lane_numbers() + f32(base + 16 * i)
@@ -237,9 +248,9 @@ def attend(k_type, v_type, rows, columns):
         first_token, _ = token_and_head(op, kv_head, row)
         last_token, _ = token_and_head(op, kv_head, row + n_rows - 1)
         start, end = run.position + first_token, run.position + last_token  # positions of the first and last row
-        seen_by_all = first_visible(op, end), end_visible(op, run, start)
-        first_block, end = first_visible(op, start) // BLOCK, end_visible(op, run, end)
-        is_special = op.softcap != f32(0.0) or is_null(op.slopes) == 0
+        seen_by_all = first_visible(op, run, end), end_visible(op, run, start)
+        first_block, end = first_visible(op, run, start) // BLOCK, end_visible(op, run, end)
+        is_special = op.softcap != f32(0.0) or is_null(op.slopes) == 0 or is_null(op.bias) == 0
         for b in range(first_block, (end + BLOCK - 1) // BLOCK):
             block = scores + (b - first_block) * 4 * rows
             weigh_keys(op, queries, keys_of(op, kv_head, table[b]), block)

@@ -114,6 +114,7 @@ class KVCache:
         self.positions: Ints = np.zeros(n_batch, np.int32)
         self.cells: Ints = np.zeros(n_batch, np.int32)
         self.runs = np.zeros(n_seq_max, Run.dtype)
+        self.n_source = [0] * n_seq_max  # positions of each sequence that are its source
 
     @property
     def tables(self) -> Ints:
@@ -137,7 +138,7 @@ class KVCache:
             past = sequences.n_past[seq]
             position = past - sequences.n_merged[seq]
             sequences.grow(seq, n)
-            self.runs[i] = first, n, past, seq * sequences.tables.shape[1], seq
+            self.runs[i] = first, n, past, seq * sequences.tables.shape[1], seq, self.n_source[seq]
             if past == 0:
                 for state in self.states.values():
                     state[seq] = 0
@@ -151,9 +152,9 @@ class KVCache:
         return first
 
     def truncate(self, seq: int, n_past: int) -> int:
-        """Forget positions from n_past on, or all of them where layers remember; returns how many are left."""
-        if self.states and n_past < self.n_past(seq):
-            n_past = 0
+        """Forget positions from n_past on; returns how many are left: none where layers remember, or in a source."""
+        if n_past < (self.n_past(seq) if self.states else self.n_source[seq]):
+            n_past = self.n_source[seq] = 0
         self.sequences.truncate(seq, n_past)
         return self.n_past(seq)
 
@@ -164,6 +165,9 @@ class KVCache:
         """
         if self.states and n_past not in (None, self.n_past(source)):
             raise UsageError("layers of this model remember all they saw: no sequence forks at an earlier position")
+        if n_past is not None and n_past < self.n_source[source]:
+            raise UsageError("a source is whole: no sequence forks within it")
+        self.n_source[target] = self.n_source[source]
         self.sequences.fork(source, target, n_past)
         for state in self.states.values():
             state[target] = state[source]
@@ -171,7 +175,7 @@ class KVCache:
     def clear(self) -> None:
         """Forget everything."""
         for seq in range(self.n_seq_max):
-            self.sequences.truncate(seq, 0)
+            self.truncate(seq, 0)
 
     def remove(self, seq: int, first: int, end: int) -> Shift:
         """Forget positions first .. end - 1 and let the later ones move up; the caller must then move their cells.

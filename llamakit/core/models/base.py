@@ -12,6 +12,7 @@ from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Attention, Embed, LayerNorm, Linear, Node, RmsNorm, SelectRows, Tokens, in_order
 from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.source import KeepSource
 from llamakit.core.models.hparams import LAYER_EPS, RMS_EPS, HParams
 from llamakit.core.models.rope_settings import original_context, read_rotation
 from llamakit.core.models.tensors import Tensors
@@ -52,12 +53,12 @@ class Decoder:
         self.is_causal = meta.bool("attention.causal", self.is_causal)
         self.w.pass_over("cls.*", "dense_2.*", "dense_3.*")  # of pooling
         self.read_settings()
-        root = self.logits(self.hp.n_ctx_train)
+        roots = self.graphs(self.hp.n_ctx_train)
         for i in range(self.hp.n_layer, len(self.hp.heads)):  # layers that predict further tokens
             self.w.layer(i).pass_over("*")
         self.w.check(meta.path)
-        nodes = in_order(root)
-        self._cached = {n.layer: n for n in nodes if isinstance(n, Attention)}
+        nodes = [n for root in roots for n in in_order(root)]
+        self._cached = {n.layer: n for n in nodes if isinstance(n, (Attention, KeepSource))}
         self._states = {n.state: n.n_state for n in nodes if isinstance(n, Recurrent)}
 
     def eps_key(self) -> str:
@@ -92,6 +93,14 @@ class Decoder:
     def logits(self, n_ctx: int) -> Node:
         self.begin(n_ctx)
         return self.head(self.layers(self.embed()))
+
+    def graphs(self, n_ctx: int) -> list[Node]:
+        """All that is computed with the model's tensors."""
+        return [self.logits(n_ctx)]
+
+    def source(self, n_ctx: int) -> Node | None:
+        """Of an encoder-decoder: what the encoder does with a source, before the decoder begins."""
+        return None
 
     def hidden(self, n_ctx: int) -> Node:
         """The states of the wanted rows that the output head multiplies: what embeddings are made of."""

@@ -48,7 +48,7 @@ def test_place_says_where_each_token_goes():
     assert cache.cells[:3].tolist() == [cache.tables[0, 0] * 64, second * 64 + 6, second * 64 + 7]
     assert first != second
     width = cache.tables.shape[1]
-    assert [tuple(r) for r in cache.runs[:2].tolist()] == [(0, 1, 0, 0, 0), (1, 2, 70, width, 1)]
+    assert [tuple(r) for r in cache.runs[:2].tolist()] == [(0, 1, 0, 0, 0, 0), (1, 2, 70, width, 1, 0)]
 
 
 def test_a_batch_that_does_not_fit_changes_nothing():
