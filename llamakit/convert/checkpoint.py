@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,26 @@ _FLOAT8 = {"F8_E4M3": (4, 7), "F8_E5M2": (5, 15)}  # bits of the exponent, its b
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All tensors of a model by name; nothing is read before `weight` or `array` is asked to load."""
+    """All tensors of a model by name; nothing is read before `weight` or `array` is asked to load.
+
+    `replaced` are tensors made of others, and in their place (None) the others.
+    """
 
     tensors: Mapping[str, StoredTensor]
+    replaced: Mapping[str, Weight | None] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.tensors)
+        names = dict.fromkeys((*self.tensors, *self.replaced))
+        return (name for name in names if self.replaced.get(name, name) is not None)
 
     def __contains__(self, name: str) -> bool:
-        return name in self.tensors
+        return self.replaced[name] is not None if name in self.replaced else name in self.tensors
 
     def weight(self, name: str) -> Weight:
         """A tensor of floats (or of integers, as floats)."""
+        made = self.replaced.get(name)
+        if made is not None:
+            return made
         stored = self.tensors[name]
         plain: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "BF16": BF16}
         return Weight(

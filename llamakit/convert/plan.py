@@ -13,6 +13,7 @@ from llamakit.convert.checkpoint import Checkpoint, open_checkpoint
 from llamakit.convert.config import Config
 from llamakit.convert.description import Size, general_keys
 from llamakit.convert.family import Family, Mapped
+from llamakit.convert.quantized import dequantized
 from llamakit.convert.registry import find_family
 from llamakit.convert.vocabulary.files import TokenizerFiles
 from llamakit.convert.vocabulary.keys import PREFIX, vocabulary_keys
@@ -124,7 +125,9 @@ class Source:
         """Raises ModelError, UsageError for a folder that is no model's, or of an unknown architecture."""
         config = Config.read(folder)
         chosen = find_family(config)
-        checkpoint = open_checkpoint(folder, allow_pickle) if has_weights else Checkpoint({})
+        checkpoint = Checkpoint({})
+        if has_weights:
+            checkpoint = dequantized(open_checkpoint(folder, allow_pickle), config)
         family = chosen(config, checkpoint)
         return cls(folder, config, checkpoint, family, family.mapped() if has_weights else Mapped())
 

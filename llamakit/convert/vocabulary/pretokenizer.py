@@ -32,6 +32,8 @@ NAMES = (
     "granite-embed-multi-97m", "default",
 )  # fmt: skip
 
+_UNCLEAN = {"starcoder": "smollm"}  # the same rules for tokenizers that leave spaces before punctuation alone
+
 TRAPS = (
     "Hello, it's WE'LL they'Re I'D don't 'tis x'd 'REally o'sullivan\n\n\n  \t tabs\t\tand   spaces \r\n \n end\r\r"
     " 3 33 333 3333 33333333 1,234.5 2x4 ٣٤٥٦ Ⅷ² "
@@ -58,7 +60,8 @@ def find_pretokenizer(files: TokenizerFiles) -> Found:
     cuts = _cuts(_build(files, given))
     for name in NAMES:
         if _named_cuts(name) == cuts:
-            return Found(name)
+            is_unclean = files.settings.get("clean_up_tokenization_spaces") is False
+            return Found(_UNCLEAN.get(name, name) if is_unclean else name)
     nearest = max(NAMES, key=lambda name: len(_named_cuts(name) & cuts) / len(_named_cuts(name) | cuts))
     patterns = expressions(given)
     if patterns is None:
