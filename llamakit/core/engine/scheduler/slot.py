@@ -53,6 +53,8 @@ class Slot:
         self.seen = ""  # the end of the text, in which stop texts are looked for
         self.cells = b""  # while swapped
         self.kept, self.job, self.state = [], job, SlotState.PREFILL
+        self.session.pending = list(request.tokens)
+        self.truncate(self.n_before_shift())
         self.session.pending = reuse(self.session, request.tokens)
         request.sampler.accept_prompt(request.tokens)
         job.usage.started = time.perf_counter()
@@ -82,7 +84,7 @@ class Slot:
         """
         session = self.session
         if self.n_ready == 0:
-            n, n_before = min(len(session.pending), most_at_once(session)), len(session.tokens)
+            n, n_before = self.n_at_once(), len(session.tokens)
             has_room = make_room(session, n)
             if len(session.tokens) < n_before:
                 self.n_unshifted = min(self.n_unshifted, session.n_keep or 0)
@@ -93,6 +95,28 @@ class Slot:
                 raise ModelError(f"a context of {self.context.n_ctx} positions is full, and keeps {session.n_keep}")
             self.n_ready = n
         return self.n_ready
+
+    def n_at_once(self) -> int:
+        """How many of the pending tokens go together when the job is alone: before they do, the context may shift."""
+        session, most = self.session, most_at_once(self.session)
+        if self.state is SlotState.DECODE or session.n_keep is None:
+            return len(session.pending)
+        n_done = len(self.working().request.tokens) - len(session.pending)
+        return min(len(session.pending), most - n_done % most)
+
+    def n_before_shift(self) -> int:
+        """How many tokens of a new prompt are in the cache when it first has to shift: no later ones can be reused."""
+        n_prompt, most, n = len(self.session.pending), most_at_once(self.session), 0
+        if n_prompt < self.context.n_ctx or self.session.n_keep is None:
+            return n_prompt
+        while n + most < self.context.n_ctx:
+            n += most
+        return n
+
+    def truncate(self, n: int) -> None:
+        """Keep the first n positions, if there are more."""
+        if len(self.session.tokens) > n:
+            del self.session.tokens[self.context.truncate(n, self.seq) :]
 
     def advance(self, n: int) -> bool:
         """n more tokens are being computed; is the last one's logits what the next token is drawn from?"""

@@ -299,6 +299,20 @@ def test_what_a_shift_has_moved_serves_nobody_else(path, vocab):
         assert scheduler.slots[0].kept == [1, 40, 41]
 
 
+@pytest.mark.parametrize("n_keep", [0, 4, 100])
+def test_a_long_prompt_shifts_where_it_does_alone_whatever_the_cache_has(path, vocab, n_keep):
+    rng = random.Random(n_keep)
+    tokens = (1, *(rng.randrange(3, vocab.n_tokens) for _ in range(400)))
+    case = Case(tokens, n_predict=30, n_keep=n_keep)
+    (wanted,) = alone(path, vocab, [case])
+    for n_before in (60, 200, N_CTX - 1):
+        with serving(path, vocab, 2) as (_, scheduler):
+            result(scheduler.submit(Case(tokens[:n_before], n_predict=0).request(vocab)))
+            job = scheduler.submit(case.request(vocab))
+            assert result(job) == wanted
+            assert job.usage.n_cached > 0
+
+
 # ends
 @pytest.mark.parametrize(
     "case, finish",
