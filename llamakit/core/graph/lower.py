@@ -8,8 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from llamakit.core.graph.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
 from llamakit.core.graph.lower_attention import lower_attention, lower_source
+from llamakit.core.graph.lower_compressed import lower_compressed, lower_pooled
 from llamakit.core.graph.lower_recurrent import lower_recurrent
 from llamakit.core.graph.lower_rows import lower_rows
 from llamakit.core.graph.lower_streams import lower_streams
@@ -145,6 +147,10 @@ class Lowering:
                 return [self.embed(node)]
             case Matmul():
                 return self.matmul(node)
+            case Pooled():
+                return lower_pooled(self, node)
+            case CompressedAttention():
+                return lower_compressed(self, node)
             case Recurrent():
                 return lower_recurrent(self, node)
             case RopeAttention():

@@ -52,6 +52,7 @@ def formula_of(node: ops.Node) -> Callable[..., Any]:
     if type(node) not in FORMULAS:
         import_module("llamakit.core.graph.reference_recurrent")
         import_module("llamakit.core.graph.reference_streams")
+        import_module("llamakit.core.graph.reference_compressed")
         import_module("llamakit.core.graph.reference_source")
     return FORMULAS[type(node)]
 
@@ -232,6 +233,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": lambda x: np.maximum(x, np.float32(0)),
     "relu2": lambda x: np.maximum(x, np.float32(0)) ** 2,
     "elu": lambda x: np.where(x < 0, np.expm1(np.minimum(x, np.float32(0))), x),
+    "exp": lambda x: np.exp(np.minimum(x, np.float32(88))),
     "sigmoid": sigmoid,
     "tanh": np.tanh,
     "softplus": lambda x: np.maximum(x, np.float32(0)) + np.log1p(np.exp(-np.abs(x))),

@@ -28,7 +28,7 @@ class Rotation:
     """How heads are turned.
 
     `is_neox` pairs dimension i with i + n_rot / 2, else 2i with 2i + 1. The angle of pair i at position p is
-    p * scale * base^(-2i / n_rot) / factors[i].
+    p * scale * base^(-2i / n_rot) / factors[i]. `shift` is added to positions; `is_back` turns the other way.
     """
 
     n_rot: int
@@ -37,6 +37,8 @@ class Rotation:
     is_neox: bool = False
     factors: tuple[float, ...] | None = None
     yarn: Yarn | None = None
+    shift: int = 0
+    is_back: bool = False
 
     def angles(self, n_positions: int, first: int = 0) -> npt.NDArray[np.float32]:
         """(cos, sin) of every position and pair.   -> (n_positions, n_rot / 2, 2)"""
@@ -52,7 +54,8 @@ class Rotation:
                 mix = self.ramp(i) * self.yarn.mix
                 scaled = scaled * (1 - mix) + frequency * mix
                 magnitude *= 1.0 + 0.1 * math.log(1.0 / self.scale)
-        angle = np.arange(first, first + n_positions, dtype=np.float64)[:, None] * scaled
+        first += self.shift
+        angle = np.arange(first, first + n_positions, dtype=np.float64)[:, None] * (-scaled if self.is_back else scaled)
         pairs = np.empty((n_positions, self.n_rot // 2, 2), np.float32)
         pairs[..., 0], pairs[..., 1] = np.cos(angle) * magnitude, np.sin(angle) * magnitude
         return pairs

@@ -123,9 +123,7 @@ def balance(op, thread, n_threads):
         x, out = op.x + row * op.pitch, op.out + row * op.pitch
         for g in range(op.n_groups):
             softmax_of_few(x + g * n, out + g * n, n, op.eps)
-        for i in range(op.n_rounds):
-            if i > 0:
-                divide_by_sums(out, n, n, 1, op.eps)
-            divide_by_sums(out, n, 1, n, op.eps)
+        for i in range(2 * op.n_rounds - 1):  # columns, then rows and columns in turn
+            divide_by_sums(out, n, n if i % 2 == 1 else 1, 1 if i % 2 == 1 else n, op.eps)
         for i in range(op.n_groups * n, op.pitch):
             out[i] = f32(0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
+from llamakit.core.graph.compressed import CompressedAttention
 from llamakit.core.graph.ops import Attention, Embed, LayerNorm, Linear, Node, RmsNorm, SelectRows, Tokens, in_order
 from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
@@ -58,7 +59,7 @@ class Decoder:
             self.w.layer(i).pass_over("*")
         self.w.check(meta.path)
         nodes = [n for root in roots for n in in_order(root)]
-        self._cached = {n.layer: n for n in nodes if isinstance(n, (Attention, KeepSource))}
+        self._cached = {n.layer: n for n in nodes if isinstance(n, (Attention, CompressedAttention, KeepSource))}
         self._states = {n.state: n.n_state for n in nodes if isinstance(n, Recurrent)}
 
     def eps_key(self) -> str:

@@ -5,7 +5,6 @@ Its indexer picks the keys to attend to in long contexts; here all of them are.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Activation, Concat, Glu, Node, RmsNorm, SelectRows, Tokens
@@ -62,11 +61,8 @@ class Qwen4Exp(Qwen35Moe):
         return x + Mix(y, wanted * 2.0, y.width)
 
     def stream_norm(self, x: Node, w: Tensors, name: str) -> Node:
-        """Each stream has numbers of its own, in one row or in several."""
-        n, full = self.hp.n_embd, w.full_name(name)
-        is_flat = full in self.reader and len(self.reader.tensor(full).shape) == 1
-        weight = w(name, self.n_streams * n) if is_flat else w(name, self.n_streams, n)
-        return RmsNorm(x, replace(weight, shape=(self.n_streams, n)), self.hp.eps)
+        """Each stream has numbers of its own."""
+        return RmsNorm(x, w.reshaped(name, self.n_streams, self.hp.n_embd), self.hp.eps)
 
     def embed_ngrams(self) -> Node:
         """Rows of one table, found by several hashes of the last two tokens, the last three, and so on."""

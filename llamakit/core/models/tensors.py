@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -128,6 +129,14 @@ class Tensors:
     def bare(self, name: str, *shape: int) -> Weight:
         """A tensor whose name has no ".weight" to it."""
         return self._need(self._prefix + name, shape)
+
+    def reshaped(self, name: str, *shape: int) -> Weight:
+        """A tensor that files may have in other dimensions, of as many numbers."""
+        full = self.full_name(name)
+        found = self._ledger.found.get(full)
+        if found and math.prod(found.shape) == math.prod(shape):
+            return replace(self._need(full, found.shape), shape=shape)
+        return self._need(full, shape)
 
     def _need(self, name: str, shape: tuple[int, ...]) -> Weight:
         weight = self._ledger.ask(name, shape, is_optional=False)

@@ -36,7 +36,7 @@ def test_hashes_are_the_formula_however_a_text_is_cut(run_kernel, multipliers, s
     for size in sizes:
         tokens = TOKENS[first : first + size].astype(np.int32)
         runs = np.zeros(1, Run.dtype)
-        runs[0] = 0, size, first, 0, 1
+        runs["n_tokens"], runs["position"], runs["seq"] = size, first, 1
         batch = Batch(n_tokens=size, n_outputs=0, n_runs=1, tokens=tokens, positions=None, cells=None, outputs=None,
                       runs=runs.view(np.uint8), tables=None)  # fmt: skip
         ids = np.full(size, -1, np.int32)
