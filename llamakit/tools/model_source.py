@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from urllib.parse import quote, unquote, urlsplit
 from llamakit.errors import UsageError
 from llamakit.tools.catalog import MODELS, WheelModel
 
-FORMS = "a path, demo, hf:ORG/REPO[:QUANT], modelscope:ORG/REPO[:QUANT] or https://..."
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
 HUB_PAGE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/(?:resolve|blob)/main/(?P<file>.+\.gguf)")
 HUB_HOSTS = ("huggingface.co", "hf.co")
@@ -53,9 +53,11 @@ Source = LocalModel | HubModel | UrlModel | WheelModel
 
 def parse_source(spec: str) -> Source:
     """What `spec` names; a file that exists goes first. Raises UsageError for what is malformed."""
-    scheme, colon, rest = spec.partition(":")
-    if not colon or Path(spec).exists():
-        return MODELS[spec] if spec in MODELS and not Path(spec).exists() else LocalModel(Path(spec))
+    scheme, _, rest = spec.partition(":")
+    if os.path.exists(spec):
+        return LocalModel(Path(spec))
+    if spec in MODELS:
+        return MODELS[spec]
     if scheme in ("hf", "modelscope"):
         return parse_hub_model(scheme, rest)
     if scheme in ("http", "https"):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from llamakit.tools.download import DownloadError, _NoDowngrade, download
+from llamakit.tools.download import DownloadError, FileChanged, _NoDowngrade, download
 
 from .web import Site, serve
 
@@ -120,3 +122,86 @@ def test_a_redirect_is_followed(site: Site, tmp_path: Path) -> None:
     with serve(Site(redirect=f"{site.url}/file")) as front:
         fetch(front, tmp_path / "p")
     assert (tmp_path / "p").read_bytes() == BODY
+
+
+def test_a_token_is_shown_to_nobody_else(site: Site, tmp_path: Path) -> None:
+    with serve(Site(redirects={"/file": "/moved", "/moved": f"{site.url}/file"})) as front:
+        download(f"{front.url}/file", tmp_path / "p", len(BODY), SHA256, headers={"Authorization": "Bearer x"}, pause=0)
+    assert front.tokens == ["Bearer x", "Bearer x"]
+    assert site.tokens == [None]
+
+
+def test_without_a_hash_parts_are_of_one_version(site: Site, tmp_path: Path) -> None:
+    site.cut_after, site.etags = [1000], ['"1"']
+    download(f"{site.url}/file", tmp_path / "p", len(BODY), None, version='"1"', pause=0)
+    assert (tmp_path / "p").read_bytes() == BODY
+    assert site.ranges == [None, "bytes=1000-"]
+
+
+@pytest.mark.parametrize("honours_if_range", [True, False])
+def test_a_version_that_changes_between_two_requests_is_told(
+    site: Site, tmp_path: Path, honours_if_range: bool
+) -> None:
+    site.cut_after, site.etags, site.honours_if_range = [1000], ['"1"', '"2"'], honours_if_range
+    with pytest.raises(FileChanged, match="changes while it is fetched"):
+        download(f"{site.url}/file", tmp_path / "p", len(BODY), None, version='"1"', pause=0)
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_hash_is_a_better_judge_than_the_version(site: Site, tmp_path: Path) -> None:
+    site.cut_after, site.etags = [1000], ['"1"', '"2"']
+    fetch(site, tmp_path / "p")
+    assert (tmp_path / "p").read_bytes() == BODY
+
+
+def test_a_file_of_unknown_size_is_fetched_in_one_piece(site: Site, tmp_path: Path) -> None:
+    site.tells_length = False
+    (tmp_path / "p").write_bytes(b"of an earlier run")
+    download(f"{site.url}/file", tmp_path / "p", None, None, pause=0)
+    assert (tmp_path / "p").read_bytes() == BODY
+    assert site.ranges == [None]
+
+
+def test_a_slow_server_is_waited_for(site: Site, tmp_path: Path) -> None:
+    site.slowness = 0.02
+    done: list[int] = []
+    download(
+        f"{site.url}/file", tmp_path / "p", len(BODY), SHA256, report=lambda _, now, total: done.append(now), pause=0
+    )
+    assert len(done) > 3
+    assert len(site.ranges) == 1
+
+
+def test_a_server_that_falls_silent_is_asked_again(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llamakit.tools.download.TIMEOUT", 0.1)
+    site.slowness = 0.5
+    with pytest.raises(DownloadError, match="timed out"):
+        fetch(site, tmp_path / "p")
+    assert len(site.ranges) == 5
+
+
+def test_ctrl_c_keeps_what_arrived(site: Site, tmp_path: Path) -> None:
+    def interrupt(stage: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(f"{site.url}/file", tmp_path / "p", len(BODY), SHA256, report=interrupt, pause=0)
+    kept = (tmp_path / "p").read_bytes()
+    assert kept
+    assert BODY.startswith(kept)
+
+
+@pytest.mark.parametrize("number, message", [("ENOSPC", "no space left"), ("EIO", "error"), ("EFBIG", "large")])
+def test_a_disk_that_refuses_is_not_asked_again(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, message: str
+) -> None:
+    def fail(descriptor: int) -> None:
+        code = getattr(errno, number)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("llamakit.tools.download.os.fsync", fail)
+    site.cut_after = [1000]
+    with pytest.raises(DownloadError, match=f"{message}.*; what arrived is kept"):
+        fetch(site, tmp_path / "p")
+    assert (tmp_path / "p").stat().st_size == 1000
+    assert len(site.ranges) == 1
