@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llamakit.cli import options as o
+from llamakit.cli.adapter_options import AdapterOptions
 from llamakit.cli.chat_options import ChatOptions, chat_template_of, template_variables
 from llamakit.cli.chat_settings import InteractiveOptions
 from llamakit.cli.console import progress
@@ -55,6 +56,7 @@ def chat(
     sampling: SamplingOptions,
     context: ContextOptions,
     rotation: RopeOptions,
+    adapting: AdapterOptions,
     logging: LogOptions,
 ) -> None:
     """Talk with a model. -sys is the system message, -p your first one; /help lists what else you can say."""
@@ -65,7 +67,7 @@ def chat(
     from llamakit.tools import completion as c
     from llamakit.tools.prompt_cache import PromptCache
 
-    opening = context_params(context, rotation)
+    opening = context_params(context, rotation, adapting)
     sampling_params(sampling)  # what is wrong with it is said before the model is loaded
     draw = partial(sampling_of, sampling)
     cache = PromptCache(prompt_cache, saves_all=True) if prompt_cache else None

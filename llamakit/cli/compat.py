@@ -48,3 +48,6 @@ def _table() -> dict[str, NoEffect]:
 
 
 NO_EFFECT = _table()
+
+# Options of FILE:SCALE that were FILE SCALE in 2024.
+SECOND_WORD = frozenset({"--lora-scaled", "--control-vector-scaled"})

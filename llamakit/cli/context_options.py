@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 from llamakit.cli import options as o
+from llamakit.cli.adapter_options import AdapterOptions
 from llamakit.cli.console import Report, log
 from llamakit.cli.options import option
 from llamakit.cli.parsing import InvalidArgument
@@ -64,7 +65,7 @@ class RopeOptions:
     ] = None
 
 
-def context_params(context: ContextOptions, rotation: RopeOptions) -> ContextParams:
+def context_params(context: ContextOptions, rotation: RopeOptions, adapting: AdapterOptions) -> ContextParams:
     """The options as the engine takes them. Raises InvalidArgument, or UsageError, for what makes no sense."""
     from llamakit.core.engine.rope_overrides import RopeParams
     from llamakit.tools.completion import ContextParams
@@ -94,6 +95,7 @@ def context_params(context: ContextOptions, rotation: RopeOptions) -> ContextPar
             yarn_beta_fast=said(r.yarn_beta_fast),
             yarn_beta_slow=said(r.yarn_beta_slow),
         ),
+        adapters=adapting.adapters,
     )
 
 

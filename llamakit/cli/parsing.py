@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, get_args, get_origin, get_type_hints
 
-from llamakit.cli.compat import NO_EFFECT, Takes
+from llamakit.cli.compat import NO_EFFECT, SECOND_WORD, Takes
 from llamakit.errors import LlamakitError
 
 TRUTHY = frozenset({"on", "enabled", "true", "1"})
@@ -165,10 +165,20 @@ def take_value(spelling: Spelling, name: str, value: str | None, rest: list[str]
         if not rest:
             raise InvalidArgument(f"{name} needs a value")
         value = rest.pop(0)
+        if name in SECOND_WORD and rest and is_number(rest[0]) and not is_number(value.rpartition(":")[2]):
+            value = f"{value}:{rest.pop(0)}"
     try:
         return spelling.convert(value)
     except InvalidArgument as error:
         raise InvalidArgument(f"{name}: {error}") from None
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def store(values: dict[str, Any], spelling: Spelling, value: Any, is_first: bool) -> None:

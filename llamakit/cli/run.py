@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli import grammar_options as g
 from llamakit.cli import options as o
+from llamakit.cli.adapter_options import AdapterOptions
 from llamakit.cli.chat_options import ChatOptions
 from llamakit.cli.chat_settings import InteractiveOptions
 from llamakit.cli.console import is_terminal, progress
@@ -61,6 +62,7 @@ def run(
         bool, option("--prompt-cache-ro", panel=LONG, help="Use the file, but leave it as it is.")
     ] = False,
     rotation: RopeOptions,
+    adapting: AdapterOptions,
     interactive: InteractiveOptions,
     template: ChatOptions,
     sampling: SamplingOptions,
@@ -77,7 +79,7 @@ def run(
     from llamakit.core.engine.generate import SelfExtend
     from llamakit.tools import completion as c
 
-    opening = context_params(context, rotation)
+    opening = context_params(context, rotation, adapting)
     sampling_params(sampling)  # what is wrong with it is said before the model is loaded
     rules = g.read_grammar(grammar, grammar_file, json_schema, json_schema_file, regex)
     params = c.CompletionParams(

@@ -47,6 +47,7 @@ class ContextParams:
     use_mmap: bool = True
     overrides: Mapping[str, int | float | bool | str] = field(default_factory=dict)
     rope: RopeParams = field(default_factory=RopeParams)
+    adapters: tuple[tuple[str, float], ...] = ()  # files of LoRA adapters, and their scales
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ def open_completion(
     `sampling` may follow from the model's metadata. `constrain` makes of its vocabulary what says which tokens may
     come: a grammar.
     """
+    from llamakit.core.engine.adapters import load_adapter
     from llamakit.core.engine.context import Context
     from llamakit.core.engine.load import load_model
     from llamakit.core.sampling.chain import Sampler
@@ -205,6 +207,8 @@ def open_completion(
             report=report,
         )
         opened.callback(context.close)
+        if p.adapters:
+            context.set_adapters([(load_adapter(adapter), scale) for adapter, scale in p.adapters])
         constraint = constrain(model.vocab) if constrain else None
         drawing = sampling(model.metadata) if callable(sampling) else sampling
         sampler = Sampler(drawing, model.n_vocab, model.vocab.eog_ids, constraint=constraint, vocab=model.vocab)

@@ -21,7 +21,7 @@ from tests.tiny import Tiny, write_tiny
 Capture = pytest.CaptureFixture[str]
 TABLE = Path(__file__).parents[3] / "shared/spec/cli.md"
 ELSEWHERE = {"--version", "-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-hft", "--hf-token", "-mu", "--model-url"}
-ADAPTERS = {"--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled", "--control-vector-layer-range"}
+ADAPTERS = {"--control-vector", "--control-vector-scaled", "--control-vector-layer-range"}
 MEDIA = {"--image", "--audio", "--video"}
 
 
