@@ -18,6 +18,7 @@ from llamakit.core.graph.recurrent import (
     Recurrent,
     Shifted,
     StateScan,
+    WkvScan,
     padded,
 )
 from llamakit.core.graph.weights import Floats
@@ -84,6 +85,13 @@ def lower_recurrent(low: Lowering, node: Recurrent) -> list[Step]:
                 k_pitch=pitch(k), v_pitch=pitch(v), g_pitch=pitch(g), beta_pitch=pitch(beta), n_head=node.n_head,
                 n_head_k=node.n_head_k, n_key=node.n_key, n_value=node.n_value, v_size=padded(node.n_value),
                 is_tiled=int(node.is_tiled), has_key_decay=int(g.width > node.n_head), **common,
+            ))]  # fmt: skip
+        case WkvScan(r, w, k, v, n):
+            check(n)
+            correction = {"a": node.a and low.at(node.a), "b": node.b and low.at(node.b)}
+            return [Step("recurrent.wkv", recurrent.WkvScan(
+                r=low.at(r), w=low.at(w), k=low.at(k), v=low.at(v), pitch=pitch(v), n_head=node.n_head, n=n,
+                size=padded(n), is_read_first=int(node.is_read_first), **correction, **common,
             ))]  # fmt: skip
     raise ModelError(f"no kernel for {type(node).__name__}: run this model with the reference interpreter")
 

@@ -169,3 +169,35 @@ class DeltaScan(Recurrent):
     @property
     def n_state(self) -> int:
         return self.n_head * self.n_key * padded(self.n_value)
+
+
+@node
+class WkvScan(Recurrent):
+    """RWKV's linear attention: for each head, S = S * w + k v^T + b (S^T a)^T; y = S^T r.
+
+    On the right, all S are the old one; with `is_read_first`, r reads it too. All are heads of n numbers; w has the
+    share that stays of each row of S. Without a and b, nothing is corrected. Sources: arXiv:2404.05892 (RWKV 6),
+    arXiv:2503.14456 (RWKV 7).
+    """
+
+    r: Node
+    w: Node
+    k: Node
+    v: Node
+    n: int
+    state: int
+    a: Node | None = None
+    b: Node | None = None
+    is_read_first: bool = False
+
+    @property
+    def width(self) -> int:
+        return self.v.width
+
+    @property
+    def n_head(self) -> int:
+        return self.v.width // self.n
+
+    @property
+    def n_state(self) -> int:
+        return self.v.width * padded(self.n)

@@ -101,3 +101,21 @@ def delta_scan(
         out[t] = np.einsum("hij,hi->hj", s, q[t])
     run.states[op.state] = s
     return out.reshape(len(v), -1)
+
+
+@formula(recurrent.WkvScan)
+def wkv_scan(
+    run: Reference, op: recurrent.WkvScan, r: Floats, w: Floats, k: Floats, v: Floats, *correction: Floats
+) -> Floats:
+    s = state_of(run, op, op.n_head, op.n, op.n)
+    r, w, k, v, *given = (m.reshape(len(m), op.n_head, op.n) for m in (r, w, k, v, *correction))
+    out = np.empty_like(v)
+    for t in range(len(v)):
+        before = s
+        s = before * w[t][..., None] + k[t][..., None] * v[t][:, None]
+        if given:
+            a, b = given
+            s = s + b[t][..., None] * np.einsum("hij,hi->hj", before, a[t])[:, None]
+        out[t] = np.einsum("hij,hi->hj", before if op.is_read_first else s, r[t])
+    run.states[op.state] = s
+    return out.reshape(len(v), -1)

@@ -153,6 +153,8 @@ class Weights:
         """Of a symbol, which may be a part of its tensor."""
         whole = self.floats(weight.name)
         if weight.is_part:
+            if len(weight.shape) == 2:  # perhaps rows of the matrices of several heads
+                whole = whole.reshape(-1, weight.width)
             last = weight.first + (weight.shape[-2] if len(weight.shape) > 1 else weight.shape[0])
             whole = whole[..., weight.first : last, :] if len(weight.shape) > 1 else whole[weight.first : last]
         return np.ascontiguousarray(whole)

@@ -89,6 +89,15 @@ def load(source, n, target):
             view(target, f32)[i] = source[i]
 
 
+@helper
+def store(source, n, target):
+    """The first n floats, to where no vector needs to begin."""
+    for i in range(n // 16):
+        view(target, f32x16)[i] = source[i]
+    for i in range(n // 16 * 16, n):
+        target[i] = view(source, f32)[i]
+
+
 @kernel(StateScan)
 def scan(op, thread, n_threads):
     b, c, decay = registers(f32x16, 16), registers(f32x16, 16), registers(f32x16, 16)
@@ -191,8 +200,57 @@ def delta(op, thread, n_threads):
                         row[i] = fma(known[i], f32x16(k[j]), row[i])
                         total[i] = fma(row[i], f32x16(q[j]), total[i])
                 out = op.out + (t * op.v_pitch + head * op.n_value)
-                for i in range(op.n_value // 16):
-                    view(out, f32x16)[i] = total[i]
-                for i in range(op.n_value // 16 * 16, op.n_value):
-                    out[i] = view(total, f32)[i]
+                store(total, op.n_value, out)
     clear_tails(op.batch, op.out, op.v_pitch, op.n_head * op.n_value, thread)
+
+
+class WkvScan(Remembering):
+    """As `graph.recurrent.WkvScan` says. The state of a head is n rows of n numbers, `size` apart."""
+
+    r: Ptr[f32]  # rows of all are `pitch` apart
+    w: Ptr[f32]
+    k: Ptr[f32]
+    v: Ptr[f32]
+    a: Ptr[f32]  # a and b, or null
+    b: Ptr[f32]
+    out: Ptr[f32]
+    pitch: i64
+    n_head: i64
+    n: i64
+    size: i64  # n in whole vectors, at most 256
+    is_read_first: i64
+
+
+@kernel(WkvScan)
+def wkv(op, thread, n_threads):
+    value, known, total = registers(f32x16, 16), registers(f32x16, 16), registers(f32x16, 16)
+    batch, n_vectors, n = op.batch, op.size // 16, op.n
+    first, last = share(op.n_head, thread, n_threads)
+    for index in range(batch.n_runs):
+        run = batch.runs + index
+        for head in range(first, last):
+            state = op.states + (run.seq * op.state_pitch + head * n * op.size)
+            for t in range(run.first, run.first + run.n_tokens):
+                at = t * op.pitch + head * n
+                load(op.v + at, n, value)
+                for i in range(n_vectors):
+                    known[i], total[i] = f32x16(0), f32x16(0)
+                if is_null(op.a) == 0:
+                    for j in range(n):
+                        row = view(state + j * op.size, f32x16)
+                        for i in range(n_vectors):
+                            known[i] = fma(row[i], f32x16(op.a[at + j]), known[i])
+                for j in range(n):
+                    row, correction = view(state + j * op.size, f32x16), f32(0)
+                    if is_null(op.b) == 0:
+                        correction = op.b[at + j]
+                    for i in range(n_vectors):
+                        seen = row[i]
+                        new = fma(seen, f32x16(op.w[at + j]), value[i] * op.k[at + j])
+                        new = fma(known[i], f32x16(correction), new)
+                        row[i] = new
+                        if op.is_read_first == 0:
+                            seen = new
+                        total[i] = fma(seen, f32x16(op.r[at + j]), total[i])
+                store(total, n, op.out + at)
+    clear_tails(op.batch, op.out, op.pitch, op.n_head * n, thread)

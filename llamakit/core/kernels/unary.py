@@ -8,10 +8,11 @@ from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import less, select, vabs, view, vsqrt
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
 
-SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF, SCALE, SOFTCAP, CLAMP, SHIFT, ROOT, ELU = range(14)
+SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF = range(8)
+SCALE, SOFTCAP, CLAMP, SHIFT, ROOT, ELU, EXP = range(8, 15)
 KINDS = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "relu2": SQUARED_RELU, "sigmoid": SIGMOID, "tanh": TANH,
-    "softplus": SOFTPLUS, "gelu_erf": GELU_ERF, "elu": ELU,
+    "softplus": SOFTPLUS, "gelu_erf": GELU_ERF, "elu": ELU, "exp": EXP,
 }  # fmt: skip
 
 
@@ -54,6 +55,8 @@ def apply(kind, x, c):
         return relu(x) * relu(x)
     if kind == ELU:
         return select(less(x, f32x16(0)), exp(within(x, f32(88))) - f32x16(1), x)
+    if kind == EXP:
+        return exp(x)
     if kind == SIGMOID:
         return sigmoid(x)
     if kind == TANH:

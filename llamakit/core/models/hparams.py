@@ -61,7 +61,7 @@ class HParams:
 
         heads = by_layer("attention.head_count", MOST_HEADS)
         n_head = max(heads)
-        heads_kv = by_layer("attention.head_count_kv", max(n_head, 1), heads)
+        heads_kv = by_layer("attention.head_count_kv", n_head or MOST_HEADS, heads)
         ffs = by_layer("feed_forward_length", 1 << 22)
         for h, kv in zip(heads, heads_kv, strict=True):
             if kv and h % kv:

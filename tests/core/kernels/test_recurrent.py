@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llamakit.core.kernels.batch import Batch, Run
-from llamakit.core.kernels.recurrent import Convolution, DeltaScan, StateScan
+from llamakit.core.kernels.recurrent import Convolution, DeltaScan, StateScan, WkvScan
 
 N_TOKENS = 21
 Floats = np.ndarray
@@ -35,7 +35,7 @@ def run_in_pieces(
         part = {key: np.ascontiguousarray(x[first : first + size]) for key, x in rows.items()}
         out = np.full((size, fields["out_width"]), np.nan, np.float32)
         runs = np.zeros(1, Run.dtype)
-        runs[0] = 0, size, first, 0, 1
+        runs["first"], runs["n_tokens"], runs["position"], runs["seq"] = 0, size, first, 1
         batch = Batch(n_tokens=size, n_outputs=0, n_runs=1, tokens=None, positions=None, cells=None, outputs=None,
                       runs=runs.view(np.uint8), tables=None)  # fmt: skip
         rest = {key: value for key, value in fields.items() if key not in ("out_width", "n_threads")}
@@ -133,6 +133,33 @@ def test_the_delta_rule_is_the_formula(run_kernel, n_head, n_head_k, n_key, n_va
             out_width=rows["v"].shape[1], n_threads=n_threads, **{f"{k}_pitch": x.shape[1] for k, x in rows.items()},
             n_head=n_head, n_head_k=n_head_k, n_key=n_key, n_value=n_value, v_size=v_size, is_tiled=is_tiled,
             has_key_decay=has_key_decay,
+        ),
+        wanted.reshape(N_TOKENS, -1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n_head, n", [(3, 16), (2, 5), (1, 40)])
+@pytest.mark.parametrize("is_read_first", [0, 1])
+@pytest.mark.parametrize("is_corrected", [False, True])
+def test_wkv_is_the_formula(run_kernel, n_head, n, is_read_first, is_corrected):
+    r, k, v, a, b = (normal(N_TOKENS, n_head * n, seed=seed) * np.float32(0.3) for seed in range(5))
+    w = np.exp(-np.abs(normal(N_TOKENS, n_head * n, seed=5)))
+    s, wanted = np.zeros((n_head, n, n)), np.zeros((N_TOKENS, n_head, n))
+    for t in range(N_TOKENS):
+        r_t, w_t, k_t, v_t, a_t, b_t = (m[t].reshape(n_head, n) for m in (r, w, k, v, a, b))
+        before = s
+        s = s * w_t[..., None] + k_t[..., None] * v_t[:, None]
+        if is_corrected:
+            s = s + b_t[..., None] * np.einsum("hij,hi->hj", before, a_t)[:, None]
+        wanted[t] = np.einsum("hij,hi->hj", before if is_read_first else s, r_t)
+    rows = {"r": r, "w": w, "k": k, "v": v} | ({"a": a, "b": b} if is_corrected else {})
+    rows = {name: on_pitch(x) for name, x in rows.items()}
+    size, pitch = -(-n // 16) * 16, rows["v"].shape[1]
+    given = {} if is_corrected else {"a": None, "b": None}
+    check(
+        lambda sizes, n_threads: run_in_pieces(
+            run_kernel, "recurrent.wkv", WkvScan, rows, sizes, n_state=n_head * n * size, out_width=pitch,
+            n_threads=n_threads, pitch=pitch, n_head=n_head, n=n, size=size, is_read_first=is_read_first, **given,
         ),
         wanted.reshape(N_TOKENS, -1),
     )  # fmt: skip

@@ -107,6 +107,7 @@ FORMULAS = {
     "unary gelu": lambda a, b: gelu(a),
     "unary gelu_erf": lambda a, b: gelu_erf(a),
     "unary elu": lambda a, b: np.where(a < 0, np.expm1(np.minimum(a, 0)), a),
+    "unary exp": lambda a, b: np.exp(a),
     "unary relu": lambda a, b: np.maximum(a, 0),
     "unary relu2": lambda a, b: np.maximum(a, 0) ** 2,
     "unary sigmoid": lambda a, b: 1 / (1 + np.exp(-a)),
