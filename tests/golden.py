@@ -85,8 +85,10 @@ def keep(name: str) -> None:
 
 
 def says_something(value: Any) -> bool:
-    """Neither zero nor a number that stands for none, nor a list of those."""
-    return any(map(says_something, value)) if isinstance(value, list) else value not in (0, -1, 2**32 - 1, -math.inf)
+    """Neither zero nor a number that stands for none, nor a list of several of those."""
+    if isinstance(value, list) and len(value) > 1:
+        return any(map(says_something, value))
+    return value not in (0, -1, 2**32 - 1, -math.inf)
 
 
 def shown_spec(spec: dict[str, Any]) -> str:
