@@ -1,4 +1,4 @@
-"""What a job tells whoever waits for it: pieces, and then one of three ends."""
+"""What a job tells whoever waits for it: pieces (see `generate.py`), and then one of three ends."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from llamakit.core.engine.generate import Finish, Piece
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPiece(Piece):
+    """A piece whose request asked for log-probabilities: the token's, and the likeliest tokens with theirs, in order.
+
+    They are those of the plain softmax of the logits, before any sampling stage.
+    """
+
+    logprob: float
+    likeliest: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,5 +20,6 @@ class Request:
     stop: tuple[str, ...] = ()  # texts that end it
     # positions that a context shift leaves in front; with None, or where none is possible, a full context ends the text
     n_keep: int | None = None
+    n_logprobs: int | None = None  # pieces are ScoredPieces, with so many of the likeliest tokens
     show_special: bool = False
     use_cache: bool = True  # may begin with cells that an earlier request has left

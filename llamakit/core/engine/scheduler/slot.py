@@ -7,8 +7,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from llamakit.core.engine.generate import Finish, Piece, Session, make_room, most_at_once, n_common, reuse
-from llamakit.core.engine.scheduler.event import Cancelled, End, Ended, Failed
+from llamakit.core.engine.scheduler.event import Cancelled, End, Ended, Failed, ScoredPiece
 from llamakit.core.engine.scheduler.job import Job
+from llamakit.core.sampling.logprobs import logprobs, top_logprobs
 from llamakit.core.vocab.stream import TextStream
 from llamakit.errors import ModelError
 
@@ -141,13 +142,21 @@ class Slot:
             job.usage.first_drawn = time.perf_counter()
         text, is_end = session.text.push(token), self.vocab.is_eog(token)
         if text or not is_end:
-            job.tell(Piece(token, text))
+            job.tell(self.piece(token, text, logits))
         if is_end:
             self.finish(Finish.END_OF_TEXT)
         elif self.has_stopped(text):
             self.finish(Finish.STOP_TEXT)
         elif job.usage.n_drawn == request.n_predict:
             self.finish(Finish.LENGTH)
+
+    def piece(self, token: int, text: str, logits: Floats) -> Piece:
+        n = self.working().request.n_logprobs
+        if n is None:
+            return Piece(token, text)
+        ids, scores = top_logprobs(logits, n)
+        likeliest = tuple(zip(ids.tolist(), scores.tolist(), strict=True))
+        return ScoredPiece(token, text, float(logprobs(logits, [token])[0]), likeliest)
 
     def has_stopped(self, text: str) -> bool:
         """Whether a stop text is there, now that `text` has come."""

@@ -10,9 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from llamakit.core.engine.generate import Finish, Session, generate
+from llamakit.core.engine.generate import Finish, Piece, Session, generate
 from llamakit.core.engine.load import load_model
-from llamakit.core.engine.scheduler import Cancelled, Ended, Failed, QueueFull, Request, Scheduler, SchedulerClosed
+from llamakit.core.engine.scheduler import (
+    Cancelled,
+    Ended,
+    Failed,
+    QueueFull,
+    Request,
+    Scheduler,
+    SchedulerClosed,
+    ScoredPiece,
+)
 from llamakit.core.engine.scheduler import job as job_module
 from llamakit.core.kv.sequences import n_blocks
 from llamakit.core.sampling.chain import Sampler
@@ -311,6 +320,23 @@ def test_a_long_prompt_shifts_where_it_does_alone_whatever_the_cache_has(path, v
             job = scheduler.submit(case.request(vocab))
             assert result(job) == wanted
             assert job.usage.n_cached > 0
+
+
+def test_pieces_have_the_log_probabilities_that_were_asked_for(path, vocab):
+    with serving(path, vocab, 2) as (_, scheduler):
+        beside = scheduler.submit(Case((1, 50), n_predict=30).request(vocab))
+        job = scheduler.submit(Case((1, 40), n_predict=10, seed=1).request(vocab, n_logprobs=3))
+        pieces = list(job.pieces())
+        assert all(type(piece) is Piece for piece in beside.pieces())
+    with open_context(path, n_ctx=N_CTX, n_ubatch=32) as context:
+        logits = context.prefill((1, 40))
+        for piece in pieces:
+            assert isinstance(piece, ScoredPiece)
+            exact = logits.astype(np.float64) - np.log(np.exp(logits.astype(np.float64)).sum())
+            assert piece.logprob == pytest.approx(exact[piece.token], abs=1e-5)
+            assert [token for token, _ in piece.likeliest] == np.argsort(-exact, kind="stable")[:3].tolist()
+            assert [score for _, score in piece.likeliest] == pytest.approx(np.sort(exact)[:-4:-1], abs=1e-5)
+            logits = context.step(piece.token)
 
 
 # ends

@@ -1,0 +1,1 @@
+"""HTTP in front of the engine: async handlers above, one scheduler's thread below."""
