@@ -41,6 +41,8 @@ class FakeContext:
 
     n_threads, n_batch, can_shift = 2, 512, True
 
+    decoder_start = None
+
     def __init__(self, script: Sequence[int] = (), n_ctx: int = 64, interrupt_at: int | None = None) -> None:
         self.script, self.n_ctx, self.interrupt_at = list(script), n_ctx, interrupt_at
         self.cells: list[int] = []

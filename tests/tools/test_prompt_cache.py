@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from llamakit.core.engine.context import Floats, Part
+from llamakit.core.engine.context import Floats
 from llamakit.core.engine.load import Model, load_model
+from llamakit.core.engine.programs import Programs
 from llamakit.core.engine.state import StateError, load_file
+from llamakit.core.engine.ubatches import Part
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import GGUFError
@@ -174,13 +176,13 @@ def test_a_prompt_that_was_interrupted_is_kept_as_far_as_it_was_computed(
     with open_context(path, n_ubatch=32) as context:
         vocab, run, n_runs = context.model.vocab, context._run, 0
 
-        def interrupted(batch: list[Part]) -> Iterator[Floats]:
+        def interrupted(batch: list[Part], programs: Programs) -> Iterator[Floats]:
             nonlocal n_runs
             n_runs += 1
             if n_runs == 3:
                 context.cache.place([(0, 32)])  # the cells are taken, and nothing is in them
                 raise KeyboardInterrupt
-            yield from run(batch)
+            yield from run(batch, programs)
 
         monkeypatch.setattr(context, "_run", interrupted)
         sampler = Sampler(SAMPLING, vocab.n_tokens, vocab.eog_ids, vocab=vocab)

@@ -239,6 +239,8 @@ class Context:
                 wrong = ids[(ids < 0) | (ids >= self.n_vocab)][0]
                 raise UsageError(f"token {wrong} is not in the vocabulary of {self.n_vocab} tokens")
         self._check_room(chunks)
+        if programs is None and self.decoder_start is not None and not all(self.cache.n_source[c.seq] for c in chunks):
+            raise UsageError(f"a {self.model.decoder.arch} model answers a source: give each sequence one by encode")
         wanted = [wanted_rows(c.outputs, len(ids)) for c, ids in zip(chunks, tokens, strict=True)]
         parts = [(c.seq, ids, rows) for c, ids, rows in zip(chunks, tokens, wanted, strict=True)]
         for batch in ubatches(parts, self.n_ubatch):
@@ -265,6 +267,11 @@ class Context:
         except BaseException:
             self.cache.truncate(seq, 0)
             raise
+
+    @property
+    def decoder_start(self) -> int | None:
+        """The token that an answer begins with, where a prompt is not continued but a source is answered (`encode`)."""
+        return self.model.decoder.decoder_start if self._has_head else None
 
     def replace_weight(self, name: str, data: npt.NDArray[Any]) -> None:
         """Compute with other numbers in a matrix from now on: an array of the shape and type of the file's tensor.

@@ -84,10 +84,15 @@ def generate(s: Session, prompt: Sequence[int], n_predict: int = -1) -> Iterator
 def prefill(s: Session, prompt: Sequence[int]) -> Floats:
     """Compute what is pending, and the prompt behind it; the logits of the last token.   -> float32 (n_vocab,)
 
+    An encoder-decoder takes the first prompt as its source, and begins an answer to it.
     Raises ModelError when it does not fit the context.
     """
     context = s.context
     s.sampler.accept_prompt(prompt)
+    if context.decoder_start is not None and not s.tokens:
+        context.encode(prompt, s.seq)
+        s.tokens += prompt
+        prompt = [context.decoder_start]
     s.pending += prompt
     settle(s)
     with s.timings.prefill.of(len(s.pending)):

@@ -44,6 +44,7 @@ class Decoder:
     is_causal: bool = True  # else a token sees all those that are computed with it
     has_head: ClassVar[bool] = True  # else there are states only, and no logits
     last_norm: ClassVar[str] = "output_norm"
+    decoder_start: int | None = None  # of an encoder-decoder: the token that an answer to a source begins with
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:

@@ -18,6 +18,7 @@ class T5(T5Encoder):
         super().read_settings()
         self.n_decoder = self.meta.int("decoder_block_count", self.hp.n_layer, min=1, max=1024)
         self.logit_scale = self.meta.float("logit_scale", 1.0, above=0)
+        self.decoder_start = self.meta.int("decoder_start_token_id", 0, min=0, max=self.n_vocab - 1)
         self.w.pass_over("dec.blk.*.cross_attn_rel_b.weight")
 
     def graphs(self, n_ctx: int) -> list[Node]:

@@ -143,8 +143,8 @@ def test_a_cancelled_generation_can_go_on(path, monkeypatch, moment):
         context.truncate(0)
         session, run, calls = session_of(path, context, temperature=0), context._run, []
 
-        def interrupted(batch):
-            yield from run(batch)
+        def interrupted(batch, programs):
+            yield from run(batch, programs)
             calls.append(batch)
             if len(calls) == {"prefill": 2, "step": 7}[moment]:
                 raise KeyboardInterrupt

@@ -9,13 +9,16 @@ import pytest
 
 from llamakit.core.engine.context import Chunk, Context, Outputs
 from llamakit.core.engine.embed import Embedder
+from llamakit.core.engine.generate import Session, generate
 from llamakit.core.engine.load import Model
 from llamakit.core.engine.pooling import Pooling
 from llamakit.core.gguf.writer import GGUFWriter
 from llamakit.core.graph.ops import Buckets
+from llamakit.core.vocab.stream import TextStream
 from llamakit.errors import ModelError, UsageError
 
 from ...encoders import Shapes, vectors
+from ...fake_engine import ByteVocab, GreedySampler
 from ...running import open_context, open_decoder, reference
 from ...tiny import Tiny, write_tiny
 
@@ -115,6 +118,24 @@ def test_a_sequence_can_be_cut_behind_its_source_and_forked(t5):
         assert context.truncate(len(SOURCE) - 1) == 0
         context.encode(SOURCE[:3])
         assert not context.can_shift
+
+
+def test_a_generation_answers_its_prompt(t5):
+    with open_context(t5) as context:
+        context.encode(SOURCE)
+        logits, wanted = context.step(0), []
+        for _ in range(8):
+            wanted.append(int(np.argmax(logits)))
+            logits = context.step(wanted[-1])
+        context.truncate(0)
+        session = Session(context, ByteVocab(), GreedySampler(), TextStream(ByteVocab()))
+        assert [piece.token for piece in generate(session, SOURCE.tolist(), 8)] == wanted
+        assert session.tokens == [*SOURCE.tolist(), 0, *wanted[:-1]]
+
+
+def test_an_answer_without_a_source_is_refused(t5):
+    with open_context(t5) as context, pytest.raises(UsageError, match="answers a source"):
+        context.prefill(ANSWER)
 
 
 def test_sources_that_do_not_fit_are_refused(t5, tmp_path):
