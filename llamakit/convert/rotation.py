@@ -41,6 +41,9 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
         for theirs, ours in _YARN.items():
             if rope.has(theirs):
                 yield f"rope.scaling.{ours}", rope.float(theirs)
+        if rope.has("attention_factor"):  # in place of YaRN's own, which GGUF's readers multiply with it
+            own = 0.1 * math.log(rope.float("factor")) + 1 if rope.float("factor") > 1 else 1.0
+            yield "rope.scaling.attn_factor", rope.float("attention_factor") / own
     if rope.has("mrope_section"):
         sections = rope.ints("mrope_section")
         yield "rope.dimension_sections", [*sections, 0, 0, 0, 0][:4]

@@ -30,6 +30,7 @@ class DeltaNet(Qwen2Moe):
     """What both have."""
 
     arch = ""
+    is_normed = True
     hf_names: ClassVar[tuple[str, ...]] = ()
     model_types: ClassVar[tuple[str, ...]] = ()
     layer: ClassVar[Names] = {**LAYER, **EXPERTS, **DELTA_NET, "post_attention_layernorm": "post_attention_norm"}

@@ -47,3 +47,8 @@ class Olmoe(Family):
     hf_names: ClassVar[tuple[str, ...]] = ("OlmoeForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("olmoe",)
     layer: ClassVar[Names] = {**LAYER, **EXPERTS}
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        if self.config.bool("norm_topk_prob", default=False):
+            yield "expert_weights_norm", True

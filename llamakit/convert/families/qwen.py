@@ -25,6 +25,7 @@ class Qwen2Moe(Family):
     hf_names: ClassVar[tuple[str, ...]] = ("Qwen2MoeForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("qwen2_moe",)
     layer: ClassVar[Names] = {**LAYER, **EXPERTS}
+    is_normed = False  # whether the architecture makes the weights of the chosen experts sum to one
 
     def hparams(self) -> Keys:
         yield from super().hparams()
@@ -32,10 +33,13 @@ class Qwen2Moe(Family):
             yield "expert_feed_forward_length", self.config.int("moe_intermediate_size")
         if self.config.has("shared_expert_intermediate_size"):
             yield "expert_shared_feed_forward_length", self.config.int("shared_expert_intermediate_size")
+        if self.config.bool("norm_topk_prob", default=self.is_normed) != self.is_normed:
+            yield "expert_weights_norm", not self.is_normed
 
 
 class Qwen3Moe(Qwen2Moe):
     arch = "qwen3moe"
+    is_normed = True
     hf_names: ClassVar[tuple[str, ...]] = ("Qwen3MoeForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("qwen3_moe",)
 
