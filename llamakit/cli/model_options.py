@@ -28,6 +28,17 @@ class ModelOptions:
         None
     )
     offline: Annotated[bool, option("--offline", env="OFFLINE", help="Fetch nothing: what is here must do.")] = False
+    cache_list: Annotated[bool, option("-cl", "--cache-list", help="List what was fetched, and end.")] = False
+
+    def __post_init__(self) -> None:
+        """As in llama.cpp, -cl goes before all else that a command line asks for."""
+        if self.cache_list:
+            import typer
+
+            from llamakit.cli.models import list_models
+
+            list_models(json=False)
+            raise typer.Exit
 
     @property
     def spec(self) -> str | None:

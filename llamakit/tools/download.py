@@ -39,6 +39,8 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
     """Follows redirects, but never from https to http, and tells nobody else who asks."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if urlsplit(newurl).scheme not in ("http", "https"):
+            raise DownloadError(f"{host(req.full_url)} redirects to what is no web address; not followed")
         if urlsplit(req.full_url).scheme == "https" and urlsplit(newurl).scheme != "https":
             raise DownloadError(f"{host(req.full_url)} redirects to an unencrypted address; not followed")
         request = super().redirect_request(req, fp, code, msg, headers, newurl)

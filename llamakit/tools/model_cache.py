@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -75,7 +76,8 @@ def check_space(folder: Path, n_bytes: int) -> None:
 
 # what is known of files
 def save_listing(folder: Path, source: HubModel | UrlModel, files: Sequence[RemoteFile]) -> None:
-    write_json(folder / LISTING, {"source": str(source), "files": [asdict(file) for file in files]})
+    """Keep what the source has; not the addresses, which may hold signatures."""
+    write_json(folder / LISTING, {"source": str(source), "files": [asdict(file) | {"url": ""} for file in files]})
 
 
 def load_listing(folder: Path) -> list[RemoteFile]:
@@ -109,7 +111,7 @@ def write_record(path: Path, file: RemoteFile) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     beside.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(beside, path)
 

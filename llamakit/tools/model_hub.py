@@ -13,9 +13,10 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit
 
 from llamakit.core.gguf.shards import ShardName
 from llamakit.tools.download import DownloadError, host, open_url, total_of, version_of
@@ -80,6 +81,7 @@ def authorization(hub: str, token: str | None) -> dict[str, str]:
 
 def read_json(url: str, headers: Mapping[str, str], model: HubModel, pause: float) -> tuple[Any, str | None]:
     """The page, and the address of the one after it."""
+    problem = ""
     for attempt in range(TRIES):
         if attempt:
             time.sleep(pause * 2**attempt)
@@ -95,8 +97,10 @@ def read_json(url: str, headers: Mapping[str, str], model: HubModel, pause: floa
                 text = response.read(LARGEST_PAGE)
                 following = NEXT_PAGE.search(response.headers.get("Link", ""))
             return json.loads(text), urljoin(url, following[1]) if following else None
-        except (OSError, ValueError, RecursionError) as error:
-            problem = error if isinstance(error, OSError) else "a list that cannot be read"
+        except (OSError, HTTPException) as error:
+            problem = str(error)
+        except (ValueError, RecursionError):
+            problem = "a list that cannot be read"
     raise DownloadError(f"{host(url)}: {problem}; the files of {model.repo} are not known")
 
 
@@ -126,8 +130,11 @@ def files_of(page: Any, way: Sequence[str], path: str, size: str, base_url: str)
 def probe(model: UrlModel) -> list[RemoteFile]:
     """The file at an address, with its size and version; of a shard, all of its split. Raises DownloadError."""
     shard = ShardName.parse(model.file_name)
-    names = shard.siblings() if shard else [model.file_name]
-    return [probe_file(model.url.replace(quote(model.file_name), quote(name)), name) for name in names]
+    if shard is None:
+        return [probe_file(model.url, model.file_name)]
+    parts = urlsplit(model.url)
+    folder = parts.path.rpartition("/")[0]
+    return [probe_file(parts._replace(path=f"{folder}/{quote(name)}").geturl(), name) for name in shard.siblings()]
 
 
 def probe_file(url: str, name: str) -> RemoteFile:
@@ -136,7 +143,7 @@ def probe_file(url: str, name: str) -> RemoteFile:
             if response.status not in (200, 206, 416):
                 raise DownloadError(f"{host(url)} answers HTTP status {response.status} for {name}")
             return RemoteFile(name, url, total_of(response), None, version_of(response))
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise DownloadError(f"{host(url)}: {error}; {name} is not fetched") from None
 
 

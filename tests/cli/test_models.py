@@ -93,6 +93,8 @@ def test_models_are_listed(cache: Path, capfd: Capture) -> None:
     assert capfd.readouterr().out.splitlines() == [
         "   1.5 MB  hf:org/repo/m-Q8_0.gguf", f"   1.5 MB  in {cache}"
     ]  # fmt: skip
+    assert run(["run", "-cl"]) == run(["tokenize", "--cache-list"]) == 0
+    assert capfd.readouterr().out.count("hf:org/repo/m-Q8_0.gguf") == 2
     assert run(["models", "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == [
         {

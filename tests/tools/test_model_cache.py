@@ -127,6 +127,7 @@ def test_what_is_being_fetched_is_not_removed(cache: Path) -> None:
 
 def test_a_secret_of_an_address_is_not_kept(cache: Path) -> None:
     put(URL, "m.gguf")
+    save_listing(folder_of(URL), URL, [RemoteFile("m.gguf", URL.url)])
     assert not any(b"secret" in path.read_bytes() for path in cache.rglob("*") if path.is_file())
 
 

@@ -171,7 +171,18 @@ def test_an_address_tells_size_and_version(site: Site) -> None:
     assert probe(UrlModel(url))[0].size is None
 
 
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.1:port/m.gguf", "http://a..b/m.gguf", "ftp://a.test/m.gguf", "/m.gguf"]
+)
+def test_fault_93_a_redirect_to_nowhere_is_told(site: Site, target: str) -> None:
+    site.redirects = dict.fromkeys(("/m.gguf", TREE), target)
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1[: ]"):
+        probe(UrlModel(f"{site.url}/m.gguf"))
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1"):
+        list_files(HubModel("hf", "org/repo"), pause=0)
+
+
 def test_the_address_of_a_shard_is_that_of_all(site: Site) -> None:
-    paths = [f"/d/m-0000{n}-of-00002.gguf" for n in (1, 2)]
+    paths = [f"/d+e/m-0000{n}-of-00002.gguf" for n in (1, 2)]
     site.pages = dict.fromkeys(paths, ("application/octet-stream", b"x"))
     assert [file.url for file in probe(UrlModel(site.url + paths[1]))] == [site.url + path for path in paths]
