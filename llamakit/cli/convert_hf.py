@@ -85,6 +85,7 @@ def convert_hf(
     output_type, choose = _output_type(outtype, source, keys)
     plan = planning.make_plan(source, keys, output_type, choose)
     output = _output(outfile, plan)
+    _refuse_inputs(source, output)
     if dry_run:
         show(plan, output, as_json)
         return
@@ -194,6 +195,14 @@ def _output(outfile: str | None, plan: Plan) -> Path:
     for word in ("{ftype}", "{outtype}"):
         outfile = outfile.replace(word, name.lower()).replace(word.upper(), name)
     return Path(outfile) / plan.file_name() if os.path.isdir(outfile) else Path(outfile)
+
+
+def _refuse_inputs(source: Source, output: Path) -> None:
+    """Never write over a file of the checkpoint, under any of its names."""
+    inputs = {tensor.source.path for tensor in source.checkpoint.tensors.values()}
+    inputs |= {path for path in source.folder.iterdir() if path.suffix in (".json", ".model", ".txt", ".jinja")}
+    if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
+        raise InvalidArgument(f"{output} is a file of the checkpoint; choose another --outfile")
 
 
 def _write(plan: Plan, output: Path, **settings: Any) -> None:

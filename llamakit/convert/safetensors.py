@@ -74,7 +74,10 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
     source = Source(path)
     if source.size < 8:
         raise _error(path, f"it has {source.size} bytes, too few for a safetensors file")
-    n_header = int.from_bytes(source.read(0, 8), "little")
+    first = source.read(0, 8)
+    if first == b"version ":
+        raise _error(path, "it is a pointer of Git LFS, not the tensors; fetch them with `git lfs pull`")
+    n_header = int.from_bytes(first, "little")
     if not 2 <= n_header <= min(MAX_HEADER, source.size - 8):
         raise _error(path, f"its header would have {n_header} bytes, the file has {source.size}; is it cut short?")
     entries = _parse_header(path, source.read(8, n_header))

@@ -145,6 +145,9 @@ def test_tensors_without_a_place_are_told_with_the_nearest(folder: Path, capsys:
         (["Tiny-1.5B-Chat", "--outtype", "COPY"], 1, "auto keeps 16 bits"),
         (["Tiny-1.5B-Chat", "--split-max-size", "10K"], 1, "no size such as 300M"),
         (["Tiny-1.5B-Chat/config.json"], 1, "is a file"),
+        (["Tiny-1.5B-Chat", "--outfile", "Tiny-1.5B-Chat/model.safetensors"], 1, "is a file of the checkpoint"),
+        (["Tiny-1.5B-Chat", "--outfile", "Tiny-1.5B-Chat/config.json"], 1, "is a file of the checkpoint"),
+        (["Tiny-1.5B-Chat", "--outtype", "f32", "--outfile", "no/where.gguf"], 2, "cannot write"),
     ],
 )
 def test_what_cannot_be_is_one_line(args: list[str], code: int, words: str, folder: Path, capsys: Capture) -> None:

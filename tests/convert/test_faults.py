@@ -39,6 +39,7 @@ def entry(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[
     [
         (b"", "too few"),
         (b"\xff" * 8, "header would have"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         ((1 << 20).to_bytes(8, "little") + b"{}", "header would have"),
         ((0).to_bytes(8, "little") + b"{}", "header would have"),
         ((1).to_bytes(8, "little") + b"{}", "header would have"),
