@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,10 +55,15 @@ def host(url: str) -> str:
     return urlsplit(url).hostname or "the server"
 
 
+@cache
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Made once: to read the system's certificates takes longer than most requests."""
+    return ssl.create_default_context(cafile=ca_file)
+
+
 def open_url(url: str, headers: dict[str, str], ca_file: str | None = None) -> Any:
     """An open response, whatever its status. Raises OSError when there is none."""
-    context = ssl.create_default_context(cafile=ca_file)
-    opener = urllib.request.build_opener(_NoDowngrade, urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(_NoDowngrade, urllib.request.HTTPSHandler(context=tls_context(ca_file)))
     request = urllib.request.Request(url, headers={"User-Agent": f"llamakit/{__version__}", **headers})
     try:
         return opener.open(request, timeout=TIMEOUT)
