@@ -41,7 +41,7 @@ def lower_compressed(low: Lowering, node: CompressedAttention) -> list[Step]:
         q=keys, k=keys, v=keys, q_pitch=0, k_pitch=pitch(node.keys), v_pitch=pitch(node.keys), q_norm=None, k_norm=None,
         angles=None, n_rot=0, is_neox=0, eps=0.0, n_head=0, **shape,
     )  # fmt: skip
-    attend = compressed.Attention(
+    attend = compressed.CompressedAttention(
         q=low.at(node.q), out=low.at(node), sinks=m.weights.vector(node.sinks), q_pitch=pitch(node.q),
         out_pitch=pitch(node), n_head=node.n_head, window=node.window, ratio=node.ratio, scale=node.scale, **shape,
     )  # fmt: skip

@@ -71,7 +71,7 @@ def pool(op, thread, n_threads):
                 view(op.out + ((run.first + t) * op.out_pitch + 16 * i), f32x16)[0] = total
 
 
-class Attention(LayerCache):
+class CompressedAttention(LayerCache):
     """Queries of token t at q + t * q_pitch, results at out + t * out_pitch. Head 0 of the cache has the keys, head 1,
     at the last position of each `ratio`, the summaries."""
 
@@ -119,7 +119,7 @@ def attend(k_type: str) -> Kernel:
             q, out = op.q + (row * op.q_pitch + h * op.head_dim), op.out + (row * op.out_pitch + h * op.head_dim)
             take(q, key, out, op.head_dim // 16, op.scale, peaks, wholes, h)
 
-    @kernel(Attention)
+    @kernel(CompressedAttention)
     def attend(op, thread, n_threads):
         key = view(registers(f32x16, 64), f32)
         peaks, wholes = view(registers(f32x16, 32), f32), view(registers(f32x16, 32), f32)

@@ -51,12 +51,12 @@ class KimiK3(KimiLinear):
 
     def recalled(self, x: Node, banked: list[Node], w: Tensors, name: str) -> Node:
         """The mean of what is banked and x, with the softmax of their scores as shares."""
+        if not self.block_size:
+            return x
+        score = w(name, 1, x.width)  # there even where nothing is banked yet
         if not banked:
-            if self.block_size:
-                w(name, 1, x.width)
             return x
         streams = (*banked, x)
-        score = w(name, 1, x.width)
         scores = Concat(tuple(Linear(RmsNorm(s, None, self.hp.eps), score) for s in streams))
         return Mix(Concat(streams), Softmax(scores, len(streams)), x.width)
 

@@ -12,7 +12,8 @@ from llamakit.core.graph.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.ops import Weight
 from llamakit.core.graph.reference import Reference
 from llamakit.core.kernels.batch import Batch, Run
-from llamakit.core.kernels.compressed import Attention, Pool
+from llamakit.core.kernels.compressed import CompressedAttention as Record
+from llamakit.core.kernels.compressed import Pool
 from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES
 from llamakit.core.kernels.rope import RopeStore
 
@@ -76,7 +77,7 @@ def attended(run_kernel, q, keys, sinks, ratio: int, window: int, sizes: list[in
             angles=None, n_rot=0, is_neox=0, eps=0.0, n_head=0, **shape,
         ), n_threads)  # fmt: skip
         out = np.full((size, N_HEAD * DIM), np.nan, np.float32)
-        run_kernel("compressed.attend[f32]", Attention(
+        run_kernel("compressed.attend[f32]", Record(
             batch=batch, q=q[first : first + size].copy(), out=out, sinks=sinks, q_pitch=N_HEAD * DIM,
             out_pitch=N_HEAD * DIM, n_head=N_HEAD, window=window, ratio=ratio, scale=0.3, **shape,
         ), n_threads)  # fmt: skip
