@@ -1,4 +1,4 @@
-"""Architectures without shared golden models, against llama.cpp's logits: `tests/data/rarities.npz`, every sixth row."""
+"""Architectures without shared golden models, against llama.cpp: `tests/data/rarities.npz`, every sixth row of logits."""
 
 from __future__ import annotations
 
