@@ -185,7 +185,6 @@ def open_completion(
     `sampling` may follow from the model's metadata. `constrain` makes of its vocabulary what says which tokens may
     come: a grammar.
     """
-    from llamakit.core.engine.adapters import load_adapter
     from llamakit.core.engine.context import Context
     from llamakit.core.engine.load import load_model
     from llamakit.core.sampling.chain import Sampler
@@ -208,6 +207,8 @@ def open_completion(
         )
         opened.callback(context.close)
         if p.adapters:
+            from llamakit.core.engine.adapters import load_adapter
+
             context.set_adapters([(load_adapter(adapter), scale) for adapter, scale in p.adapters])
         constraint = constrain(model.vocab) if constrain else None
         drawing = sampling(model.metadata) if callable(sampling) else sampling
