@@ -54,6 +54,7 @@ class Case:
         self.records: list[Record] = [
             Attention(
                 batch=batch, q=self.q, keys=keys, values=values, out=self.out, slopes=None, sinks=None,
+                bias=None, bias_zero=0, part=0, is_chunked=0,
                 scratch=self.scratch, scratch_pitch=n_scratch, q_pitch=n_head * dim, out_pitch=n_head * dim,
                 n_head=n_head, n_head_kv=n_head_kv, head_dim=dim, head_dim_v=dim,
                 key_bytes=cache.type_k.key_bytes(dim), value_bytes=cache.type_v.value_bytes(dim), window=0,

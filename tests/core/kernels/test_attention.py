@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llamakit.core.kernels.attention import Attention, scratch_bytes, tile_columns, tile_rows
+from llamakit.core.kernels.attention import ALL, BEHIND, SOURCE, Attention, scratch_bytes, tile_columns, tile_rows
 from llamakit.core.kernels.batch import Batch, Run
 from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES
 from llamakit.core.kernels.rope import RopeStore
+
+N_BIAS = 500
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class Case:
     is_causal: int = 1
     has_slopes: bool = False
     has_sinks: bool = False
+    has_bias: bool = False  # by distance
+    part: int = ALL
+    n_source: int = 0
     shuffle: int = 0  # seed of the physical blocks' order
     n_threads: int = 1
     streams: tuple[int, ...] = field(default=())  # seeds of the sequences; default: their numbers
@@ -51,6 +56,12 @@ class Case:
     @property
     def slopes(self):
         return np.linspace(0.5, 0.01, self.n_head).astype(np.float32) if self.has_slopes else None
+
+    @property
+    def bias(self):
+        """(n_head, keys up to 500 behind to 500 and a block ahead)"""
+        table = np.random.default_rng(9).normal(size=(self.n_head, 2 * N_BIAS + BLOCK)).astype(np.float32)
+        return table if self.has_bias else None
 
     @property
     def sinks(self):
@@ -87,7 +98,7 @@ def run_case(run_kernel, case):
     first = np.cumsum([0, *n_tokens])
     runs = np.zeros(len(n_tokens), Run.dtype)
     for i, (n_past, n) in enumerate(case.sequences):
-        runs[i] = first[i], n, n_past, starts[i], i
+        runs[i] = first[i], n, n_past, starts[i], i, case.n_source
     q = np.concatenate([d[0][-n:] for d, n in zip(data, n_tokens, strict=True)]).reshape(first[-1], -1)
     q_pitch, out_pitch = q.shape[1] + 5, case.n_head * case.head_dim_v + 3
     padded = np.full((len(q), q_pitch), 1e9, np.float32)
@@ -97,7 +108,8 @@ def run_case(run_kernel, case):
     scratch = np.full(case.n_threads * n_scratch + 4, 0xFF, np.uint8)
     attend = Attention(
         batch=make_batch(len(q), None, None, runs.view(np.uint8), order), q=padded, keys=keys, values=values, out=out,
-        slopes=case.slopes, sinks=case.sinks, scratch=scratch, scratch_pitch=n_scratch, q_pitch=q_pitch,
+        slopes=case.slopes, sinks=case.sinks, bias=case.bias, bias_zero=N_BIAS, part=case.part,
+        scratch=scratch, scratch_pitch=n_scratch, q_pitch=q_pitch,
         out_pitch=out_pitch, n_head=case.n_head, n_head_kv=case.n_head_kv, head_dim=case.head_dim,
         head_dim_v=case.head_dim_v, key_bytes=key_bytes, value_bytes=value_bytes, window=case.window,
         is_chunked=case.is_chunked, is_causal=case.is_causal, scale=case.head_dim**-0.5, softcap=case.softcap,
@@ -135,6 +147,12 @@ def naive(case, i):
     reach = p_q % case.window + 1 if case.is_chunked else case.window
     hidden = (p_k > p_q) * bool(case.is_causal) | (p_q - p_k >= reach) * (case.window > 0)
     hidden = hidden | (p_k - p_q >= case.window) * (case.window > 0)
+    if case.has_bias:
+        scores = scores + case.bias[:, N_BIAS + p_k - p_q]
+    if case.part == SOURCE:
+        hidden = np.broadcast_to(p_k >= case.n_source, hidden.shape)
+    elif case.part == BEHIND:
+        hidden = hidden | (p_k < case.n_source)
     scores = np.where(hidden, -np.inf, scores)
     peak = scores.max(axis=-1, keepdims=True)
     if case.has_sinks:
@@ -175,6 +193,11 @@ SHAPES = {
     "not causal with alibi": Case(((0, 75),), is_causal=0, has_slopes=True),
     "window to both sides": Case(((0, 150), (0, 3), (0, 70)), is_causal=0, window=20),
     "wide window to both sides": Case(((0, 150),), is_causal=0, window=100, has_slopes=True),
+    "bias": Case(((70, 5), (0, 70)), has_bias=True),
+    "bias to both sides": Case(((0, 150),), is_causal=0, has_bias=True),
+    "a source": Case(((170, 9), (150, 1)), part=SOURCE, n_source=100),
+    "a source of whole blocks": Case(((128, 9),), part=SOURCE, n_source=128),
+    "behind a source": Case(((170, 9), (150, 1)), part=BEHIND, n_source=100, has_bias=True),
     "everything": Case(((300, 9), (0, 70)), n_head=6, window=130, softcap=2.0, has_slopes=True, has_sinks=True),
 }
 
