@@ -76,7 +76,7 @@ def test_a_prompt_cache_of_other_adapters_is_refused(files: tuple[str, str], tmp
     assert run_llamakit([*line, "--lora", adapter]) == 0
     assert run_llamakit([*line, "--lora", adapter]) == 0
     assert run_llamakit(line) == 1
-    assert "other adapters (see --lora)" in capfd.readouterr().err
+    assert "other adapters (see --lora" in capfd.readouterr().err
 
 
 def test_a_file_that_is_no_adapter_is_an_error(files: tuple[str, str], capfd: Capture) -> None:

@@ -140,6 +140,7 @@ class AdaptersInUse:
         self.n_added = n_added  # adapters that any context's set ever had
         self._adapters: list[tuple[Adapter, dict[str, str], float]] = []  # with names of the scales by tensor
         self._names: list[str] = []
+        self.changes: dict[str, list[LowRank]] = {}
 
     def scaled(self) -> list[tuple[Adapter, float]]:
         return [(adapter, scale) for adapter, _, scale in self._adapters]
@@ -148,7 +149,7 @@ class AdaptersInUse:
         """The graph with these adapters, whose tensors the weights get. Raises ModelError as `check_adapter` does."""
         for adapter, _ in adapters:
             check_adapter(adapter, self.model.arch, self.model.reader)
-        changes: dict[str, list[LowRank]] = {}
+        changes = self.changes
         for adapter, scale in adapters:
             scales = {name: f"{name}.{self.n_added}.scale" for name in adapter.pairs}
             for name, pair in adapter.pairs.items():

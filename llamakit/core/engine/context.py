@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,12 @@ from llamakit.core.engine.memory_plan import MemoryPlan
 from llamakit.core.engine.pace import Pace
 from llamakit.core.engine.programs import OUTPUTS, Programs
 from llamakit.core.engine.shift import can_shift, shift_steps
+from llamakit.core.engine.steering import symbols_of
 from llamakit.core.engine.threads import n_physical_cores
 from llamakit.core.engine.ubatches import Chunk as Chunk
 from llamakit.core.engine.ubatches import Outputs as Outputs
 from llamakit.core.engine.ubatches import Part, ubatches, wanted_rows
+from llamakit.core.graph.adapters import adapt, steer
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.lower import Memory
@@ -117,8 +119,9 @@ class Context:
 
         weights = Weights(model.reader, run_kernel)
         memory = Memory(weights, self.cache, self._batch, self.n_ctx, self._executor.n_threads, observer)
-        graph = tap_inputs(graph, observer.wants) if observer else graph
-        self._has_head, self._plain = has_head, fuse(graph)
+        self._has_head, self._formula, self._layer_outputs = has_head, graph, decoder.layer_outputs
+        self.directions: Mapping[int, Floats] = {}  # see `set_directions`
+        self._plain = fuse(tap_inputs(graph, observer.wants) if observer else graph)
         self._programs = self._prepared(Programs(self._plain, memory, self.n_ubatch, store), report)
         self._adapters = AdaptersInUse(model, weights)
 
@@ -299,6 +302,25 @@ class Context:
         self._programs = self._prepared(Programs(graph, old.memory, self.n_ubatch, old.store))
         self._adapters.forget()
         self._adapters = in_use
+
+    def set_directions(self, directions: Mapping[int, Floats]) -> None:
+        """Add a vector, float32 (n_embd,), to what each of some layers gives, from now on (see `steering.py`).
+
+        Other numbers for the same layers cost nothing. Raises ModelError where layers cannot be reached (`symbols_of`).
+        """
+        old = self._programs
+        symbols = symbols_of(directions, self._layer_outputs)
+        for i, direction in directions.items():
+            old.memory.weights.add(f"direction.{i}", np.asarray(direction, np.float32))
+        if directions.keys() != self.directions.keys():
+            graph = steer(self._formula, symbols)
+            observer = old.memory.observer
+            self._plain = fuse(tap_inputs(graph, observer.wants) if observer else graph)
+            graph = adapt(self._plain, self._adapters.changes)
+            self._programs = self._prepared(Programs(graph, old.memory, self.n_ubatch, old.store))
+            for i in self.directions.keys() - directions.keys():
+                old.memory.weights.forget(f"direction.{i}")
+        self.directions = dict(directions)
 
     def run_kernels(self, steps: list[Step], kernels: Kernels) -> None:
         """Run kernels that are no part of the model on its threads, e.g. over the rows of a slice."""

@@ -26,7 +26,7 @@ NAMES = {
     "rotation": "other rotations (see --rope-scaling and the like, and -c)",
     "cache types": "other types of cache (see -ctk, -ctv)",
     "cells": "another layout of cells",
-    "adapters": "other adapters (see --lora)",
+    "adapters": "other adapters (see --lora, --control-vector)",
 }
 
 
@@ -72,6 +72,9 @@ def identity_of_adapters(context: Context) -> str:
                 hasher.update(name.encode())
                 hasher.update(adapter.pairs[name].a.tobytes())
                 hasher.update(adapter.pairs[name].b.tobytes())
+    for i, direction in sorted(context.directions.items()):
+        hasher.update(f"{i}".encode())
+        hasher.update(direction.tobytes())
     return hasher.hexdigest()
 
 

@@ -106,25 +106,25 @@ class Weights:
         self._places: dict[str, list[tuple[Weight, Place]]] = {}
         self._vectors: dict[Any, Floats] = {}
         self._added: dict[str, Added] = {}
-        self._scaled: dict[str, list[tuple[Floats, Callable[[], Floats]]]] = {}  # by names of scales
+        self._users: dict[str, list[tuple[Floats, Callable[[], Floats]]]] = {}  # of added vectors
 
     def tensor(self, name: str) -> Tensor | Added:
         return self._added[name] if name in self._added else self.reader.tensor(name)
 
     def add(self, name: str, data: Floats) -> None:
-        """A tensor that is not in the file; of the same name again, other numbers for a scale.
+        """A tensor that is not in the file; of the same name again, other numbers for a scale or a vector.
 
-        Programs that are linked multiply by a new scale from their next run on.
+        Programs that are linked read new ones from their next run on.
         """
         self._added[name] = Added(data)
-        for vector, compute in self._scaled.get(name, ()):
+        for vector, compute in self._users.get(name, ()):
             vector[:] = compute()
 
     def forget(self, name: str) -> None:
         """Drop an added tensor and what was made of it; programs that use it keep theirs."""
         self._added.pop(name, None)
         self._places.pop(name, None)
-        self._scaled.pop(name, None)
+        self._users.pop(name, None)
         self._packed = {key: value for key, value in self._packed.items() if all(part[0] != name for part in key)}
         self._vectors = {key: value for key, value in self._vectors.items() if not mentions(key, name)}
 
@@ -136,7 +136,13 @@ class Weights:
     def vector(self, weight: Weight) -> Floats:
         """A vector, or a part of one, filled up with zeros to whole 16s."""
         if weight.key not in self._vectors:
-            self._vectors[weight.key] = fill_up(self.numbers_of(weight).reshape(-1))
+
+            def compute() -> Floats:
+                return fill_up(self.numbers_of(weight).reshape(-1))
+
+            self._vectors[weight.key] = vector = compute()
+            if weight.name in self._added:
+                self._users.setdefault(weight.name, []).append((vector, compute))
         return self._vectors[weight.key]
 
     def rows(self, weight: Weight) -> Floats:
@@ -182,7 +188,7 @@ class Weights:
 
             self._vectors[key] = vector = compute()
             for name in {value.name for value in values if value and value.name in self._added}:
-                self._scaled.setdefault(name, []).append((vector, compute))
+                self._users.setdefault(name, []).append((vector, compute))
         return self._vectors[key]
 
     def _per_row(

@@ -49,6 +49,7 @@ class Decoder:
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
         self.meta, self.reader = meta, reader
+        self.layer_outputs: list[Node] = []  # of the graph that was made last
         self.hp = HParams.read(meta, self.eps_key(), self.may_be_zero)
         self.w = Tensors.of_file(reader)
         self.n_vocab = self.count_vocab()
@@ -111,8 +112,10 @@ class Decoder:
         return next(n.x for n in nodes if isinstance(n, Linear) and n.weight.name in heads)
 
     def layers(self, x: Node) -> Node:
+        self.layer_outputs = []
         for i in range(self.hp.n_layer):
             x = self.layer(x, self.w.layer(i), i)
+            self.layer_outputs.append(x)
         return x
 
     def norm(self, x: Node, w: Tensors, name: str) -> Node:
