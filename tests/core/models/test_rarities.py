@@ -1,4 +1,4 @@
-"""Architectures without shared golden models, against llama.cpp: `tests/data/rarities.npz`, every sixth row of logits."""
+"""Architectures without shared golden models, against llama.cpp: every sixth row of its logits in `tests/data`."""
 
 from __future__ import annotations
 
