@@ -26,6 +26,37 @@ class AdapterOptions:
         bool, option("--lora-init-without-apply", panel=PANEL, help="Load the adapters, each with scale 0.")
     ] = False
 
+    control_vector: Annotated[
+        list[str], option("--control-vector", panel=PANEL, help="Directions to add behind layers (GGUF); repeatable.")
+    ] = field(default_factory=list)
+    control_vector_scaled: Annotated[
+        list[str], option("--control-vector-scaled", panel=PANEL, help="The same with a scale, FILE:SCALE; repeatable.")
+    ] = field(default_factory=list)
+    control_vector_layer_range: Annotated[
+        str | None,
+        option(
+            "--control-vector-layer-range", panel=PANEL, help="START END: first and last layer.", show_default="all"
+        ),
+    ] = None
+
+    @property
+    def control_vectors(self) -> tuple[tuple[str, float], ...]:
+        """Files and scales, as of adapters."""
+        vectors = scaled("--control-vector-scaled", self.control_vector_scaled)
+        return (*((path, 1.0) for path in listed(self.control_vector)), *vectors)
+
+    @property
+    def control_layers(self) -> tuple[int, int | None]:
+        """The first and the last layer that vectors are added to; None, from 0 or less: the model's last."""
+        if self.control_vector_layer_range is None:
+            return 1, None
+        start, _, end = self.control_vector_layer_range.partition(":")
+        try:
+            first, last = int(start), int(end)
+        except ValueError:
+            raise InvalidArgument("--control-vector-layer-range takes two layers: START END") from None
+        return max(first, 1), last if last > 0 else None
+
     @property
     def adapters(self) -> tuple[tuple[str, float], ...]:
         """Files and scales. Raises InvalidArgument where a scale is no number."""

@@ -49,5 +49,5 @@ def _table() -> dict[str, NoEffect]:
 
 NO_EFFECT = _table()
 
-# Options of FILE:SCALE that were FILE SCALE in 2024.
-SECOND_WORD = frozenset({"--lora-scaled", "--control-vector-scaled"})
+# Options of FILE:SCALE that were FILE SCALE in 2024, and one of START END; a number that follows belongs to them.
+SECOND_WORD = frozenset({"--lora-scaled", "--control-vector-scaled", "--control-vector-layer-range"})

@@ -96,6 +96,8 @@ def context_params(context: ContextOptions, rotation: RopeOptions, adapting: Ada
             yarn_beta_slow=said(r.yarn_beta_slow),
         ),
         adapters=adapting.adapters,
+        control_vectors=adapting.control_vectors,
+        control_layers=adapting.control_layers,
     )
 
 

@@ -165,7 +165,8 @@ def take_value(spelling: Spelling, name: str, value: str | None, rest: list[str]
         if not rest:
             raise InvalidArgument(f"{name} needs a value")
         value = rest.pop(0)
-        if name in SECOND_WORD and rest and is_number(rest[0]) and not is_number(value.rpartition(":")[2]):
+        _, colon, ending = value.rpartition(":")
+        if name in SECOND_WORD and rest and is_number(rest[0]) and not (colon and is_number(ending)):
             value = f"{value}:{rest.pop(0)}"
     try:
         return spelling.convert(value)

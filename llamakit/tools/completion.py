@@ -48,6 +48,8 @@ class ContextParams:
     overrides: Mapping[str, int | float | bool | str] = field(default_factory=dict)
     rope: RopeParams = field(default_factory=RopeParams)
     adapters: tuple[tuple[str, float], ...] = ()  # files of LoRA adapters, and their scales
+    control_vectors: tuple[tuple[str, float], ...] = ()  # files of control vectors, and theirs
+    control_layers: tuple[int, int | None] = (1, None)  # first and last, for all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,7 @@ def open_completion(
     """
     from llamakit.core.engine.context import Context
     from llamakit.core.engine.load import load_model
+    from llamakit.core.engine.steering import load_control_vector, sum_of
     from llamakit.core.sampling.chain import Sampler
 
     started = time.perf_counter()
@@ -210,6 +213,9 @@ def open_completion(
             from llamakit.core.engine.adapters import load_adapter
 
             context.set_adapters([(load_adapter(adapter), scale) for adapter, scale in p.adapters])
+        if p.control_vectors:
+            vectors = [(load_control_vector(vector), scale) for vector, scale in p.control_vectors]
+            context.set_directions(sum_of(vectors, model.hparams.n_embd, *p.control_layers))
         constraint = constrain(model.vocab) if constrain else None
         drawing = sampling(model.metadata) if callable(sampling) else sampling
         sampler = Sampler(drawing, model.n_vocab, model.vocab.eog_ids, constraint=constraint, vocab=model.vocab)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from llamakit.cli.adapter_options import AdapterOptions
@@ -12,6 +14,7 @@ from llamakit.cli.option_groups import flatten
 from llamakit.cli.parsing import InvalidArgument, read
 from llamakit.cli.run import run
 from llamakit.cli.typer_command import typer_command
+from llamakit.core.gguf.writer import GGUFWriter
 from tests.adapters import write_adapter
 from tests.core.vocab.vocabs import bpe_metadata
 from tests.tiny import Tiny, write_tiny
@@ -29,7 +32,7 @@ SPELLINGS = {
 
 def options_of(line: str) -> AdapterOptions:
     values = read(typer_command("run", flatten(run)), line.split())
-    return AdapterOptions(values["lora"], values["lora_scaled"], values["lora_init_without_apply"])
+    return AdapterOptions(**{field.name: values[field.name] for field in fields(AdapterOptions)})
 
 
 @pytest.mark.parametrize(("line", "adapters"), SPELLINGS.items())
@@ -53,6 +56,37 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     model = write_tiny(folder / "tiny.gguf", Tiny(n_vocab=n_vocab, n_ctx=256, metadata=keys))
     adapter = write_adapter(folder / "a.gguf", model, ("blk.0.ffn_down.weight", "output.weight"), rank=8, alpha=64.0)
     return str(model), str(adapter)
+
+
+VECTORS = {
+    "--control-vector v.gguf": ([("v.gguf", 1.0)], (1, None)),
+    "--control-vector-scaled v.gguf:-1.5": ([("v.gguf", -1.5)], (1, None)),
+    "--control-vector-scaled v.gguf -1.5 --control-vector-layer-range 10 20": ([("v.gguf", -1.5)], (10, 20)),
+    "--control-vector-layer-range 0 -1": ([], (1, None)),
+}
+
+
+@pytest.mark.parametrize(("line", "read"), VECTORS.items())
+def test_control_vectors_are_read_with_scales_and_layers(line: str, read: tuple[list[object], tuple[int, int]]) -> None:
+    options = options_of(line)
+    assert (list(options.control_vectors), options.control_layers) == read
+
+
+def test_a_range_of_one_layer_only_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="takes two layers: START END"):
+        _ = options_of("--control-vector-layer-range 3 --lora a").control_layers
+
+
+def test_a_control_vector_changes_the_text_within_its_layers(
+    files: tuple[str, str], tmp_path: Path, capfd: Capture
+) -> None:
+    model, vector = files[0], str(tmp_path / "vector.gguf")
+    with GGUFWriter(vector) as writer:
+        writer.add("general.architecture", "controlvector")
+        writer.add_tensor("direction.1", np.random.default_rng(4).normal(size=64).astype(np.float32))
+    plain = text_of(capfd, model)
+    assert text_of(capfd, model, "--control-vector-scaled", vector, "9") != plain
+    assert text_of(capfd, model, "--control-vector", vector, "--control-vector-layer-range", "2", "9") == plain
 
 
 def text_of(capfd: pytest.CaptureFixture[str], model: str, *args: str) -> str:

@@ -21,7 +21,6 @@ from tests.tiny import Tiny, write_tiny
 Capture = pytest.CaptureFixture[str]
 TABLE = Path(__file__).parents[3] / "shared/spec/cli.md"
 ELSEWHERE = {"--version", "-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-hft", "--hf-token", "-mu", "--model-url"}
-ADAPTERS = {"--control-vector", "--control-vector-scaled", "--control-vector-layer-range"}
 MEDIA = {"--image", "--audio", "--video"}
 
 
@@ -40,7 +39,7 @@ def test_every_core_option_is_read_or_passed_over() -> None:
     read = {*spellings_of(typer_command("run", flatten(run))), *NO_EFFECT, *HELP}
     wanted = core_options()
     assert len(wanted) > 100
-    assert wanted - read - ELSEWHERE - ADAPTERS - MEDIA == set()
+    assert wanted - read - ELSEWHERE - MEDIA == set()
 
 
 @pytest.fixture(scope="module")
