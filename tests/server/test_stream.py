@@ -7,25 +7,11 @@ import time
 
 import pytest
 
-from llamakit.core.engine.load import load_model
-from llamakit.core.engine.scheduler import Cancelled, Ended, Request, Scheduler
+from llamakit.core.engine.scheduler import Cancelled, Ended, Request
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import LlamakitError, UsageError
 from llamakit.server.stream import Stream
-
-from ..core.vocab.vocabs import spm_metadata
-from ..running import open_context
-from ..tiny import Tiny, write_tiny
-
-
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
-    keys = spm_metadata()
-    tiny = Tiny(n_vocab=len(keys["tokenizer.ggml.tokens"]), metadata=keys)
-    path = write_tiny(tmp_path_factory.mktemp("models") / "tiny.gguf", tiny)
-    with open_context(path, n_seq_max=3) as context, Scheduler(context, load_model(path).vocab) as scheduler:
-        yield scheduler
 
 
 def request(scheduler, tokens=(1, 40), constraint=None, **options):

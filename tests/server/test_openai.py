@@ -1,0 +1,178 @@
+"""Completions and chats, asked for by the official client and by hand."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from llamakit.core.chat.load import load_template
+from llamakit.core.chat.prompt import chat_prompt
+from llamakit.core.engine.scheduler import Cancelled, Request
+from llamakit.core.sampling.chain import Sampler
+from llamakit.core.sampling.params import SamplingParams
+
+MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+def client(server):
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def said(scheduler, tokens, n_predict, **params):
+    """What the scheduler says by itself."""
+    vocab = scheduler.vocab
+    sampler = Sampler(SamplingParams(**params), vocab.n_tokens, vocab.eog_ids, vocab=vocab)
+    job = scheduler.submit(Request(tokens, sampler, n_predict=n_predict))
+    return "".join(piece.text for piece in job.pieces()) + job.end.text
+
+
+def post(server, path, body):
+    """Status and JSON of a request made by hand."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(server.url + path, data, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def wait_until(is_true):
+    end = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.001)
+
+
+def test_health_and_models(server, client):
+    with urllib.request.urlopen(f"{server.url}/health", timeout=60) as answer:
+        assert json.load(answer) == {"status": "ok"}
+    assert [model.id for model in client.models.list()] == ["tiny"]
+
+
+def test_a_completion_is_what_the_engine_says(server, client):
+    tokens = server.scheduler.vocab.encode("Hello")
+    wanted = said(server.scheduler, tokens, 24, seed=7)
+    for prompt in ("Hello", tokens):
+        answer = client.completions.create(model="tiny", prompt=prompt, max_tokens=24, seed=7)
+        assert (answer.choices[0].text, answer.choices[0].finish_reason) == (wanted, "length")
+        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (len(tokens), 24)
+    assert answer.usage.prompt_tokens_details.cached_tokens == len(tokens) - 1
+
+
+def test_a_stream_of_a_completion_joins_to_the_whole(server, client):
+    wanted = said(server.scheduler, server.scheduler.vocab.encode("Hello"), 24, seed=7)
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    *texts, usage = client.completions.create(model="tiny", prompt="Hello", max_tokens=24, seed=7, **options)
+    assert "".join(chunk.choices[0].text for chunk in texts) == wanted
+    assert [chunk.choices[0].finish_reason for chunk in texts] == [None] * (len(texts) - 1) + ["length"]
+    assert (usage.choices, usage.usage.completion_tokens) == ([], 24)
+
+
+def test_a_chat_is_rendered_by_the_template(server, client):
+    vocab = server.scheduler.vocab
+    tokens = chat_prompt(load_template({}, vocab), MESSAGES).encode(vocab)
+    wanted = said(server.scheduler, tokens, 20, seed=3)
+    options = {"model": "tiny", "messages": MESSAGES, "seed": 3}
+    answer = client.chat.completions.create(**options, max_completion_tokens=20)
+    assert (answer.choices[0].message.role, answer.choices[0].message.content) == ("assistant", wanted)
+    chunks = list(client.chat.completions.create(**options, max_tokens=20, stream=True))
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == wanted
+    assert chunks[-1].choices[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_text_and_what_follows_never_come_out(server, client, stream):
+    text = said(server.scheduler, server.scheduler.vocab.encode("Hello"), 40, seed=7)
+    stop = text[len(text) // 2 :][:3]
+    answer = client.completions.create(model="tiny", prompt="Hello", max_tokens=40, seed=7, stop=stop, stream=stream)
+    chunks = list(answer) if stream else [answer]
+    assert "".join(chunk.choices[0].text for chunk in chunks) == text[: text.index(stop)]
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_the_same_request_gives_the_same_beside_others(server, client):
+    wanted = said(server.scheduler, server.scheduler.vocab.encode("Hello"), 30, seed=7)
+
+    def ask(i):
+        prompt, seed = ("Hello", 7) if i % 2 else (f"Something else {i}", i)
+        return client.completions.create(model="tiny", prompt=prompt, max_tokens=30, seed=seed).choices[0].text
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ask, range(12)))[1::2] == [wanted] * 6
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_goes_cancels_its_job(server, monkeypatch, stream):
+    scheduler, jobs = server.scheduler, []
+    decode, submit = scheduler.context.decode, scheduler.submit
+
+    def slow(chunks):
+        time.sleep(0.01)
+        return decode(chunks)
+
+    def remembering(*args):
+        jobs.append(submit(*args))
+        return jobs[-1]
+
+    monkeypatch.setattr(scheduler.context, "decode", slow)
+    monkeypatch.setattr(scheduler, "submit", remembering)
+    body = json.dumps({"prompt": "Hello", "stream": stream, "logit_bias": {"2": -100}})  # ends when the context is full
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+    wait_until(lambda: jobs and jobs[0].usage.n_drawn)
+    if stream:
+        answer = connection.getresponse()
+        answer.read(1)
+        answer.close()
+    connection.close()
+    wait_until(lambda: jobs[0].end is not None)
+    assert jobs[0].end == Cancelled()
+
+
+@pytest.mark.parametrize(
+    "route, body, status, message",
+    [
+        ("/v1/completions", {"prompt": []}, 400, "the prompt is empty"),
+        ("/v1/completions", {"prompt": [99999]}, 400, "token 99999 is not in the vocabulary"),
+        ("/v1/completions", {"prompt": [5] * 300}, 400, "has 300 tokens, the context 256"),
+        ("/v1/completions", {}, 400, "prompt: Field required"),
+        ("/v1/completions", {"prompt": "a", "temperature": -1}, 400, "temperature: "),
+        ("/v1/completions", {"prompt": "a", "seed": -5}, 400, "seed is -5"),
+        ("/v1/completions", {"prompt": "a", "n": 2}, 400, "n: "),
+        ("/v1/completions", {"prompt": "a", "best_of": 2}, 400, "best_of: Extra inputs"),
+        ("/v1/completions", {"prompt": "a", "logit_bias": {"x": 1}}, 400, "'x' is no token id"),
+        ("/v1/completions", b"{", 400, "JSON"),
+        ("/v1/chat/completions", {"messages": []}, 400, "messages: "),
+        ("/v1/chat/completions", {"messages": [{"role": "nobody", "content": "a"}]}, 400, "nobody"),
+        ("/v1/chat/completions", {"messages": MESSAGES, "stream": True, "top_k": 1 << 40}, 400, "top_k"),
+        ("/nowhere", {}, 404, "Not Found"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_reason(server, route, body, status, message):
+    got, answer = post(server, route, body)
+    assert got == status
+    assert message in answer["error"]["message"]
+    assert (answer["error"]["code"], type(answer["error"]["type"])) == (status, str)
+
+
+def test_a_full_queue_is_429_with_a_time_to_come_again(server, monkeypatch):
+    monkeypatch.setattr(server.scheduler, "n_queue_max", 0)
+    request = urllib.request.Request(
+        f"{server.url}/v1/completions", b'{"prompt": "a"}', {"Content-Type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=60)
+    with refused.value as error:
+        assert (error.code, error.headers["Retry-After"]) == (429, "1")
