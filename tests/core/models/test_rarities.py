@@ -10,7 +10,7 @@ import pytest
 from ... import golden
 from ...running import logits_of, open_context, open_decoder, reference
 
-N, N_FF, N_LAYER, DIM, RANK, N_EXPERT, N_FF_EXPERT = 64, 96, 3, 16, 32, 5, 32
+N, N_FF, N_LAYER, DIM, RANK, N_EXPERT, N_FF_EXPERT = 64, 96, 3, 16, 32, 5, 24
 ROWS = np.arange(5, 72, 6)
 Shapes = dict[str, list[int]]
 
@@ -20,6 +20,7 @@ GATED: Shapes = PLAIN | {"ffn_gate": [N, N_FF]}
 ATTENTION: Shapes = {
     "attn_q": [N, 4 * DIM], "attn_k": [N, 2 * DIM], "attn_v": [N, 2 * DIM], "attn_output": [4 * DIM, N],
 }  # fmt: skip
+WHOLE_HEADS: Shapes = {f"attn_{name}": [N, N] for name in ("q", "k", "v", "output")}
 LATENT: Shapes = {
     "attn_q": [N, 4 * DIM], "attn_kv_a_mqa": [N, RANK + 8], "attn_kv_a_norm": [RANK], "attn_kv_b": [RANK, 4 * (8 + 24)],
     "attn_output": [4 * 24, N],
@@ -39,11 +40,13 @@ LAYERS: dict[str, list[Shapes]] = {
     "plm": [NORMS | LATENT | PLAIN] * N_LAYER,
     "chameleon": [NORMS | ATTENTION | OWN_NORMS | GATED] * N_LAYER,
     BEHIND: [NORMS | ATTENTION | OWN_NORMS | GATED] * N_LAYER,
+    "deepseek2-ocr": [NORMS | WHOLE_HEADS | GATED] + [NORMS | WHOLE_HEADS | MIXTURE] * 2,
     "step35": [NORMS | STEP | GATED] + [NORMS | STEP | MIXTURE] * 2,
 }
 WHOLE: dict[str, Shapes] = {
     "plm": {"token_embd": [N, 128]},
     "chameleon": {"token_embd": [N, 8320], "output": [N, 8320]},
+    "deepseek2-ocr": {"token_embd": [N, 128], "output": [N, 128]},
     "step35": {"token_embd": [N, 128], "output": [N, 128], "rope_freqs": [DIM // 2]},
 }
 NUMBERS: dict[str, list[Any]] = {
@@ -58,6 +61,12 @@ KEYS: dict[str, dict[str, list[Any]]] = {
     },
     "chameleon": {"attention.head_count_kv": ["UINT32", 2]},
     BEHIND: {"attention.head_count_kv": ["UINT32", 2], "swin_norm": ["BOOL", True]},
+    "deepseek2-ocr": {
+        "leading_dense_block_count": ["UINT32", 1], "expert_count": ["UINT32", N_EXPERT],
+        "expert_used_count": ["UINT32", 2], "expert_feed_forward_length": ["UINT32", N_FF_EXPERT],
+        "expert_shared_count": ["UINT32", 2], "expert_weights_scale": ["FLOAT32", 1.5],
+        "rope.dimension_count": ["UINT32", 0],
+    },
     "step35": {
         "attention.head_count_kv": ["UINT32", 2], "attention.sliding_window": ["UINT32", 20],
         "attention.sliding_window_pattern": ["ARRAY:BOOL", [False, True, False]],
