@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "convert-hf": Command("llamakit.cli.convert_hf", "convert_hf", "Write a Hugging Face folder as a GGUF file."),
     "convert-lora": Command("llamakit.cli.convert_lora", "convert_lora", "Write a PEFT adapter as a GGUF file."),
     "export-lora": Command("llamakit.cli.export_lora", "export_lora", "Merge adapters into a model."),
+    "cvector": Command("llamakit.cli.cvector", "cvector", "Make a control vector of pairs of prompts."),
     "grammar": Command("llamakit.cli.grammar", "grammar", "Check a grammar, and texts against it."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
     "models": Command("llamakit.cli.models", "models", "List, show and remove the models that were fetched."),

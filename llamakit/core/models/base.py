@@ -10,7 +10,18 @@ import numpy as np
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.compressed import CompressedAttention
-from llamakit.core.graph.ops import Attention, Embed, LayerNorm, Linear, Node, RmsNorm, SelectRows, Tokens, in_order
+from llamakit.core.graph.ops import (
+    Attention,
+    Concat,
+    Embed,
+    LayerNorm,
+    Linear,
+    Node,
+    RmsNorm,
+    SelectRows,
+    Tokens,
+    in_order,
+)
 from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.graph.source import KeepSource
@@ -45,6 +56,7 @@ class Decoder:
     has_head: ClassVar[bool] = True  # else there are states only, and no logits
     last_norm: ClassVar[str] = "output_norm"
     decoder_start: int | None = None  # of an encoder-decoder: the token that an answer to a source begins with
+    gives_layers: bool = False  # `hidden` is what the layers give
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
@@ -106,9 +118,14 @@ class Decoder:
         return None
 
     def hidden(self, n_ctx: int) -> Node:
-        """The states of the wanted rows that the output head multiplies: what embeddings are made of."""
+        """The states of the wanted rows that the output head multiplies: what embeddings are made of.
+
+        With `gives_layers`, what all layers give, side by side.
+        """
         heads = ("output.weight", "token_embd.weight")
         nodes = reversed(in_order(self.logits(n_ctx)))
+        if self.gives_layers:
+            return SelectRows(Concat(tuple(self.layer_outputs)))
         return next(n.x for n in nodes if isinstance(n, Linear) and n.weight.name in heads)
 
     def layers(self, x: Node) -> Node:
