@@ -189,7 +189,6 @@ def open_completion(
     """
     from llamakit.core.engine.context import Context
     from llamakit.core.engine.load import load_model
-    from llamakit.core.engine.steering import load_control_vector, sum_of
     from llamakit.core.sampling.chain import Sampler
 
     started = time.perf_counter()
@@ -214,6 +213,8 @@ def open_completion(
 
             context.set_adapters([(load_adapter(adapter), scale) for adapter, scale in p.adapters])
         if p.control_vectors:
+            from llamakit.core.engine.steering import load_control_vector, sum_of
+
             vectors = [(load_control_vector(vector), scale) for vector, scale in p.control_vectors]
             context.set_directions(sum_of(vectors, model.hparams.n_embd, *p.control_layers))
         constraint = constrain(model.vocab) if constrain else None
