@@ -132,11 +132,7 @@ def check_no_leak(context, scheduler):
 
 
 def result(job):
-    """All pieces of a job, and its end."""
-    pieces = []
-    while isinstance(event := job.next_event(60), Piece):
-        pieces.append(event)
-    return pieces, event
+    return list(job.pieces()), job.end
 
 
 def wait_until(is_true, seconds=60.0):
