@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 Ranges = tuple[tuple[int, int], ...]  # first and last, ascending, apart from each other
@@ -67,12 +67,22 @@ def utf8_sequences(low: int, high: int) -> tuple[ByteSets, ...]:
 
 
 def split(low: int, high: int) -> list[ByteSets]:
-    """Code points whose UTF-8 has one length, cut where a leading byte would not go with all following ones."""
-    out: list[ByteSets] = []
+    """Code points whose UTF-8 has one length."""
+    return [
+        tuple((pair,) for pair in zip(chr(a).encode(), chr(b).encode(), strict=True))
+        for a, b in aligned(low, high, (6, 12, 18))
+    ]
+
+
+def aligned(low: int, high: int, tails: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """The range in parts, ascending, cut where a leading digit would not go with all that may follow it.
+
+    tails: how many bits stand behind each digit, but the last, which has none; the fewest first.
+    """
     queue = [(low, high)]
     while queue:
         low, high = queue.pop()
-        for bits in (6, 12, 18):
+        for bits in tails:
             tail = (1 << bits) - 1
             if low & ~tail != high & ~tail:
                 if low & tail:
@@ -82,6 +92,4 @@ def split(low: int, high: int) -> list[ByteSets]:
                     queue += [(high & ~tail, high), (low, (high & ~tail) - 1)]
                     break
         else:
-            a, b = chr(low).encode(), chr(high).encode()
-            out.append(tuple((pair,) for pair in zip(a, b, strict=True)))
-    return out
+            yield low, high

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from llamakit.core.grammar.charset import ANY, ByteSets, Ranges, complement, contains, intersect, union, utf8_sequences
+from llamakit.core.grammar.charset import (
+    ANY,
+    ByteSets,
+    Ranges,
+    aligned,
+    complement,
+    contains,
+    intersect,
+    union,
+    utf8_sequences,
+)
 
 QUOTED: Ranges = ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C))  # these must be escaped
 RAW = complement(QUOTED)
@@ -58,23 +68,11 @@ def surrogate_pairs(low: int, high: int) -> list[ByteSets]:
 
 
 def hex_sequences(low: int, high: int) -> list[ByteSets]:
-    """Numbers low .. high as four hex digits, cut where a leading digit would not go with all following ones."""
-    out: list[ByteSets] = []
-    queue = [(low, high)]
-    while queue:
-        low, high = queue.pop()
-        for bits in (4, 8, 12):
-            tail = (1 << bits) - 1
-            if low & ~tail != high & ~tail:
-                if low & tail:
-                    queue += [((low | tail) + 1, high), (low, low | tail)]
-                    break
-                if high & tail != tail:
-                    queue += [(high & ~tail, high), (low, (high & ~tail) - 1)]
-                    break
-        else:
-            out.append(tuple(hex_digit(low >> shift & 15, high >> shift & 15) for shift in (12, 8, 4, 0)))
-    return out
+    """Numbers low .. high as four hex digits."""
+    return [
+        tuple(hex_digit(a >> shift & 15, b >> shift & 15) for shift in (12, 8, 4, 0))
+        for a, b in aligned(low, high, (4, 8, 12))
+    ]
 
 
 def hex_digit(low: int, high: int) -> Ranges:

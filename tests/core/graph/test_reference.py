@@ -24,7 +24,7 @@ from llamakit.core.graph.ops import (
     Weight,
     in_order,
 )
-from llamakit.core.graph.reference import FORMULAS, Reference
+from llamakit.core.graph.reference import FORMULAS, Reference, formula_of
 from llamakit.core.graph.rotation import Rotation, Yarn
 from llamakit.errors import ModelError
 
@@ -71,7 +71,7 @@ def evaluate(node: Node, values: dict[str, list], *inputs: list) -> np.ndarray:
     run.tokens = np.zeros(len(inputs[0]) if inputs else 1, np.int64)
     arrays = [np.array(i, np.float32) for i in inputs]
     weights = [run.weights(n.name) for n in node.inputs() if isinstance(n, Weight)]
-    return FORMULAS[type(node)](run, node, *arrays, *weights)
+    return formula_of(node)(run, node, *arrays, *weights)
 
 
 def weight(name: str, *shape: int) -> Weight:
@@ -138,7 +138,8 @@ def test_rope_turns_pairs_and_leaves_the_rest(is_neox, pairs):
     x = np.arange(1.0, 13.0).reshape(1, 12)  # two heads of six, of which four dimensions turn
     run = Reference(X, lambda name: np.zeros(0, np.float32))
     run.position = 3
-    got = FORMULAS[Rope](run, Rope(X, 6, rotation), x.astype(np.float32)).reshape(2, 6)
+    rope = Rope(X, 6, rotation)
+    got = formula_of(rope)(run, rope, x.astype(np.float32)).reshape(2, 6)
     for head, before in zip(got, x.reshape(2, 6), strict=True):
         for (a, b), angle in zip(pairs, [3.0, 0.3], strict=True):
             turned = (before[a] + 1j * before[b]) * np.exp(1j * angle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from queue import SimpleQueue
 from llamakit.core.engine.generate import Piece
 from llamakit.core.engine.scheduler.event import End, Event, Failed
 from llamakit.core.engine.scheduler.request import Request
+
+log = logging.getLogger(__name__)
 
 MOST_UNREAD = 1024  # pieces that wait for their reader; then the job does
 
@@ -81,5 +84,6 @@ class Job:
         if self._notify is not None:
             try:
                 self._notify()
-            except Exception:
+            except Exception:  # nobody can hear of it any more, as when an event loop has closed
+                log.warning("a request is cancelled: its reader cannot be told of its tokens", exc_info=True)
                 self._notify, self.is_cancelled = None, True
