@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
 from llamakit import __version__
-from llamakit.server.failures import add_handlers, body_of
-from llamakit.server.routes_openai import openai_routes
+from llamakit.server.errors import add_handlers, body_of
+from llamakit.server.openai.routes import openai_routes
 from llamakit.server.served import Served
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from llamakit.errors import LlamakitError
-from llamakit.server.failures import body_of_error
+from llamakit.server.errors import body_of_error
 from llamakit.server.stream import Stream
 
 log = logging.getLogger(__name__)

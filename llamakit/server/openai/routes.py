@@ -16,10 +16,10 @@ from fastapi.responses import JSONResponse
 from llamakit.core.chat.prompt import chat_prompt
 from llamakit.core.engine.scheduler import Request as Generation
 from llamakit.core.sampling.chain import Sampler
-from llamakit.server.answer import Answer
-from llamakit.server.bodies import ChatBody, CompletionBody, GenerationBody
-from llamakit.server.event_stream import EventStream
+from llamakit.server.generation.answer import Answer
+from llamakit.server.openai.bodies import ChatBody, CompletionBody, GenerationBody
 from llamakit.server.served import Served
+from llamakit.server.sse import EventStream
 from llamakit.server.stream import Stream
 
 CLIENT_IS_GONE = 499  # nginx's word for it; nobody reads it

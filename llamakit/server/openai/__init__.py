@@ -1,0 +1,1 @@
+"""OpenAI's API, with what llama-server adds to it."""
