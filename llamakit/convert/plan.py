@@ -16,6 +16,7 @@ from llamakit.convert.family import Family, Mapped
 from llamakit.convert.quantized import dequantized
 from llamakit.convert.registry import find_family
 from llamakit.convert.vocabulary.files import TokenizerFiles
+from llamakit.convert.vocabulary.golden_strings import golden_strings
 from llamakit.convert.vocabulary.keys import PREFIX, vocabulary_keys
 from llamakit.convert.weight import Weight
 from llamakit.core.gguf.layout import tensor_bytes
@@ -145,7 +146,8 @@ def metadata(source: Source, name: str | None = None, overrides: Mapping[str, An
     files = TokenizerFiles(source.folder)
     vocabulary = vocabulary_keys(files, source.config, family.n_vocab, family.has_all_added)
     own = {PREFIX + key: value for key, value in family.tokenizer_keys()}
-    return keys | vocabulary | own
+    keys |= vocabulary | own
+    return keys | golden_strings(files, plain_values(keys))
 
 
 def make_plan(source: Source, keys: Mapping[str, Any], output_type: OutputType, choose: Chooser | None = None) -> Plan:

@@ -64,9 +64,12 @@ def tokenizer() -> dict[str, Any]:
 
     vocab = {text: i for i, text in enumerate([*LETTERS, "th", "the"])}
     added = [
-        {"id": 258 + k, "content": text, "special": True, "normalized": False}
+        {
+            "id": 258 + k, "content": text, "special": True, "normalized": False,
+            "single_word": False, "lstrip": False, "rstrip": False,
+        }
         for k, text in enumerate(("<s>", "</s>", "<|im_end|>", "<pad>"))
-    ]
+    ]  # fmt: skip
     return {
         "version": "1.0",
         "added_tokens": added,

@@ -12,6 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from llamakit.convert.config import Config
+from llamakit.convert.plan import Source, metadata
 from llamakit.convert.vocabulary.files import TokenizerFiles
 from llamakit.convert.vocabulary.keys import vocabulary_keys
 from llamakit.convert.vocabulary.pretokenizer import NAMES, find_pretokenizer
@@ -112,3 +113,37 @@ def test_what_is_put_around_a_text(template: Any, added: dict[str, bool], eos: i
     assert {role: keys[f"{prefix}add_{role}_token"] for role in added} == added
     assert keys[f"{prefix}eos_token_id"] == eos
     assert (f"{prefix}eot_token_id" in keys) == (eos == 260)  # what the config calls the end still ends
+
+
+def test_golden_strings_are_the_ids_of_the_checkpoints_tokenizer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_folder(tmp_path / "tiny")
+    keys = metadata(Source.open(folder))
+    wanted = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ids = [wanted.encode(text, add_special_tokens=False).ids for text in keys["llamakit.golden.texts"]]
+    assert keys["llamakit.golden.ids"] == [token for tokens in ids for token in tokens]
+    assert keys["llamakit.golden.counts"] == [len(tokens) for tokens in ids]
+    assert not caplog.records
+
+
+def test_a_vocabulary_that_gguf_cannot_say_is_told_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_folder(tmp_path / "tiny")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "!"}, "content": "?"}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    metadata(Source.open(folder))
+    (record,) = caplog.records
+    assert "the vocabulary of the file is not the checkpoint's: \"Hello, world!" in record.getMessage()
+
+
+@needs_shared
+def test_golden_strings_by_sentencepiece_where_there_is_no_json(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("config.json", "tokenizer.model", "tokenizer_config.json", "model.safetensors", "tokenizer.json"):
+        shutil.copy(SHARED / "golden/hf/llama" / name, tmp_path)
+    by_tokenizers = metadata(Source.open(tmp_path))
+    (tmp_path / "tokenizer.json").unlink()
+    assert metadata(Source.open(tmp_path))["llamakit.golden.ids"] == by_tokenizers["llamakit.golden.ids"]
+    assert not caplog.records

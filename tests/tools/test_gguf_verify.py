@@ -224,6 +224,12 @@ VOCABULARY = {
         ({"tokenizer.ggml.merges": ["b a"]}, "warning", "tokenizer.ggml.merges", "1 merges .* 'b a'"),
         ({"tokenizer.ggml.tokens": ["a", "b", "ab", "a"]}, "warning", "tokenizer.ggml.tokens", "1 tokens have"),
         ({"tokenizer.ggml.model": None}, "error", "tokenizer.ggml.model", "must name the kind"),
+        (
+            {"llamakit.golden.texts": ["ab"], "llamakit.golden.counts": [1], "llamakit.golden.ids": [1]},
+            "error",
+            "llamakit.golden.texts",
+            r"'ab' has the ids \[2\] here, \[1\] in the model's",
+        ),
         ({"tokenizer.ggml.model": "morse"}, "note", "tokenizer.ggml.model", "'morse' is not known here"),
         ({"tokenizer.ggml.tokens": [f"t{i}" for i in range(68)]}, "error", "tokenizer.ggml.tokens", ".*"),
         ({"general.architecture": "martian"}, "note", "general.architecture", "'martian' is not known here"),

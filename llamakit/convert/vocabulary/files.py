@@ -66,10 +66,12 @@ class TokenizerFiles:
     @cached_property
     def sentencepiece(self) -> SentencePieceModel | None:
         """The SentencePiece model, or None."""
-        for name in SENTENCEPIECE_NAMES:
-            if (self.folder / name).is_file():
-                return read_model(self.folder / name)
-        return None
+        return read_model(self.sentencepiece_path) if self.sentencepiece_path else None
+
+    @cached_property
+    def sentencepiece_path(self) -> Path | None:
+        paths = (self.folder / name for name in SENTENCEPIECE_NAMES)
+        return next((path for path in paths if path.is_file()), None)
 
     def error(self, message: str) -> VocabError:
         return VocabError(f"{self.folder / 'tokenizer.json'}: {message}")

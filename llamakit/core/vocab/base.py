@@ -13,6 +13,7 @@ from typing import Any
 
 from llamakit.core.vocab.bpe import BPE
 from llamakit.core.vocab.eog import end_of_generation
+from llamakit.core.vocab.golden_strings import TEXTS_KEY, disagreements
 from llamakit.core.vocab.pretokenizers import REGEX_KEY, SplitRule, own_rule, split_rule
 from llamakit.core.vocab.special import Partition, SpecialIds, find_special, strip_rules
 from llamakit.core.vocab.spm import SPM
@@ -20,7 +21,7 @@ from llamakit.core.vocab.tokens import MERGES_KEY, TokenTable, TokenType, ids_of
 from llamakit.core.vocab.vocabulary import Around, Engine, Frame, Vocab
 from llamakit.errors import VocabError
 
-__all__ = ["KINDS", "Vocab", "load_vocab"]
+__all__ = ["KINDS", "Vocab", "load_vocab", "read_vocab"]
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +52,26 @@ KINDS = (*_BPE, *_KINDS, *_NONE)
 
 
 def load_vocab(metadata: Mapping[str, Any]) -> Vocab:
-    """The vocabulary of a GGUF file's metadata (keys to native Python values).
+    """The vocabulary of a GGUF file's metadata (keys to native Python values), held against its golden strings.
 
-    Raises VocabError for a kind of tokenizer that is not known, and for tables that do not fit together.
+    Where it gives them other ids than the model's own tokenizer, a warning says so: an emoji that is cut in another way
+    is no reason not to run a model. `llamakit gguf verify` takes it for an error. Raises VocabError for a kind of
+    tokenizer that is not known, and for tables that do not fit together.
     """
+    vocab = read_vocab(metadata)
+    if TEXTS_KEY in metadata:
+        wrong = list(disagreements(vocab, metadata))
+        if wrong:
+            log.warning(
+                "the vocabulary does not cut texts as the model was trained on, convert it anew: %s%s",
+                wrong[0],
+                f" (and {len(wrong) - 1} more; `llamakit gguf verify` lists them)" if wrong[1:] else "",
+            )
+    return vocab
+
+
+def read_vocab(metadata: Mapping[str, Any]) -> Vocab:
+    """The same without golden strings."""
     kind = metadata.get("tokenizer.ggml.model", "none")
     if kind not in KINDS:
         raise VocabError(f"tokenizer kind {str(kind)[:80]!r} is not supported; supported are {', '.join(KINDS)}")

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from llamakit.core.gguf.values import Value
-from llamakit.core.vocab.base import KINDS, load_vocab
+from llamakit.core.vocab.base import KINDS, read_vocab
+from llamakit.core.vocab.golden_strings import TEXTS_KEY, disagreements
 from llamakit.core.vocab.special import find_special
 from llamakit.core.vocab.tokens import TokenTable, read_merges, read_tokens
 from llamakit.errors import VocabError
@@ -36,7 +37,8 @@ def check_vocabulary(path: Path, metadata: Mapping[str, Value], n_rows: int | No
         tokens = read_tokens(metadata)
         find_special(metadata, tokens, {})
         if kind in KINDS:
-            load_vocab(metadata)
+            for message in disagreements(read_vocab(metadata), metadata):
+                yield wrong(TEXTS_KEY, message)
     except VocabError as error:
         yield wrong(TOKENS, str(error))
         return

@@ -1,0 +1,60 @@
+"""Golden strings for the file: what the checkpoint's own tokenizer makes of a few texts (see `core/vocab`)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from llamakit.convert.vocabulary.files import TokenizerFiles
+from llamakit.core.vocab.base import read_vocab
+from llamakit.core.vocab.golden_strings import disagreements, golden_keys
+from llamakit.errors import VocabError
+
+log = logging.getLogger(__name__)
+
+TEXTS = (
+    "Hello, world! It's 3:45 on 2024-01-31.",
+    " two  spaces,\n\n\ttabs and CamelCase don't WE'LL",
+    "def f(x): return x[1:] ** 2 if x >= 1_000 else None",
+    "naïve Ünïcödé 漢字かな 한국어 العربية हिन्दी Привет",
+    "🙂👍🏽 “quotes” — 1/2 ½ €3,50",
+)
+
+
+def golden_strings(files: TokenizerFiles, keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of golden strings, by the tokenizers library, or SentencePiece's where there is no tokenizer.json.
+
+    `keys` are those of the file's vocabulary: where it reads a text in another way, a warning says so at once.
+    """
+    found = golden_keys(TEXTS, _ids(files))
+    if found:
+        try:
+            wrong = list(disagreements(read_vocab(keys), found))
+        except VocabError as error:
+            wrong = [str(error)]
+        for message in wrong:
+            log.warning("%s: the vocabulary of the file is not the checkpoint's: %s", files.folder, message)
+    return found
+
+
+def _ids(files: TokenizerFiles) -> list[list[int]]:
+    """The ids of each text, without BOS and EOS; none where no library can read the tokenizer."""
+    if files.tokenizer:
+        from tokenizers import Tokenizer
+
+        try:
+            tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
+        except Exception as error:  # the library raises bare Exceptions
+            log.warning("%s: no golden strings: tokenizer.json: %.160s", files.folder, error)
+            return []
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
+    path = files.sentencepiece_path
+    if path is None:
+        return []
+    from sentencepiece import SentencePieceProcessor
+
+    processor = SentencePieceProcessor(model_file=str(path))
+    return [processor.encode(text) for text in TEXTS]
