@@ -27,6 +27,8 @@ class Finish(Enum):
     LENGTH = "n_predict tokens were made"
     CONTEXT_FULL = "the context is full"
     STOP_TEXT = "a stop text was found"  # said by whoever reads the pieces
+    TIME_UP = "the time for it is over"
+    INDENTED_LESS = "a line has less space in front than it must have"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Session:
     seq: int = 0
     # positions that a context shift leaves in front; with None, or where none is possible, a full context ends the text
     n_keep: int | None = None
+    n_discard: int = 0  # positions that it takes out; 0: half of the others
     extend: SelfExtend | None = None
     timings: Timings = field(default_factory=Timings)
     finish: Finish | None = None
@@ -178,10 +181,16 @@ def make_room(s: Session, n: int) -> bool:
         while context.n_ungrouped(s.seq) >= s.extend.width:
             context.group(s.extend.width, s.extend.n, s.seq)
     elif s.n_keep is not None and context.can_shift:
-        while len(s.tokens) + n >= context.n_ctx and (n_discard := (len(s.tokens) - s.n_keep) // 2) > 0:
+        while len(s.tokens) + n >= context.n_ctx and (n_discard := n_to_discard(s)) > 0:
             try:
                 context.shift(s.n_keep, n_discard, s.seq)
             finally:  # also when Ctrl-C comes while it moves cells
                 if context.n_past(s.seq) < len(s.tokens):
                     del s.tokens[s.n_keep : s.n_keep + n_discard]
     return len(s.tokens) + n < context.n_ctx
+
+
+def n_to_discard(s: Session) -> int:
+    """How many positions the next shift takes out."""
+    n_movable = len(s.tokens) - (s.n_keep or 0)
+    return min(s.n_discard, n_movable) if s.n_discard else n_movable // 2
