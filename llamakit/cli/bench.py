@@ -9,7 +9,7 @@ from typing import Annotated, Any, TextIO, TypeVar
 
 from llamakit.cli.console import log, progress
 from llamakit.cli.model_options import model_path
-from llamakit.cli.options import Verbose, option
+from llamakit.cli.options import ArchFile, Verbose, add_arch_files, option
 from llamakit.cli.parsing import InvalidArgument
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ def bench(
     cache_type_v: Annotated[list[str], tested("-ctv", "--cache-type-v", help="Type of values.", default="f16")] = [],
     threads: Annotated[list[str], tested("-t", "--threads", help="Threads.", default="all cores")] = [],
     offline: Annotated[bool, option("--offline", env="OFFLINE", help="Fetch nothing.")] = False,
+    arch_file: ArchFile = [],
     repetitions: Annotated[int, option("-r", "--repetitions", help="Runs of each test.")] = 5,
     delay: Annotated[float, option("--delay", help="Seconds before each test.")] = 0.0,
     warmup: Annotated[bool, option("--warmup/--no-warmup", help="Run each test once untimed.")] = True,
@@ -54,6 +55,7 @@ def bench(
     for name in (output, output_err):
         if name not in FORMATS and name != "none":
             raise InvalidArgument(f"invalid argument: {name} (outputs: {', '.join(FORMATS)})")
+    add_arch_files(arch_file)
     if repetitions < 1:
         raise InvalidArgument("-r: at least one repetition is needed")
 

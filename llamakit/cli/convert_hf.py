@@ -13,7 +13,7 @@ import typer
 
 from llamakit.cli.console import log, progress
 from llamakit.cli.gguf_split import parse_size
-from llamakit.cli.options import Verbose
+from llamakit.cli.options import ArchFile, Verbose, add_arch_files
 from llamakit.cli.parsing import InvalidArgument, warn
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ def convert_hf(
     ] = None,
     no_lazy: Annotated[bool, typer.Option("--no-lazy", help="No effect: one tensor is in memory at a time.")] = False,
     use_temp_file: Annotated[bool, typer.Option("--use-temp-file", help="No effect, as above.")] = False,
+    arch_file: ArchFile = [],
     verbose: Verbose = False,
 ) -> None:
     """Write a Hugging Face checkpoint as a GGUF file; neither PyTorch nor transformers is needed."""
     from llamakit.convert import plan as planning
 
     logging.getLogger("llamakit").addHandler(_Warnings())
+    add_arch_files(arch_file)
     overrides = _read_metadata(metadata)
     source = planning.Source.open(_folder(model), allow_pickle, has_weights=not vocab_only)
     keys = planning.metadata(source, model_name, overrides)

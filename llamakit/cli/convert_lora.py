@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from llamakit.cli.console import log
-from llamakit.cli.options import Verbose
+from llamakit.cli.options import ArchFile, Verbose, add_arch_files
 from llamakit.cli.parsing import InvalidArgument, warn
 
 TYPES = ("f32", "f16", "bf16", "q8_0", "auto")
@@ -44,6 +44,7 @@ def convert_lora(
         bool, typer.Option("--bigendian", help="Write for machines with the other byte order.")
     ] = False,
     no_lazy: Annotated[bool, typer.Option("--no-lazy", help="No effect: one tensor is in memory at a time.")] = False,
+    arch_file: ArchFile = [],
     verbose: Verbose = False,
 ) -> None:
     """Write a LoRA adapter that PEFT has trained as a GGUF file, for --lora and export-lora."""
@@ -51,6 +52,7 @@ def convert_lora(
     from llamakit.convert.plan import OUTPUT_TYPES
     from llamakit.convert.run import Options, carry_out, load_kernels
 
+    add_arch_files(arch_file)
     folder = Path(adapter)
     if not folder.is_dir():
         raise InvalidArgument(f"{adapter}: no such folder")

@@ -26,6 +26,7 @@ def cvector(
     pca_iter: Annotated[int, option("--pca-iter", help="Most steps to find a direction.")] = 1000,
     pca_batch: Annotated[int, option("--pca-batch", help="No effect: all rows are looked at together.")] = 100,
     threads: o.Threads = -1,
+    arch_file: o.ArchFile = [],
     verbose: o.Verbose = False,
 ) -> None:
     """Make a control vector: what tells positive prompts from negative ones, layer by layer."""
@@ -39,6 +40,7 @@ def cvector(
     if len(positive) != len(negative) or not positive:
         raise InvalidArgument(f"{positive_file} has {len(positive)} prompts, {negative_file} {len(negative)}: no pairs")
 
+    o.add_arch_files(arch_file)
     from llamakit.core.gguf.metadata import Metadata
     from llamakit.core.gguf.reader import GGUFReader
     from llamakit.tools import cvector as c

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from llamakit.cli.console import progress
-from llamakit.cli.options import Verbose
+from llamakit.cli.options import ArchFile, Verbose, add_arch_files
 
 
 def verify(
     file: Annotated[str, typer.Argument(help="GGUF file; any shard of a split stands for the whole.")],
     json: Annotated[bool, typer.Option("--json", help="Everything found, notes too, as JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    arch_file: ArchFile = [],
     verbose: Verbose = False,
 ) -> None:
     """Look for damage in a GGUF file: exit code 0 if it is sound, 1 if something is wrong with it."""
@@ -23,6 +24,7 @@ def verify(
     from llamakit.tools.gguf_verify.finding import Level
     from llamakit.tools.gguf_verify.run import verify as findings_of
 
+    add_arch_files(arch_file)
     logging.disable(logging.WARNING)  # what the reader warns of is among the findings
     found = []
     size = 0

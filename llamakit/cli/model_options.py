@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from llamakit.cli import options as o
@@ -28,10 +28,11 @@ class ModelOptions:
         None
     )
     offline: Annotated[bool, option("--offline", env="OFFLINE", help="Fetch nothing: what is here must do.")] = False
+    arch_file: o.ArchFile = field(default_factory=list)
     cache_list: Annotated[bool, option("-cl", "--cache-list", help="List what was fetched, and end.")] = False
 
     def __post_init__(self) -> None:
-        """As in llama.cpp, -cl goes before all else that a command line asks for."""
+        """As in llama.cpp, -cl goes before all else that a command line asks for; own architectures are known next."""
         if self.cache_list:
             import typer
 
@@ -39,6 +40,7 @@ class ModelOptions:
 
             list_models(json=False)
             raise typer.Exit
+        o.add_arch_files(self.arch_file)
 
     @property
     def spec(self) -> str | None:

@@ -24,6 +24,10 @@ Model = Annotated[
     str | None,
     option("-m", "--model", env="MODEL", help="GGUF file, or hf:ORG/REPO[:QUANT] and the like; without it, the demo."),
 ]
+ArchFile = Annotated[
+    list[str],
+    option("--arch-file", help="Python file with an architecture of your own, which is run; repeat for more."),
+]
 OverrideKv = Annotated[
     list[str],
     option("--override-kv", help="Metadata to change, KEY=TYPE:VALUE (int, float, bool, str); repeat or comma list."),
@@ -130,6 +134,16 @@ def demo_model(report: Report | None) -> str:
 
         path = pull("demo", report)
     return str(path)
+
+
+def add_arch_files(paths: list[str]) -> None:
+    """Know the architectures of Python files. Raises ModelError for files that cannot be run."""
+    if not paths:
+        return
+    from llamakit.core.models.own_architectures import add_file
+
+    for path in paths:
+        add_file(path)
 
 
 OVERRIDE = re.compile(r"([^=,]+)=(int|float|bool|str):(.*?)(?:,(?=[^=,]+=(?:int|float|bool|str):)|$)", re.DOTALL)

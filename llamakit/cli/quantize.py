@@ -11,7 +11,15 @@ import typer
 
 from llamakit.cli.console import log, progress
 from llamakit.cli.model_options import is_fetched, model_path
-from llamakit.cli.options import LogDisable, OverrideKv, Verbose, option, parse_overrides
+from llamakit.cli.options import (
+    ArchFile,
+    LogDisable,
+    OverrideKv,
+    Verbose,
+    add_arch_files,
+    option,
+    parse_overrides,
+)
 from llamakit.cli.parsing import InvalidArgument
 from llamakit.cli.quantize_measured import parse_target, search, with_type
 from llamakit.tools.quantize.file_types import ALIASES, COPY, FILE_TYPES, FileType, find_file_type
@@ -88,10 +96,12 @@ def quantize(
     max_buffer_size: Annotated[
         int | None, file("--max-buffer-size", help="MiB; taken for llama-quantize's sake: a few are always enough.")
     ] = None,
+    arch_file: ArchFile = [],
     log_disable: LogDisable = False,
     verbose: Verbose = False,
 ) -> None:
     began = time.monotonic()
+    add_arch_files(arch_file)
     words = [word for word in (output, type, nthreads) if word is not None]
     target = parse_target(target_size, target_bpw, calibrate)
     output, file_type, n_threads = read_words(model, words if target is None else with_type(words))

@@ -11,7 +11,7 @@ from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.source import Source
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.gguf.values import Value
-from llamakit.core.models.registry import find, names
+from llamakit.core.models.registry import lookup
 from llamakit.errors import GGUFError, ModelError, printable
 from llamakit.tools.gguf_verify.blocks import check_blocks
 from llamakit.tools.gguf_verify.file import check_file
@@ -78,13 +78,14 @@ def check_architecture(reader: GGUFReader, metadata: Mapping[str, Value]) -> Ite
     arch = metadata.get("general.architecture")
     if metadata.get("general.type", "model") != "model" or not isinstance(arch, str) or not reader.tensors:
         return  # an adapter, a projector, or a vocabulary alone
-    if arch.replace("-", "_") not in names():
+    architecture = lookup(arch)
+    if architecture is None:
         message = f"{arch!r:.80} is not known here: shapes and hyper-parameters were not looked at"
         yield Finding(Level.NOTE, reader.path, message, key="general.architecture")
         return
     try:
         meta = Metadata.of_model(metadata, reader.path)
-        decoder = find(meta)(meta, reader)
+        decoder = architecture(meta, reader)
         decoder.begin(decoder.hp.n_ctx_train)  # reads what the rotation of positions depends on
     except ModelError as error:
         yield Finding(Level.ERROR, reader.path, str(error).removeprefix(f"{reader.path}: "))
