@@ -1,8 +1,9 @@
 """Architectures from outside this package: a Python file that the user names, or a package that is installed.
 
 `--arch-file my_arch.py` (`add_file`) runs the file, and knows its classes from then on; they go before those that are
-called the same here. A package tells its classes as entry points, by the names that models have for them, and is imported when a
-model needs it. So code runs only where the user has named it or installed it: never because of what a model file says.
+called the same here. A package tells its classes as entry points, by the names that models have for them, and is
+imported when a model needs it. So code runs only where the user has named it or installed it: never because of what a
+model file says.
 """
 
 from __future__ import annotations
