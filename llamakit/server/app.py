@@ -1,26 +1,35 @@
-"""The web application: routes over one served model."""
+"""The web application: what all APIs have in common, and their routes."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 
 from llamakit import __version__
-from llamakit.server.errors import add_handlers, body_of
+from llamakit.server.errors import add_handlers
+from llamakit.server.health import health_routes
+from llamakit.server.models.models import Models
 from llamakit.server.openai.routes import openai_routes
-from llamakit.server.served import Served
+from llamakit.server.settings import ServerSettings
 
 
-def create_app(served: Served) -> FastAPI:
-    """What answers for a model; the scheduler stays the caller's to close."""
-    app = FastAPI(title="llamakit", version=__version__)
+def create_app(models: Models, settings: ServerSettings | None = None) -> FastAPI:
+    """What answers for some models; they are started and closed with it.
+
+    `app.state` holds `models` and `settings`; routes get a model by `models.served.served_for`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        models.start()
+        yield
+        await models.close()
+
+    app = FastAPI(title="llamakit", version=__version__, lifespan=lifespan)
+    app.state.models, app.state.settings = models, settings or ServerSettings()
     add_handlers(app)
-
-    @app.get("/health")
-    async def health() -> JSONResponse:
-        if served.scheduler.is_alive:
-            return JSONResponse({"status": "ok"})
-        return JSONResponse(body_of(503, "the engine has stopped"), 503)
-
-    app.include_router(openai_routes(served))
+    app.include_router(health_routes())
+    app.include_router(openai_routes())
     return app

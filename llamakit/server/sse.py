@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from llamakit.errors import LlamakitError
+from llamakit.server.engine.stream import Stream
 from llamakit.server.errors import body_of_error
-from llamakit.server.stream import Stream
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,6 @@
-"""A tiny model behind a real HTTP server."""
+"""A tiny chat model behind a real HTTP server; `serving.py` for other settings."""
 
 from __future__ import annotations
-
-import socket
-import threading
-import time
-from dataclasses import dataclass
 
 import pytest
 
@@ -17,8 +12,9 @@ from ..running import open_context
 from ..tiny import Tiny, write_tiny
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def path(tmp_path_factory):
+    """A GGUF file of random weights; it is chatted with in ChatML."""
     keys = spm_metadata()
     tiny = Tiny(n_vocab=len(keys["tokenizer.ggml.tokens"]), metadata=keys)
     return write_tiny(tmp_path_factory.mktemp("models") / "tiny.gguf", tiny)
@@ -31,29 +27,12 @@ def scheduler(path):
             yield scheduler
 
 
-@dataclass(frozen=True)
-class Running:
-    url: str
-    scheduler: Scheduler
-
-
 @pytest.fixture(scope="module")
 def server(scheduler):
-    """Where it listens; skipped without the packages of the extra `server`."""
+    """A Running server (see `serving.py`); skipped without the packages of the extra `server`."""
     pytest.importorskip("fastapi")
-    uvicorn = pytest.importorskip("uvicorn")
-    from llamakit.core.chat.load import load_template
-    from llamakit.server.app import create_app
-    from llamakit.server.served import Served
+    pytest.importorskip("uvicorn")
+    from .serving import serving
 
-    served = Served("tiny", scheduler, load_template({}, scheduler.vocab))
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        web = uvicorn.Server(uvicorn.Config(create_app(served), log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=web.run, args=([listening],))
-        thread.start()
-        while not web.started:
-            time.sleep(0.01)
-        yield Running(f"http://127.0.0.1:{listening.getsockname()[1]}", scheduler)
-        web.should_exit = True
-        thread.join()
+    with serving(scheduler) as running:
+        yield running

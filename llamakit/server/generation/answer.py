@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from llamakit.core.engine.generate import Finish
 from llamakit.core.engine.scheduler import Ended, SchedulerClosed
-from llamakit.server.stream import Stream
+from llamakit.server.engine.stream import Stream
 from llamakit.tools.chat.stop import StopTexts
 
 
@@ -19,20 +19,21 @@ class Answer:
 
     async def texts(self) -> AsyncIterator[str]:
         """Pieces of text, none empty. Raises what went wrong, SchedulerClosed when the server ends."""
-        job, stops = self.stream.job, StopTexts(self.stream.job.request.stop)
+        stops = StopTexts(self.stream.generation.stop)
         async for piece in self.stream.pieces():
             if text := stops.push(piece.text):
                 yield text
-        if not isinstance(job.end, Ended):
+        end = self.stream.end
+        if not isinstance(end, Ended):
             raise SchedulerClosed("the server ends")
-        if text := stops.push(job.end.text) + stops.flush():
+        if text := stops.push(end.text) + stops.flush():
             yield text
-        is_said = job.end.finish in (Finish.END_OF_TEXT, Finish.STOP_TEXT) or stops.is_found
+        is_said = end.finish in (Finish.END_OF_TEXT, Finish.STOP_TEXT) or stops.is_found
         self.finish_reason = "stop" if is_said else "length"
 
     def usage(self) -> dict[str, object]:
         """Tokens, as OpenAI counts them."""
-        n = self.stream.job.usage
+        n = self.stream.usage
         return {
             "prompt_tokens": n.n_prompt,
             "completion_tokens": n.n_drawn,

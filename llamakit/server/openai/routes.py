@@ -14,13 +14,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from llamakit.core.chat.prompt import chat_prompt
-from llamakit.core.engine.scheduler import Request as Generation
-from llamakit.core.sampling.chain import Sampler
+from llamakit.server.engine.generation import Generation
 from llamakit.server.generation.answer import Answer
+from llamakit.server.models.served import Served, served_for
 from llamakit.server.openai.bodies import ChatBody, CompletionBody, GenerationBody
-from llamakit.server.served import Served
 from llamakit.server.sse import EventStream
-from llamakit.server.stream import Stream
 
 CLIENT_IS_GONE = 499  # nginx's word for it; nobody reads it
 
@@ -50,20 +48,23 @@ CHAT = Shape(
 )
 
 
-def openai_routes(served: Served) -> APIRouter:
+def openai_routes() -> APIRouter:
     router = APIRouter()
 
     @router.get("/v1/models")
-    async def models() -> dict[str, Any]:
+    async def models(request: Request) -> dict[str, Any]:
+        served = await served_for(request)
         model = {"id": served.name, "object": "model", "created": served.created, "owned_by": "llamakit"}
         return {"object": "list", "data": [model]}
 
     @router.post("/v1/completions")
     async def completions(request: Request, body: CompletionBody) -> Response:
+        served = await served_for(request, body.model)
         return await respond(request, served, body, COMPLETION, lambda: completion_tokens(served, body))
 
     @router.post("/v1/chat/completions")
     async def chat_completions(request: Request, body: ChatBody) -> Response:
+        served = await served_for(request, body.model)
         return await respond(request, served, body, CHAT, lambda: chat_tokens(served, body))
 
     return router
@@ -85,12 +86,9 @@ async def respond(
     """Generate, and answer whole or as a stream."""
 
     def generation() -> Generation:
-        params, vocab, prompt = body.sampling(), served.vocab, tokens()
-        served.scheduler.check(prompt, None)
-        sampler = Sampler(params, served.scheduler.context.n_vocab, vocab.eog_ids, vocab=vocab)
-        return Generation(prompt, sampler, n_predict=body.n_predict, stop=body.stops)
+        return Generation(tuple(tokens()), body.sampling(), n_predict=body.n_predict, stop=body.stops)
 
-    stream = Stream(served.scheduler, await run_in_threadpool(generation))
+    (stream,) = served.engine.submit(await run_in_threadpool(generation))
     answer = Answer(stream)
     base = {"id": shape.id_prefix + uuid.uuid4().hex, "created": int(time.time()), "model": served.name}
     if body.stream:

@@ -1,0 +1,259 @@
+"""One model's engine, as the routes see it: streams and answers in an event loop, whatever process computes them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum
+from itertools import count
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llamakit.core.engine.scheduler import Cancelled, Failed, QueueFull, SchedulerClosed
+from llamakit.errors import UsageError
+from llamakit.server.engine.errors import EngineLoading, EngineLost, PromptTooLong
+from llamakit.server.engine.generation import Generation
+from llamakit.server.engine.messages import (
+    Call,
+    Cancel,
+    EngineStats,
+    FromEngine,
+    ModelInfo,
+    Read,
+    Ready,
+    Reply,
+    Submit,
+    ToEngine,
+    Told,
+)
+from llamakit.server.engine.stream import Stream
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+
+EUCLID = 2  # as `core.engine.pooling` names norms
+
+
+class EngineState(Enum):
+    LOADING = "the model is not there yet, or again not"
+    READY = "requests are served"
+    FAILED = "the model cannot be loaded"
+    CLOSED = "no more requests are taken"
+
+
+class Channel(Protocol):
+    """The way to an engine and back. `receive` and `lost` are called in the loop that `start` is called in."""
+
+    def start(self, receive: Callable[[FromEngine], None], lost: Callable[[str, bool], None]) -> None:
+        """Start the engine. `lost(reason, is_final)` is called whenever it has ended by itself."""
+
+    def send(self, message: ToEngine) -> None: ...
+
+    async def close(self) -> None:
+        """End the engine, and wait until it has ended."""
+
+
+class Engine:
+    """Serves generations. All methods are for the event loop that it was started in.
+
+    At most info.n_slots + n_queue_max streams are open at once.
+    """
+
+    def __init__(self, channel: Channel, n_queue_max: int = 1024) -> None:
+        self.channel, self.n_queue_max = channel, n_queue_max
+        self.state = EngineState.LOADING
+        self.why = "Loading model"  # not ready
+        self.was_ready = False
+        self.stats = EngineStats()
+        self.streams: dict[int, Stream] = {}
+        self._info: ModelInfo | None = None
+        self._numbers = count(1)
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._last_heard = time.monotonic()
+        self._changed: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        """Load the model; returns at once."""
+        self.channel.start(self._receive, self._lost)
+
+    async def ready(self) -> None:
+        """Wait until the model is loaded. Raises EngineLost when it cannot be."""
+        while self.state is EngineState.LOADING:
+            if self._changed is None or self._changed.done():
+                self._changed = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._changed)
+        self.check_ready()
+
+    def check_ready(self) -> None:
+        """Raises EngineLoading, EngineLost or SchedulerClosed unless requests are served."""
+        if self.state is EngineState.LOADING:
+            raise EngineLoading(self.why)
+        if self.state is EngineState.FAILED:
+            raise EngineLost(self.why)
+        if self.state is EngineState.CLOSED:
+            raise SchedulerClosed("the server ends: no more requests are taken")
+
+    @property
+    def info(self) -> ModelInfo:
+        """Raises EngineLoading until it is known."""
+        if self._info is None:
+            raise EngineLoading(self.why)
+        return self._info
+
+    @property
+    def heartbeat_age(self) -> float:
+        """Seconds since the engine was last heard of, while there is work; else 0."""
+        return time.monotonic() - self._last_heard if self.streams or self._calls else 0.0
+
+    # generating
+    def submit(self, generation: Generation, n: int = 1) -> list[Stream]:
+        """Continue a prompt n times, the seeds counting up. Returns at once.
+
+        Raises PromptTooLong, UsageError for another prompt that makes no sense, QueueFull, and as `check_ready`.
+        """
+        self.check_ready()
+        self.check_prompt(generation)
+        most = self.info.n_slots + self.n_queue_max
+        if len(self.streams) + n > most:
+            raise QueueFull(f"{len(self.streams)} requests are running or waiting, and no more than {most} may")
+        streams = [Stream(next(self._numbers), generation, self._cancel, self._read) for _ in range(n)]
+        self._note_work()
+        self.streams.update((stream.id, stream) for stream in streams)
+        self.channel.send(Submit(tuple(stream.id for stream in streams), generation))
+        return streams
+
+    def check_prompt(self, generation: Generation) -> None:
+        """Raises PromptTooLong or UsageError unless the prompt can be computed."""
+        tokens, info = generation.tokens, self.info
+        if not tokens:
+            raise UsageError("the prompt is empty: at least one token is needed")
+        if outside := [token for token in tokens if not 0 <= token < info.n_vocab]:
+            raise UsageError(f"token {outside[0]} is not in the vocabulary of {info.n_vocab} tokens")
+        if len(tokens) > info.n_ctx and (generation.n_keep is None or not info.can_shift):
+            raise PromptTooLong(len(tokens), info.n_ctx)
+
+    def cancel_all(self) -> None:
+        for stream in [*self.streams.values()]:
+            stream.cancel()
+
+    # all else
+    async def embed(self, texts: Sequence[Sequence[int]], norm: int = EUCLID) -> list[Floats]:
+        """A vector for each text, or for each of its tokens without pooling; scores where a model ranks.
+
+        Raises UsageError for a text that is empty or too long.
+        """
+        vectors: list[Floats] = await self.call("embed", tuple(map(tuple, texts)), norm)
+        return vectors
+
+    async def slots(self) -> list[dict[str, Any]]:
+        """What each sequence of the context does."""
+        slots: list[dict[str, Any]] = await self.call("slots")
+        return slots
+
+    async def save_slot(self, slot: int, path: str) -> tuple[int, int]:
+        """Write a slot's cells to a file.   -> tokens, bytes"""
+        saved: tuple[int, int] = await self.call("save_slot", slot, path)
+        return saved
+
+    async def restore_slot(self, slot: int, path: str) -> tuple[int, int]:
+        """Bring them back.   -> tokens, bytes"""
+        restored: tuple[int, int] = await self.call("restore_slot", slot, path)
+        return restored
+
+    async def erase_slot(self, slot: int) -> int:
+        """Forget a slot's cells.   -> tokens"""
+        n_tokens: int = await self.call("erase_slot", slot)
+        return n_tokens
+
+    async def adapters(self) -> list[tuple[str, float]]:
+        """The server's LoRA adapters and their scales."""
+        adapters: list[tuple[str, float]] = await self.call("adapters")
+        return adapters
+
+    async def set_adapters(self, scales: Sequence[tuple[int, float]]) -> None:
+        """Set scales by index; those not named get 0."""
+        await self.call("set_adapters", tuple(scales))
+
+    async def call(self, name: str, *arguments: Any) -> Any:
+        """Raises what the engine answers with, EngineLost when it ends before."""
+        self.check_ready()
+        number, answer = next(self._numbers), asyncio.get_running_loop().create_future()
+        self._note_work()
+        self._calls[number] = answer
+        try:
+            self.channel.send(Call(number, name, arguments))
+            return await answer
+        finally:
+            self._calls.pop(number, None)
+
+    async def close(self) -> None:
+        """Take no more requests, end those that run, and the engine."""
+        self._set(EngineState.CLOSED)
+        self._fail(Cancelled(), SchedulerClosed("the server ends"))
+        await self.channel.close()
+
+    # from the channel
+    def _receive(self, message: FromEngine) -> None:
+        self._last_heard = time.monotonic()
+        if isinstance(message, Told):
+            self._tell(message)
+        elif isinstance(message, Reply):
+            answer = self._calls.pop(message.number, None)
+            if answer is not None and not answer.done():
+                answer.set_exception(message.error) if message.error else answer.set_result(message.value)
+        elif isinstance(message, Ready):
+            self._info, self.was_ready = message.info, True
+            self._set(EngineState.READY)
+
+    def _tell(self, told: Told) -> None:
+        self.stats, streams = told.stats, self.streams
+        for id, event in told.events:
+            if (stream := streams.get(id)) is not None:
+                stream.push(event)
+        for id, usage in told.usages:
+            if (stream := streams.get(id)) is not None:
+                stream.update(usage)
+                if stream.end is not None:
+                    del streams[id]
+
+    def _lost(self, reason: str, is_final: bool) -> None:
+        """The engine has ended by itself; unless that is final, it is being started again."""
+        if self.state is EngineState.CLOSED:
+            return
+        self.why = reason
+        self._set(EngineState.FAILED if is_final else EngineState.LOADING)
+        error = EngineLost(reason)
+        self._fail(Failed(error), error)
+
+    def _fail(self, end: Failed | Cancelled, error: Exception) -> None:
+        """End all that was asked of the engine."""
+        streams, calls = [*self.streams.values()], [*self._calls.values()]
+        self.streams.clear()
+        self._calls.clear()
+        for stream in streams:
+            stream.push(end)
+        for answer in calls:
+            if not answer.done():
+                answer.set_exception(error)
+
+    def _set(self, state: EngineState) -> None:
+        self.state = state
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    # from streams
+    def _cancel(self, id: int) -> None:
+        if id in self.streams:
+            self.channel.send(Cancel((id,)))
+
+    def _read(self, id: int, n: int) -> None:
+        if id in self.streams:
+            self.channel.send(Read(id, n))
+
+    def _note_work(self) -> None:
+        """The engine's silence counts from now on, if it had nothing to do before."""
+        if not self.streams and not self._calls:
+            self._last_heard = time.monotonic()

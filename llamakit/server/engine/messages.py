@@ -1,0 +1,102 @@
+"""What the web process and the engine's tell each other: plain data, few and small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from llamakit.core.engine.scheduler import Event, Usage
+from llamakit.server.engine.generation import Generation
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What an engine serves, and how much of it at once."""
+
+    path: str
+    arch: str
+    description: str  # "llama 135M Q4_1"
+    file_type: str
+    n_vocab: int
+    n_embd: int
+    n_ctx_train: int
+    n_params: int
+    n_bytes: int
+    n_ctx: int  # most tokens of a prompt and what follows it
+    n_batch: int
+    n_ubatch: int
+    n_slots: int
+    can_shift: bool
+    pooling: str = "none"
+    adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and the scales they began with
+
+
+@dataclass(slots=True)
+class EngineStats:
+    """Of the engine since it was started; times are seconds of `time.monotonic`."""
+
+    n_running: int = 0
+    n_waiting: int = 0
+    last_step: float = 0.0
+    counters: dict[str, float] = field(default_factory=dict)
+
+
+# to the engine
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Generate a continuation for each id, all of the same prompt."""
+
+    ids: tuple[int, ...]
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """So many more events of a stream were read: as many may be sent."""
+
+    id: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Ask for something else than tokens; `name` as in `host.CALLS`."""
+
+    number: int
+    name: str
+    arguments: tuple[Any, ...] = ()
+
+
+# from the engine
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The model is loaded."""
+
+    info: ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Events of a step by the ids of their streams, and the usage of those that begin or end."""
+
+    events: list[tuple[int, Event]]
+    usages: list[tuple[int, Usage]]
+    stats: EngineStats
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """To a Call; an error in place of the value where it went wrong."""
+
+    number: int
+    value: Any = None
+    error: Exception | None = None
+
+
+ToEngine: TypeAlias = Submit | Cancel | Read | Call
+FromEngine: TypeAlias = Ready | Told | Reply

@@ -1,0 +1,1 @@
+"""Which models are served: one, several by their names, or a folder of them."""

@@ -1,0 +1,51 @@
+"""The models of a server, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from llamakit.errors import UsageError
+from llamakit.server.models.served import Served
+
+
+class UnknownModel(UsageError):
+    """There is no model of this name."""
+
+
+class Models(Protocol):
+    """What `served_for` asks."""
+
+    def start(self) -> None:
+        """Begin to load what is to be there from the start; called in the event loop."""
+
+    async def get(self, name: str | None) -> Served:
+        """The model of a name, or the default one, ready for requests.
+
+        Raises UnknownModel; EngineLoading and EngineLost where it is not ready, or will not be.
+        """
+
+    @property
+    def served(self) -> Sequence[Served]:
+        """Those that are open, the default first."""
+
+    async def close(self) -> None:
+        """End the engines."""
+
+
+class OneModel:
+    """One model, which answers to every name, as llama-server does."""
+
+    def __init__(self, served: Served) -> None:
+        self.served: Sequence[Served] = (served,)
+
+    def start(self) -> None:
+        self.served[0].engine.start()
+
+    async def get(self, name: str | None) -> Served:
+        (served,) = self.served
+        served.engine.check_ready()
+        return served
+
+    async def close(self) -> None:
+        await self.served[0].engine.close()

@@ -1,0 +1,77 @@
+"""A model that requests can be for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+
+from llamakit.core.sampling.model_defaults import defaults_of
+from llamakit.core.sampling.params import SamplingParams
+from llamakit.server.engine.engine import Engine
+from llamakit.server.engine.messages import ModelInfo
+from llamakit.server.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from llamakit.core.chat.template import ChatTemplate
+    from llamakit.core.vocab.base import Vocab
+    from llamakit.server.models.models import Models
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model, what the web process knows of its file, and the engine that computes it."""
+
+    settings: ModelSettings
+    engine: Engine
+    metadata: Mapping[str, Any]  # the file's keys and values, overrides in front
+    vocab: Vocab
+    template: ChatTemplate
+    sampling: SamplingParams  # for requests that say nothing: the command line's, then the model's, then llama.cpp's
+    created: int = field(default_factory=lambda: int(time.time()))  # Unix time
+
+    @property
+    def name(self) -> str:
+        """What it is called in answers."""
+        return self.settings.aliases[0] if self.settings.aliases else Path(self.settings.path).name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it may be asked for by."""
+        return self.settings.aliases or (self.name,)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Raises EngineLoading until the model is loaded."""
+        return self.engine.info
+
+
+def open_served(settings: ModelSettings, engine: Engine) -> Served:
+    """Read what the web process needs of a model's file: its weights are the engine's business.
+
+    Raises GGUFError, ModelError, VocabError, TemplateError, UsageError.
+    """
+    from llamakit.core.chat.load import load_template
+    from llamakit.core.engine.load import load_model
+
+    opening, chat = settings.opening, settings.chat
+    with load_model(settings.path, overrides=opening.overrides) as model:
+        metadata, vocab = model.metadata, model.vocab
+        return Served(
+            settings=settings,
+            engine=engine,
+            metadata=metadata,
+            vocab=vocab,
+            template=load_template(metadata, vocab, chat.template, chat.use_jinja),
+            sampling=replace(defaults_of(metadata), **settings.sampling),
+        )
+
+
+async def served_for(request: Request, model: str | None = None) -> Served:
+    """The model that a request is for, loaded. Raises UnknownModel, EngineLoading, EngineLost."""
+    models: Models = request.app.state.models
+    return await models.get(model)

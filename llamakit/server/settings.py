@@ -1,0 +1,60 @@
+"""What a command line, an environment or a file of settings says of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from llamakit.core.chat.output.format import ReasoningFormat
+from llamakit.tools.completion import ContextParams
+
+N_SLOTS = 16  # requests computed together, unless asked for more: they share one cache, so they cost little
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How messages become a prompt, and what is read out of the answer."""
+
+    template: str | None = None  # a name or Jinja text, in place of the model's own
+    use_jinja: bool = True
+    variables: Mapping[str, Any] = field(default_factory=dict)  # of the template
+    reasoning: ReasoningFormat = ReasoningFormat.AUTO
+    budget: int = -1  # tokens to think; negative: any number
+    budget_message: str = ""  # what ends thoughts that are too long
+    prefills: bool = True  # a last message of the assistant is gone on from
+    is_parsed: bool = True  # False: the text stays as it is, with thoughts and calls in it
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """One model, and how it is served."""
+
+    path: str
+    aliases: tuple[str, ...] = ()  # its names, the first in answers; without any, the file's
+    opening: ContextParams = field(default_factory=ContextParams)
+    n_slots: int = N_SLOTS
+    n_queue_max: int = 1024  # requests that may wait; more are refused
+    embeddings: bool = False
+    reranking: bool = False
+    pooling: str | None = None  # of embeddings: none, mean, cls, last, rank; None: the model's own
+    chat: ChatSettings = field(default_factory=ChatSettings)
+    sampling: Mapping[str, Any] = field(default_factory=dict)  # fields of SamplingParams, for requests that do not say
+    n_predict: int = -1  # tokens of an answer, for requests that do not say; negative: any number
+    n_keep: int = 0  # prompt tokens that a context shift keeps
+    context_shift: bool = False
+    show_special: bool = False
+    slot_save_path: str | None = None  # folder of saved slots; None: they cannot be saved
+    spm_infill: bool = False  # suffix before prefix
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """The server around its models."""
+
+    has_slots: bool = True  # GET /slots
+    has_props: bool = False  # POST /props
+    has_metrics: bool = False  # GET /metrics
+    has_web_page: bool = True
+    web_folder: str | None = None  # static files in place of the page
+    api_prefix: str = ""
