@@ -1,0 +1,1 @@
+"""What surrounds every request, whatever its API: keys, origins, limits, figures, traces, logs."""

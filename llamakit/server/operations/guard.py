@@ -1,0 +1,97 @@
+"""What a request passes before it reaches a route, and what is noted when it is over."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from llamakit.server.errors import refusal
+from llamakit.server.operations.auth import PUBLIC, ApiKeys
+from llamakit.server.operations.limits import BodyReader, Limits
+from llamakit.server.operations.origins import Origins
+from llamakit.server.operations.record import RequestRecord, set_current
+
+log = logging.getLogger(__name__)
+
+EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+
+Observer = Callable[[RequestRecord], None]
+
+
+@dataclass(frozen=True)
+class Operations:
+    """`is_public` tells paths that need no key, besides those for whoever watches the server; `observers` hear of each
+    request that is over: figures, traces, logs."""
+
+    keys: ApiKeys = field(default_factory=lambda: ApiKeys(()))
+    origins: Origins = field(default_factory=Origins)
+    limits: Limits = field(default_factory=Limits)
+    is_public: Callable[[str], bool] = lambda path: False
+    observers: Sequence[Observer] = ()
+
+
+class Guard:
+    """An ASGI application around another."""
+
+    def __init__(self, app: ASGIApp, operations: Operations) -> None:
+        self.app, self.operations = app, operations
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        origin_headers: dict[str, str] = {}
+        record = RequestRecord(scope["method"], scope["path"], headers.get("traceparent"))
+        set_current(record)
+
+        async def send_noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                reply_headers = list(message.get("headers", ()))
+                record.status, record.is_stream = message["status"], EVENTS in reply_headers
+                message["headers"] = [*reply_headers, *encoded(origin_headers)]
+            await send(message)
+
+        try:
+            refused = self.refuse(scope, headers)
+            if refused is not None:
+                return await refused(scope, receive, send_noted)
+            origin_headers = self.operations.origins.reply_headers(headers.get("origin", ""))
+            await self.app(scope, BodyReader(receive, headers, self.operations.limits), send_noted)
+        finally:
+            record.ended = time.perf_counter()
+            self.tell(record)
+
+    def refuse(self, scope: Scope, headers: Headers) -> Response | None:
+        """The reply to a request that must not go on; a browser's question whether it may send one is answered too."""
+        origins, path = self.operations.origins, scope["path"]
+        host, origin = headers.get("host", ""), headers.get("origin", "")
+        if not origins.knows_host(host):
+            return refusal(path, 403, "the Host header names another server; --allowed-hosts adds names of this one")
+        if scope["method"] == "OPTIONS" and origin and "access-control-request-method" in headers:
+            return PlainTextResponse("", headers=origins.preflight_headers(origin))
+        if origin and not origins.allows(origin, host):
+            return refusal(path, 403, "pages of this origin may not ask here; --cors-origins allows them")
+        if not self.operations.keys or path in PUBLIC or self.operations.is_public(path):
+            return None
+        tenant = self.operations.keys.tenant(headers)
+        if tenant is None:
+            return refusal(path, 401, "Invalid API Key", {"WWW-Authenticate": "Bearer"})
+        scope.setdefault("state", {})["tenant"] = tenant
+        return None
+
+    def tell(self, record: RequestRecord) -> None:
+        for observe in self.operations.observers:
+            try:
+                observe(record)
+            except Exception:  # figures must not fail requests
+                log.exception("a request was not noted")
+
+
+def encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
