@@ -25,6 +25,12 @@ FEED_FORWARD_LENGTH = (
 )  # fmt: skip
 SCORE_FUNCTIONS = ("score_function", "scoring_func", "score_func", "moe_router_activation")
 GATINGS = {"softmax": 1, "sigmoid": 2, "sqrtsoftplus": 4}
+ACTIVATION = ("hidden_activation", "hidden_act", "activation_function", "activation")
+ACTIVATIONS = {
+    "silu": "silu", "swish": "silu", "relu": "relu", "relu2": "relu2", "sigmoid": "sigmoid", "tanh": "tanh",
+    "gelu": "gelu_erf", "gelu_python": "gelu_erf", "quick_gelu": "gelu_quick",
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), "gelu"),
+}  # fmt: skip
 
 # Parts of names of tensors that no text model has, and of such that are computed anew.
 _LEFT_OUT = (
@@ -52,6 +58,7 @@ class Family:
     layer: ClassVar[Names] = LAYER
     whole: ClassVar[Names] = WHOLE
     turns_neighbours: ClassVar[bool] = False  # GGUF turns neighbours of a head together, the checkpoint its halves
+    activation: ClassVar[str] = "silu"  # of the architecture, as the engine calls it
     omitted: ClassVar[frozenset[str]] = frozenset()  # keys of `hparams` that the architecture does not have
     has_all_added: ClassVar[bool] = False  # tokenizer.json's added tokens go over those of the SentencePiece model
 
@@ -85,7 +92,8 @@ class Family:
 
     def foreign_keys(self) -> Keys:
         """Keys that do not begin with the architecture's name."""
-        return iter(())
+        if not self.config.rope.bool("truncate", default=True):
+            yield "llamakit.rope.yarn_truncate", False
 
     def tokenizer_keys(self) -> Keys:
         """Keys below `tokenizer.ggml.` that replace those of the vocabulary."""
@@ -111,6 +119,7 @@ class Family:
         if c.has("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"):
             yield "attention.layer_norm_epsilon", c.float("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")
         yield from self.expert_keys()
+        yield from self.activation_key()
         if c.has("head_dim"):
             yield "attention.key_length", c.head_dim
             yield "attention.value_length", c.head_dim
@@ -130,6 +139,16 @@ class Family:
             if name not in GATINGS:
                 raise ModelError(f"{c.path}: experts are chosen by {name!r}; known are {', '.join(GATINGS)}")
             yield "expert_gating_func", GATINGS[name]
+
+    def activation_key(self) -> Keys:
+        """The feed-forward's function, where it is not the architecture's own; both kinds of GELU are taken for one."""
+        given = self.config.str(*ACTIVATION, default=self.activation)
+        name = self.activation if given == self.activation else ACTIVATIONS.get(given)
+        if name is None:
+            known = ", ".join(ACTIVATIONS)
+            raise ModelError(f"{self.config.path}: the feed-forward applies {given!r:.40}; known are {known}")
+        if name != self.activation and not (self.activation == "gelu" and name == "gelu_erf"):
+            yield "hidden_activation", name
 
     def scale_key(self, scale: float) -> Keys:
         """The factor of attention scores, where it is another than the usual one of the head's size."""

@@ -53,12 +53,7 @@ DIFFERS: dict[str, tuple[set[str], str]] = {
     ),
 }
 GELU = {"falcon", "falcon-new", "gptneox", "gptneox-seq", "mpt"}  # exact in transformers, by tanh here
-NOT_THE_SAME = {
-    "gpt-oss": "transformers does not round the range of YaRN where `truncate` is false; GGUF has no key for that",
-    "exaone4": "the engine has windows in the model of 64 layers only, as llama.cpp",
-    "phimoe": "transformers takes layer norms and a sparse mixer; the engine, as llama.cpp, RMS norms and softmax",
-    "bitnet": "the engine applies SiLU, as llama.cpp; transformers squares what is positive",
-}
+NOT_THE_SAME = {}
 
 
 @pytest.fixture(

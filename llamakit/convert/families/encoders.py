@@ -19,6 +19,7 @@ class Encoder(Family):
     """Attention in both directions; how its vectors become one is told by sentence-transformers' files."""
 
     arch = ""
+    activation = "gelu_erf"
 
     def hparams(self) -> Keys:
         yield from super().hparams()

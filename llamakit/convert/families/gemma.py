@@ -23,6 +23,7 @@ class Gemma(Family):
     arch = "gemma"
     hf_names: ClassVar[tuple[str, ...]] = ("GemmaForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("gemma",)
+    activation = "gelu"
     whole: ClassVar[Names] = {**WHOLE, "lm_head": ""}
     omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base", "rope.scaling.type"})
     norm_shift = 1.0

@@ -14,6 +14,7 @@ class GPT2(Family):
     arch = "gpt2"
     hf_names: ClassVar[tuple[str, ...]] = ("GPT2LMHeadModel",)
     model_types: ClassVar[tuple[str, ...]] = ("gpt2",)
+    activation = "gelu"
     layer: ClassVar[Names] = {
         "ln_1": "attn_norm",
         "attn.c_attn": "attn_qkv",
@@ -50,6 +51,7 @@ class StarCoder2(Family):
     arch = "starcoder2"
     hf_names: ClassVar[tuple[str, ...]] = ("Starcoder2ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("starcoder2",)
+    activation = "gelu"
     layer: ClassVar[Names] = {**Family.layer, "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
 
 
@@ -57,6 +59,7 @@ class Bloom(Family):
     arch = "bloom"
     hf_names: ClassVar[tuple[str, ...]] = ("BloomForCausalLM", "BloomModel")
     model_types: ClassVar[tuple[str, ...]] = ("bloom",)
+    activation = "gelu"
     layer: ClassVar[Names] = {
         "input_layernorm": "attn_norm",
         "self_attention.query_key_value": "attn_qkv",
@@ -137,6 +140,7 @@ class Mpt(Family):
     arch = "mpt"
     hf_names: ClassVar[tuple[str, ...]] = ("MPTForCausalLM", "MptForCausalLM")
     model_types: ClassVar[tuple[str, ...]] = ("mpt",)
+    activation = "gelu"
     layer: ClassVar[Names] = {
         "norm_1": "attn_norm",
         "attn.Wqkv": "attn_qkv",
@@ -170,6 +174,7 @@ class Nemotron(Family):
     arch = "nemotron"
     hf_names: ClassVar[tuple[str, ...]] = ("NemotronForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("nemotron",)
+    activation = "relu2"
     omitted: ClassVar[frozenset[str]] = frozenset({"attention.layer_norm_rms_epsilon"})
 
     def hparams(self) -> Keys:

@@ -32,6 +32,7 @@ class Arcee(Llama):
     arch = "arcee"
     hf_names: ClassVar[tuple[str, ...]] = ("ArceeForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("arcee",)
+    activation = "relu2"
 
 
 class SmolLM3(Llama):
@@ -46,6 +47,7 @@ class Apertus(Llama):
     arch = "apertus"
     hf_names: ClassVar[tuple[str, ...]] = ("ApertusForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("apertus",)
+    activation = "xielu"
     layer: ClassVar[Names] = {
         **LAYER,
         "attention_layernorm": "attn_norm",
@@ -55,6 +57,7 @@ class Apertus(Llama):
     turns_neighbours = False
 
     def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
         for name in ("alpha_n", "alpha_p", "beta", "eps"):
             yield f"xielu.{name}", list(self._numbers(name))
 

@@ -182,6 +182,7 @@ class NanoChat(Family):
     arch = "nanochat"
     hf_names: ClassVar[tuple[str, ...]] = ("NanoChatForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("nanochat",)
+    activation = "relu2"
     layer: ClassVar[Names] = {**LAYER, "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down"}
 
     def hparams(self) -> Keys:

@@ -16,6 +16,7 @@ class Phi2(Family):
     arch = "phi2"
     hf_names: ClassVar[tuple[str, ...]] = ("PhiForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("phi",)
+    activation = "gelu"
     layer: ClassVar[Names] = {**LAYER, "self_attn.dense": "attn_output", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down"}
     whole: ClassVar[Names] = {**WHOLE, "final_layernorm": "output_norm"}
     omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base"})
@@ -85,6 +86,8 @@ class Phi3(LongRope):
 
 
 class PhiMoe(LongRope):
+    """Normed by mean and variance, and mixed sparsely, though llama.cpp does neither."""
+
     arch = "phimoe"
     hf_names: ClassVar[tuple[str, ...]] = ("PhimoeForCausalLM", "PhiMoEForCausalLM")
     model_types: ClassVar[tuple[str, ...]] = ("phimoe",)
@@ -94,3 +97,8 @@ class PhiMoe(LongRope):
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield from self.scaled()
+        yield "attention.layer_norm_epsilon", self.config.float("rms_norm_eps")
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        yield "llamakit.router_jitter", self.config.float("router_jitter_noise", default=0.01)

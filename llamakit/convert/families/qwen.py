@@ -33,8 +33,13 @@ class Qwen2Moe(Family):
             yield "expert_feed_forward_length", self.config.int("moe_intermediate_size")
         if self.config.has("shared_expert_intermediate_size"):
             yield "expert_shared_feed_forward_length", self.config.int("shared_expert_intermediate_size")
-        if self.config.bool("norm_topk_prob", default=self.is_normed) != self.is_normed:
-            yield "expert_weights_norm", not self.is_normed
+        if self.config.bool("norm_topk_prob", default=False) and not self.is_normed:
+            yield "expert_weights_norm", True
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        if self.is_normed and not self.config.bool("norm_topk_prob", default=True):
+            yield "llamakit.expert_weights_norm", False
 
 
 class Qwen3Moe(Qwen2Moe):

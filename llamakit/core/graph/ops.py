@@ -254,10 +254,11 @@ class Experts(LikeX):
     """sum over the n_used best experts e of share_e * (down_e h + bias), h = glu(gate_e x, up_e x), or of up_e x alone.
 
     Of the router's logits: shares are their "softmax" over all experts, "sigmoid", "softplus_root", or, once chosen,
-    "softmax_chosen" among these. `selection_bias` is added for the choice only. With groups, only experts of the
-    n_group_used best groups are chosen, by the sum of each one's two best. Then the shares are divided by their sum
-    (`is_normed`) and multiplied by `share_scale`. With `is_share_first`, x is multiplied by the share, not the result.
-    With `up_cap`, what up gives is softcapped first.
+    "softmax_chosen" among these. With "sparse_mixer" experts are chosen one by one, each with its share of the softmax
+    over those left whose logits are below its own by at most 2 * `jitter` of it. `selection_bias` is added for the
+    choice only. With groups, only experts of the n_group_used best groups are chosen, by the sum of the two best of
+    each. Then the shares are divided by their sum (`is_normed`) and multiplied by `share_scale`. With `is_share_first`,
+    x is multiplied by the share, not the result. With `up_cap`, what up gives is softcapped first.
     """
 
     x: Node
@@ -282,6 +283,7 @@ class Experts(LikeX):
     limit: float = 0.0
     up_cap: float = 0.0
     is_share_first: bool = False
+    jitter: float = 0.0
     per_expert: int = 1  # so many neighbours of the router's experts share one matrix
 
     @property
@@ -303,8 +305,9 @@ class Div(Node):
 
 @node
 class Activation(LikeX):
-    """Of each number: "silu", "gelu" (the tanh form), "gelu_erf" (x times the normal distribution at x), "relu",
-    "relu2" (max(x, 0)^2), "elu", "exp" (at most e^88), "sigmoid", "tanh", "softplus"."""
+    """Of each number: "silu", "gelu" (the tanh form), "gelu_erf" (x times the normal distribution at x),
+    "gelu_quick" (x sigmoid(1.702 x)), "relu", "relu2" (max(x, 0)^2), "elu", "exp" (at most e^88), "sigmoid", "tanh",
+    "softplus"."""
 
     x: Node
     kind: str

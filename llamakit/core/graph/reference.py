@@ -50,6 +50,7 @@ def formula_of(node: ops.Node) -> Callable[..., Any]:
     """How to evaluate a node."""
     if type(node) not in FORMULAS:
         import_module("llamakit.core.graph.reference_attention")
+        import_module("llamakit.core.graph.reference_experts")
         import_module("llamakit.core.graph.reference_recurrent")
         import_module("llamakit.core.graph.reference_streams")
         import_module("llamakit.core.graph.reference_compressed")
@@ -159,6 +160,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "silu": lambda x: x * sigmoid(x),
     "gelu": lambda x: x * sigmoid(2 * np.float32(0.7978845608) * (x + np.float32(0.044715) * x**3)),
     "gelu_erf": lambda x: x * (1 + np.vectorize(math.erf, otypes=[np.float32])(x / math.sqrt(2))) / 2,
+    "gelu_quick": lambda x: x * sigmoid(np.float32(1.702) * x),
     "relu": lambda x: np.maximum(x, np.float32(0)),
     "relu2": lambda x: np.maximum(x, np.float32(0)) ** 2,
     "elu": lambda x: np.where(x < 0, np.expm1(np.minimum(x, np.float32(0))), x),
@@ -195,56 +197,6 @@ def gated(name: str, gate: Floats, up: Floats, limit: float) -> Floats:
 @formula(ops.Glu)
 def glu(run: Reference, op: ops.Glu, gate: Floats, up: Floats) -> Floats:
     return gated(op.activation, gate, up, op.limit)
-
-
-def chosen(op: ops.Experts, logits: Floats, bias: Floats | None) -> tuple[npt.NDArray[np.int64], Floats]:
-    """The best experts of one token, and their shares."""
-    gatings: dict[str, Callable[[Floats], Any]] = {
-        "softmax": softmax,
-        "sigmoid": sigmoid,
-        "softplus_root": lambda x: np.sqrt(activate("softplus", x)),
-        "softmax_chosen": lambda x: x,
-    }
-    share = gatings[op.gating](logits)
-    worth = share if bias is None else share + bias
-    if op.n_group > 1:
-        groups = worth.reshape(op.n_group, -1)
-        best_two = np.sort(groups, axis=1)[:, -2:].sum(1)
-        best = np.argsort(-best_two, kind="stable")[: op.n_group_used]
-        worth = np.where(np.isin(np.arange(op.n_group), best)[:, None], groups, -np.inf).reshape(-1)
-    best = np.argsort(-worth, kind="stable")[: op.n_used]
-    taken = softmax(share[best]) if op.gating == "softmax_chosen" else share[best]
-    if op.is_normed:
-        taken = taken / max(taken.sum(), np.float32(2.0**-14))
-    return best, taken * np.float32(op.share_scale)
-
-
-@formula(ops.Experts)
-def experts(run: Reference, op: ops.Experts, x: Floats, router: Floats, *rest: Floats) -> Floats:
-    names = ("gate", "up", "down", "gate_scale", "up_scale", "down_scale", "selection_bias", "gate_bias", "up_bias",
-             "down_bias")  # fmt: skip
-    w = dict(zip(names, given(rest, *(getattr(op, name) for name in names)), strict=True))
-
-    def product(name: str, e: int, x: Floats) -> Floats:
-        scale, bias = w[f"{name}_scale"], w[f"{name}_bias"]
-        y: Floats = w[name][e] @ x  # type: ignore[index]
-        y = y if scale is None else y * scale[e]
-        return y if bias is None else y + bias[e]
-
-    out = np.zeros((len(x), op.width), np.float32)
-    for t, row in enumerate(x):
-        for e, share in zip(*chosen(op, router[t], w["selection_bias"]), strict=True):
-            e = int(e) // op.per_expert
-            taken = row * share if op.is_share_first else row
-            up = product("up", e, taken)
-            up = softcapped(up, op.up_cap) if op.up_cap else up
-            hidden = (
-                activate(op.activation, up)
-                if op.gate is None
-                else gated(op.activation, product("gate", e, taken), up, op.limit)
-            )
-            out[t] += product("down", e, hidden) * (np.float32(1) if op.is_share_first else share)
-    return out
 
 
 @formula(ops.Add)

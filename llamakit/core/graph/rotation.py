@@ -21,6 +21,7 @@ class Yarn:
     beta_fast: float = 32.0
     beta_slow: float = 1.0
     attn_factor: float = 1.0
+    is_rounded: bool = True  # the range of pairs that are mixed begins and ends with whole numbers
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Rotation:
         def dimension(n_turns: float) -> float:
             return self.n_rot * math.log(yarn.n_ctx_orig / (n_turns * 2 * math.pi)) / (2 * math.log(self.base))
 
-        low = max(0, math.floor(dimension(yarn.beta_fast)))
-        high = min(self.n_rot - 1, math.ceil(dimension(yarn.beta_slow)))
-        return 1 - np.clip((i - low) / max(0.001, high - low), 0, 1)
+        low, high = dimension(yarn.beta_fast), dimension(yarn.beta_slow)
+        if yarn.is_rounded:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(0.0, low), min(self.n_rot - 1.0, high)
+        share: npt.NDArray[np.float64] = 1 - np.clip((i - low) / max(0.001, high - low), 0, 1)
+        return share

@@ -68,6 +68,12 @@ def gelu_erf(x):
 
 
 @helper
+def gelu_quick(x):
+    """x / (1 + e^(-1.702 x))"""
+    return x / (exp(x * -1.702) + 1.0)
+
+
+@helper
 def sigmoid(x):
     """1 / (1 + e^-x)"""
     return 1.0 / (exp(f32x16(0.0) - x) + 1.0)

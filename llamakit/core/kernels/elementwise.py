@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from llamakit.core.kernels.activation import at_most, gelu_erf, gelu_tanh, relu, sigmoid, silu, tanh, within
+from llamakit.core.kernels.activation import (
+    at_most,
+    gelu_erf,
+    gelu_quick,
+    gelu_tanh,
+    relu,
+    sigmoid,
+    silu,
+    tanh,
+    within,
+)
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import helper
@@ -59,10 +69,13 @@ def copy(op, thread, n_threads):
         out[i] = a[i]
 
 
-SILU, GELU, RELU, SIGMOID, SWIGLU_OAI, SWIGLU_CLAMP, SILU_CLAMP, GELU_ERF, SITU = range(9)
+SILU, GELU, RELU, SIGMOID, SWIGLU_OAI, SWIGLU_CLAMP, SILU_CLAMP, GELU_ERF, SITU, SQUARED_RELU, GELU_QUICK, TANH = range(
+    12
+)
 GATED = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "sigmoid": SIGMOID, "swiglu_oai": SWIGLU_OAI,
     "swiglu_clamp": SWIGLU_CLAMP, "silu_clamp": SILU_CLAMP, "gelu_erf": GELU_ERF, "situ": SITU,
+    "relu2": SQUARED_RELU, "gelu_quick": GELU_QUICK, "tanh": TANH,
 }  # fmt: skip
 
 
@@ -79,6 +92,12 @@ def gate_up(kind, gate, up, limit):
         return relu(gate) * up
     if kind == SIGMOID:
         return sigmoid(gate) * up
+    if kind == SQUARED_RELU:
+        return relu(gate) * relu(gate) * up
+    if kind == GELU_QUICK:
+        return gelu_quick(gate) * up
+    if kind == TANH:
+        return tanh(gate) * up
     if kind == SWIGLU_OAI:
         gate = at_most(gate, limit)
         return gate * sigmoid(gate * 1.702) * (within(up, limit) + 1.0)

@@ -10,8 +10,11 @@ from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i32, i64
 
 SMALLEST = 2.0**-14  # the sum of shares counts as at least this
 NEVER = -1e30
-SOFTMAX, SIGMOID, SOFTMAX_CHOSEN, SOFTPLUS_ROOT = range(4)
-GATINGS = {"softmax": SOFTMAX, "sigmoid": SIGMOID, "softmax_chosen": SOFTMAX_CHOSEN, "softplus_root": SOFTPLUS_ROOT}
+SOFTMAX, SIGMOID, SOFTMAX_CHOSEN, SOFTPLUS_ROOT, SPARSE_MIXER = range(5)
+GATINGS = {
+    "softmax": SOFTMAX, "sigmoid": SIGMOID, "softmax_chosen": SOFTMAX_CHOSEN, "softplus_root": SOFTPLUS_ROOT,
+    "sparse_mixer": SPARSE_MIXER,
+}  # fmt: skip
 
 
 class Route(Record):
@@ -34,6 +37,7 @@ class Route(Record):
     gating: i64
     is_normed: i64
     scale: f32
+    jitter: f32
 
 
 @helper
@@ -83,6 +87,17 @@ def leave_best_groups(worth, n, n_used, size):
             worth[worst * size + e] = f32(NEVER)
 
 
+@helper
+def share_of_near(logits, worth, best, n, jitter):
+    """The best one's part of the softmax over those left that are near it; the numbers of the others are NEVER."""
+    peak, total = worth[best], f32(0)
+    for e in range(n):
+        size = max(max(logits[e], f32(0) - logits[e]), peak)
+        if worth[e] > f32(NEVER) and (peak - logits[e]) / size <= f32(2) * jitter:
+            total += max_lanes(exp(f32x16(logits[e] - peak)))
+    return f32(1) / total
+
+
 @kernel(Route)
 def route(op, thread, n_threads):
     n_vectors = op.pitch // 16
@@ -108,6 +123,8 @@ def route(op, thread, n_threads):
         for k in range(op.n_used):
             best = best_of(worth, op.n_expert)
             shares[k], chosen[k] = row[best], i32(best // op.per_expert)
+            if op.gating == SPARSE_MIXER:
+                shares[k] = share_of_near(row, worth, best, op.n_expert, op.jitter)
             worth[best] = f32(NEVER) * f32(2)
         if op.gating == SOFTMAX_CHOSEN:
             total, peak = f32(0), shares[0]

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from llamakit.core.kernels.activation import exp, gelu_erf, gelu_tanh, relu, sigmoid, silu, softplus, tanh, within
+from llamakit.core.kernels.activation import (
+    exp,
+    gelu_erf,
+    gelu_quick,
+    gelu_tanh,
+    relu,
+    sigmoid,
+    silu,
+    softplus,
+    tanh,
+    within,
+)
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import less, select, vabs, view, vsqrt
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
 
 SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF = range(8)
-SCALE, SOFTCAP, CLAMP, SHIFT, ROOT, ELU, EXP = range(8, 15)
+SCALE, SOFTCAP, CLAMP, SHIFT, ROOT, ELU, EXP, GELU_QUICK = range(8, 16)
 KINDS = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "relu2": SQUARED_RELU, "sigmoid": SIGMOID, "tanh": TANH,
     "softplus": SOFTPLUS, "gelu_erf": GELU_ERF, "elu": ELU, "exp": EXP,
+    "gelu_quick": GELU_QUICK,
 }  # fmt: skip
 
 
@@ -49,6 +61,8 @@ def apply(kind, x, c):
         return gelu_tanh(x)
     if kind == GELU_ERF:
         return gelu_erf(x)
+    if kind == GELU_QUICK:
+        return gelu_quick(x)
     if kind == RELU:
         return relu(x)
     if kind == SQUARED_RELU:

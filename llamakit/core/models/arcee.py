@@ -11,6 +11,7 @@ from llamakit.core.models.transformer import Transformer
 class Arcee(Transformer):
     arch = "arcee"
     hf_names = ("ArceeForCausalLM",)
+    activation = "relu2"
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
-        return feed_forward.plain(x, w, self.hp.ffs[i], "relu2")
+        return feed_forward.plain(x, w, self.hp.ffs[i], self.activation)

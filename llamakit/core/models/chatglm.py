@@ -15,4 +15,4 @@ class ChatGLM(Transformer):
     hf_names: ClassVar[tuple[str, ...]] = ("ChatGLMForConditionalGeneration", "ChatGLMModel", "GlmForCausalLM")
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
-        return feed_forward.gated_of_one(x, w, self.hp.ffs[i])
+        return feed_forward.gated_of_one(x, w, self.hp.ffs[i], self.activation)

@@ -38,6 +38,7 @@ class PostNormEncoder(Encoder):
     """The BERT family: norms lie behind each sum of a part and what went into it, the first behind the embedding."""
 
     has_layer_norm = True
+    activation = "gelu_erf"
     has_positions: ClassVar[bool] = False  # learned ones, in place of a rotation
 
     def embed(self) -> Node:
@@ -55,7 +56,7 @@ class PostNormEncoder(Encoder):
         return self.norm(x + self.feed_forward(x, w, i), w, "layer_output_norm")
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
-        return feed_forward.plain(x, w, self.hp.ffs[i], "gelu_erf")
+        return feed_forward.plain(x, w, self.hp.ffs[i], self.activation)
 
     def last(self, x: Node) -> Node:
         return x

@@ -20,7 +20,9 @@ class Exaone4(HeadNorms, SlidingWindow):
 
     def read_settings(self) -> None:
         super().read_settings()
-        if self.hp.n_layer != LAYERS_OF_32B:
+        pattern = self.meta.mapping.get(self.meta.full_key("attention.sliding_window_pattern"))
+        self.turns_locally = isinstance(pattern, list) or self.hp.n_layer == LAYERS_OF_32B
+        if not self.turns_locally:
             self.has_window = [False] * self.hp.n_layer
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
@@ -28,6 +30,6 @@ class Exaone4(HeadNorms, SlidingWindow):
         return x + self.norm(self.feed_forward(x, w, i), w, "post_ffw_norm")
 
     def rotation_of(self, i: int) -> Rotation | None:
-        if not any(self.has_window):
+        if not self.turns_locally:
             return self.rotation
         return self.local_rotation if self.has_window[i] else None

@@ -17,7 +17,7 @@ class ExpertTransformer(Transformer):
     """Its routing comes from the metadata, and from these where that names none."""
 
     gating: ClassVar[str] = "softmax"
-    is_normed: ClassVar[bool | None] = None  # None: the metadata tells
+    is_normed: ClassVar[bool] = False
     has_expert_scales: ClassVar[bool] = False
     has_shared: ClassVar[bool] = True  # a shared expert, where the metadata gives it a width
     clamped: ClassVar[str] = "silu_clamp"  # the kind of `Glu` where a limit is given

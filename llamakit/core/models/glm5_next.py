@@ -21,7 +21,7 @@ UNIT_EPS = 1e-6  # of the length of a delta net's queries and keys
 class Glm5Next(KimiLinear):
     arch = "glm5-next"
     hf_names: ClassVar[tuple[str, ...]] = ("Glm5NextForConditionalGeneration",)
-    is_normed = None
+    is_normed = False
     clamped = "swiglu_clamp"
     may_be_zero = ("rope.dimension_count",)
 

@@ -14,6 +14,7 @@ from llamakit.core.models.transformer import Transformer
 class Gpt2(Transformer):
     arch = "gpt2"
     hf_names: ClassVar[tuple[str, ...]] = ("GPT2LMHeadModel",)
+    activation = "gelu"
     has_layer_norm = True
 
     def embed(self) -> Node:
@@ -24,4 +25,4 @@ class Gpt2(Transformer):
         return None
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
-        return feed_forward.plain(x, w, self.hp.ffs[i], "gelu")
+        return feed_forward.plain(x, w, self.hp.ffs[i], self.activation)

@@ -38,7 +38,7 @@ class Granite(Llama):
         n_shared = self.meta.int("expert_shared_feed_forward_length", 0, min=0)
         if not self.hp.n_expert or not n_shared:
             return chosen
-        return chosen + feed_forward.gated(x, w, n_shared, suffix="_shexp")
+        return chosen + feed_forward.gated(x, w, n_shared, self.activation, suffix="_shexp")
 
     def head(self, x: Node) -> Node:
         return super().head(x) * self.logit_scale

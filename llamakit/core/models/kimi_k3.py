@@ -21,7 +21,7 @@ class KimiK3(KimiLinear):
     arch = "kimi-k3"
     hf_names: ClassVar[tuple[str, ...]] = ("KimiK3ForConditionalGeneration",)
     activation = "situ"
-    is_normed = None
+    is_normed = False
 
     def read_settings(self) -> None:
         super().read_settings()

@@ -15,7 +15,7 @@ class KimiLinear(ExpertTransformer):
     arch = "kimi-linear"
     hf_names: ClassVar[tuple[str, ...]] = ("KimiLinearForCausalLM",)
     gating = "sigmoid"
-    is_normed: ClassVar[bool | None] = True
+    is_normed: ClassVar[bool] = True
 
     def read_settings(self) -> None:
         super().read_settings()

@@ -47,5 +47,5 @@ class Llama4(SlidingWindow):
         if not self.step or (i + 1) % self.step:
             return super().feed_forward(x, w, i)
         routing = read_routing(self.meta, self.hp, gating="sigmoid", is_normed=False, is_share_first=True)
-        shared = feed_forward.gated(x, w, self.hp.n_ff_expert, suffix="_shexp")
+        shared = feed_forward.gated(x, w, self.hp.n_ff_expert, self.activation, suffix="_shexp")
         return mixture(x, w, routing) + shared

@@ -13,8 +13,9 @@ from llamakit.core.models.transformer import Transformer
 class Nemotron(Transformer):
     arch = "nemotron"
     hf_names: ClassVar[tuple[str, ...]] = ("NemotronForCausalLM",)
+    activation = "relu2"
     is_neox = True
     has_layer_norm = True
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
-        return feed_forward.plain(x, w, self.hp.ffs[i], "relu2")
+        return feed_forward.plain(x, w, self.hp.ffs[i], self.activation)

@@ -14,4 +14,4 @@ class Phi3(Transformer):
     is_neox = True
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
-        return feed_forward.gated_of_one(x, w, self.hp.ffs[i])
+        return feed_forward.gated_of_one(x, w, self.hp.ffs[i], self.activation)

@@ -41,6 +41,7 @@ def read_rotation(
             beta_fast=meta.float("rope.scaling.yarn_beta_fast", 32.0, above=0),
             beta_slow=meta.float("rope.scaling.yarn_beta_slow", 1.0, above=0),
             attn_factor=meta.float("rope.scaling.attn_factor", 1.0, above=0),
+            is_rounded=meta.section("llamakit").bool("rope.yarn_truncate", True),
         )
         if yarn.mix and (multiplier := meta.float("rope.scaling.yarn_log_multiplier", 0.0)):
             yarn = replace(yarn, attn_factor=yarn.attn_factor / log_scale(stretch(meta), multiplier))

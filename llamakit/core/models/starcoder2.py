@@ -13,8 +13,9 @@ from llamakit.core.models.transformer import Transformer
 class StarCoder2(Transformer):
     arch = "starcoder2"
     hf_names: ClassVar[tuple[str, ...]] = ("Starcoder2ForCausalLM",)
+    activation = "gelu"
     is_neox = True
     has_layer_norm = True
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
-        return feed_forward.plain(x, w, self.hp.ffs[i], "gelu")
+        return feed_forward.plain(x, w, self.hp.ffs[i], self.activation)

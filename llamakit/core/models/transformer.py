@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from llamakit.core.gguf.metadata import Metadata
+from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Attention, Clamp, Node, Rope
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.base import Decoder
@@ -15,10 +17,14 @@ from llamakit.core.models.tensors import Tensors
 class Transformer(Decoder):
     """Pre-norm, grouped-query attention, SwiGLU. A subclass replaces the parts that differ."""
 
-    activation: ClassVar[str] = "silu"
+    activation: str = "silu"
     has_ffn_scales: ClassVar[bool] = False  # see feed_forward.times
     max_bias: float = 0.0  # of ALiBi
     first_cache = 0  # the cache layer of layer 0
+
+    def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
+        self.activation = feed_forward.read_activation(meta, self.activation)
+        super().__init__(meta, reader)
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         x = x + self.attention(self.norm(x, w, "attn_norm"), w, i)

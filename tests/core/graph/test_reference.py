@@ -163,6 +163,13 @@ def test_yarn_keeps_fast_pairs_and_stretches_slow_ones():
     got = rotation.angles(50) / magnitude
     np.testing.assert_allclose(got[:, 0], plain.angles(50)[:, 0], atol=1e-6)
     np.testing.assert_allclose(got[:, -1], stretched.angles(50)[:, -1], atol=1e-6)
+    finer = Yarn(mix=1.0, n_ctx_orig=4096, is_rounded=False)
+    i = np.arange(32)
+    first = 32 * np.log(4096 / 64 / np.pi) / np.log(10000.0)  # the pair that turns 32 times within 4096 positions
+    last = 32 * np.log(4096 / 2 / np.pi) / np.log(10000.0)
+    np.testing.assert_allclose(
+        Rotation(64, 10000.0, scale=0.25, yarn=finer).ramp(i), np.clip((last - i) / (last - first), 0, 1)
+    )
     off = Rotation(64, 10000.0, scale=0.25, yarn=Yarn(mix=0.0, n_ctx_orig=4096))
     np.testing.assert_array_equal(off.angles(50), stretched.angles(50))
 

@@ -99,6 +99,9 @@ FORMULAS = {
     "glu gelu": lambda a, b: gelu(a) * b,
     "glu gelu_erf": lambda a, b: gelu_erf(a) * b,
     "glu relu": lambda a, b: np.maximum(a, 0) * b,
+    "glu relu2": lambda a, b: np.maximum(a, 0) ** 2 * b,
+    "glu gelu_quick": lambda a, b: a / (1 + np.exp(-1.702 * a)) * b,
+    "glu tanh": lambda a, b: np.tanh(a) * b,
     "glu sigmoid": lambda a, b: b / (1 + np.exp(-a)),
     "glu swiglu_oai": lambda a, b: np.minimum(a, 3) / (1 + np.exp(-1.702 * np.minimum(a, 3))) * (np.clip(b, -3, 3) + 1),
     "glu swiglu_clamp": lambda a, b: silu(np.minimum(a, 3)) * np.clip(b, -3, 3),
@@ -106,6 +109,7 @@ FORMULAS = {
     "unary silu": lambda a, b: silu(a),
     "unary gelu": lambda a, b: gelu(a),
     "unary gelu_erf": lambda a, b: gelu_erf(a),
+    "unary gelu_quick": lambda a, b: a / (1 + np.exp(-1.702 * a)),
     "unary elu": lambda a, b: np.where(a < 0, np.expm1(np.minimum(a, 0)), a),
     "unary exp": lambda a, b: np.exp(a),
     "unary relu": lambda a, b: np.maximum(a, 0),
@@ -201,6 +205,7 @@ def route(run_kernel, logits: np.ndarray, n_used: int, is_normed: bool, n_thread
         "per_expert": 1,
         "gating": GATINGS["softmax"],
         "scale": 1.0,
+        "jitter": 0.0,
     }
     run_kernel("moe.route", Route(logits=held, probs=np.empty_like(held), worths=np.empty_like(held),
                                   shares=shares, chosen=chosen,
@@ -243,6 +248,21 @@ def test_other_ways_to_weigh_experts(run_kernel):
     shares, chosen = route(run_kernel, logits, 3, False, gating=GATINGS["softplus_root"])
     wanted = np.sqrt(np.logaddexp(0, np.take_along_axis(logits.astype(np.float64), chosen, 1)))
     np.testing.assert_allclose(shares, wanted, rtol=1e-5)
+
+
+def test_a_sparse_mixer_weighs_only_those_that_are_near(run_kernel):
+    logits = np.array([[1.0, 5.0, 4.9, 0.98, -3.0], [-2.0, -1.0, -1.01, -4.0, -1.5]], np.float32)
+    shares, chosen = route(run_kernel, logits, 2, False, gating=GATINGS["sparse_mixer"], jitter=0.02)
+    assert chosen.tolist() == [[1, 2], [1, 2]]
+    e = np.exp
+    np.testing.assert_allclose(
+        shares[0], [1 / (1 + e(-0.1)), 1], rtol=1e-5
+    )  # 4.9 is within 4 % of 5, 1.0 is not of 4.9
+    np.testing.assert_allclose(shares[1], [1 / (1 + e(-0.01)), 1], rtol=1e-5)
+    shares, _ = route(run_kernel, logits, 2, False, gating=GATINGS["sparse_mixer"], jitter=0.5)
+    np.testing.assert_allclose(
+        shares[0], [1 / (1 + e(-0.1) + e(-4) + e(-4.02)), 1 / (1 + e(-3.9) + e(-3.92))], rtol=1e-5
+    )
 
 
 def test_only_experts_of_the_best_groups_are_chosen(run_kernel):

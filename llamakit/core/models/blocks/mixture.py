@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.ops import Activation, Experts, Linear, Mul, Node, Weight
+from llamakit.core.models.blocks.feed_forward import read_activation
 from llamakit.core.models.hparams import HParams
 from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError
 
+OURS, NORM = "llamakit", "expert_weights_norm"  # the prefix of keys that no other program knows
 GATINGS = {1: "softmax", 2: "sigmoid", 3: "softmax_chosen", 4: "softplus_root"}
 
 
@@ -31,12 +33,16 @@ class Routing:
     has_scales: bool = False
     is_share_first: bool = False
     per_expert: int = 1
+    jitter: float = 0.0
 
 
 def read_routing(
-    meta: Metadata, hp: HParams, *, gating: str = "softmax", is_normed: bool | None = None, **fields: object
+    meta: Metadata, hp: HParams, *, gating: str = "softmax", is_normed: bool = False, **fields: object
 ) -> Routing:
-    """The metadata's; `gating` where it names none; the norm is read where it is not given."""
+    """The metadata's; `gating` where it names none.
+
+    llama.cpp writes that shares are not normed for architectures that norm them: only our own key undoes `is_normed`.
+    """
     kind = meta.int("expert_gating_func", 0, min=0)
     if kind and kind not in GATINGS:
         raise ModelError(f"{meta.path}: {meta.full_key('expert_gating_func')} is {kind}; known are 1 to {len(GATINGS)}")
@@ -48,7 +54,8 @@ def read_routing(
         "n_used": hp.n_expert_used,
         "n_ff": hp.n_ff_expert,
         "gating": GATINGS.get(kind, gating),
-        "is_normed": meta.bool("expert_weights_norm", False) if is_normed is None else is_normed,
+        "is_normed": meta.section(OURS).bool(NORM, is_normed or meta.bool(NORM, False)),
+        "activation": read_activation(meta, "silu"),
         "share_scale": meta.float("expert_weights_scale", 0.0) or 1.0,
         "n_group": n_group,
         "n_group_used": meta.int("expert_group_used_count", 1, min=0, max=n_group) or n_group,
@@ -83,7 +90,7 @@ def mixture(x: Node, w: Tensors, routing: Routing, router: Node | None = None, s
         x, router, gate, up, down, r.n_used, r.is_normed, r.activation, **scales, gating=r.gating,
         selection_bias=bias, n_group=r.n_group, n_group_used=r.n_group_used,
         share_scale=r.share_scale, **biases, limit=r.limit, up_cap=r.up_cap,
-        is_share_first=r.is_share_first, per_expert=r.per_expert,
+        is_share_first=r.is_share_first, per_expert=r.per_expert, jitter=r.jitter,
     )  # fmt: skip
 
 
