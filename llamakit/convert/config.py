@@ -44,7 +44,10 @@ class Config:
         values = read_json(path)
         for part in _TEXT_PARTS:
             if isinstance(values.get(part), dict):
+                is_untied = False in (level.get("tie_word_embeddings") for level in (values, values[part]))
                 values = {**values, **values[part]}
+                if is_untied:  # where they disagree, a head is stored
+                    values["tie_word_embeddings"] = False
         return cls(path, values)
 
     @property

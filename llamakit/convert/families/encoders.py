@@ -5,14 +5,9 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from llamakit.convert.checkpoint import read_json
 from llamakit.convert.family import Family, Keys
 from llamakit.convert.names import Names
-from llamakit.errors import ModelError
-
-MEAN, CLS, LAST = 1, 2, 3
-POOLINGS = {"pooling_mode_mean_tokens": MEAN, "pooling_mode_cls_token": CLS, "pooling_mode_lasttoken": LAST}
-POOLING_NAMES = {"mean": MEAN, "cls": CLS, "lasttoken": LAST}
+from llamakit.convert.sentence_transformers import RANK, classifier_pooling, pooling_type
 
 
 class Encoder(Family):
@@ -21,28 +16,37 @@ class Encoder(Family):
     arch = ""
     activation = "gelu_erf"
 
+    @property
+    def is_classifier(self) -> bool:
+        return self.config.architecture.endswith("ForSequenceClassification")
+
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield "attention.causal", False
         yield from self.pooling()
 
     def pooling(self) -> Keys:
-        folder = self.config.path.parent
-        path = folder / "1_Pooling" / "config.json"
-        if path.is_file():
-            given = read_json(path)
-            found = next((kind for key, kind in POOLINGS.items() if given.get(key)), None)
-            found = found or POOLING_NAMES.get(str(given.get("pooling_mode")))
-            if found is None:
-                raise ModelError(f"{path}: vectors are pooled in another way than mean, cls or last")
-            yield "pooling_type", found
+        pooled = pooling_type(self.config.path.parent) or (RANK if self.is_classifier else None)
+        if pooled is not None:
+            yield "pooling_type", pooled
         if self.config.has("classifier_pooling"):
-            yield "classifier.pooling_type", POOLING_NAMES.get(self.config.str("classifier_pooling"), MEAN)
+            before = classifier_pooling(self.config.str("classifier_pooling"))
+            if before is not None:
+                yield "classifier.pooling_type", before
+        yield from self.labels()
+
+    def labels(self) -> Keys:
+        """What a classifier's numbers mean; two that are called LABEL_0 and LABEL_1 are only the default."""
+        named = self.config.section("id2label").values
+        if named and not (len(named) == 2 and "LABEL_0" in named.values()):
+            yield "classifier.output_labels", [str(named[i]) for i in sorted(named, key=int)]
 
 
 class Bert(Encoder):
+    """With a classifier, the layer before it (`pooler`) goes over too."""
+
     arch = "bert"
-    hf_names: ClassVar[tuple[str, ...]] = ("BertModel", "BertForMaskedLM")
+    hf_names: ClassVar[tuple[str, ...]] = ("BertModel", "BertForMaskedLM", "BertForSequenceClassification")
     model_types: ClassVar[tuple[str, ...]] = ("bert",)
     layer: ClassVar[Names] = {
         "attention.self.query": "attn_q",
@@ -59,17 +63,27 @@ class Bert(Encoder):
         "embeddings.position_embeddings": "position_embd",
         "embeddings.token_type_embeddings": "token_types",
         "embeddings.LayerNorm": "token_embd_norm",
-        "pooler.dense": "",
-        "cls.predictions.bias": "",
-        "cls.predictions.decoder": "",
-        "cls.predictions.transform.dense": "",
-        "cls.predictions.transform.LayerNorm": "",
+        "pooler.dense": "cls",
+        "pre_classifier": "cls",
+        "classifier.dense": "cls",
+        "classifier": "cls.output",
+        "classifier.out_proj": "cls.output",
     }
+    not_used: ClassVar[tuple[str, ...]] = (
+        "cls.",
+        "lm_head.",
+        "vocab_",
+        "embeddings.position_ids",
+    )  # heads of the training
 
     def renamed(self, name: str) -> str | None:
         """Old checkpoints call weights and biases of norms gamma and beta."""
         renamed = super().renamed(name)
-        return renamed and re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", renamed))
+        if renamed is None or renamed.startswith(self.not_used):
+            return None
+        if "pooler.dense." in renamed and not self.is_classifier:
+            return None
+        return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", renamed))
 
     def tokenizer_keys(self) -> Keys:
         yield "token_type_count", self.config.int("type_vocab_size", default=1)
@@ -105,7 +119,11 @@ class ModernBert(Encoder):
         yield from super().hparams()
         c = self.config
         yield "attention.sliding_window", c.int("local_attention")
-        yield "attention.sliding_window_pattern", c.int("global_attn_every_n_layers", default=3)
+        period = c.int("global_attn_every_n_layers", default=3)
+        if self.window_pattern() not in ([], [i % period != 0 for i in range(self.n_layer)]):
+            yield "attention.sliding_window_pattern", self.window_pattern()
+        elif c.has("global_attn_every_n_layers"):
+            yield "attention.sliding_window_pattern", period
         yield "rope.scaling.type", "none"
         yield "vocab_size", c.int("vocab_size")
         yield "hidden_activation", c.str("hidden_activation", default="gelu")

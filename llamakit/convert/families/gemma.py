@@ -9,6 +9,7 @@ from llamakit.convert.checkpoint import Checkpoint
 from llamakit.convert.config import Config
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import LAYER, WHOLE, Names
+from llamakit.convert.sentence_transformers import dense_keys, dense_weights, pooling_type
 from llamakit.convert.weight import Weight
 
 NORMS_AROUND: Names = {
@@ -82,3 +83,24 @@ class Gemma3(Gemma):
 
     def tokenizer_keys(self) -> Keys:
         yield "add_space_prefix", False
+
+
+class EmbeddingGemma(Gemma3):
+    """Gemma 3 without causality; sentence-transformers' dense layers follow the pooling."""
+
+    arch = "gemma-embedding"
+    hf_names: ClassVar[tuple[str, ...]] = ("Gemma3TextModel",)
+    model_types: ClassVar[tuple[str, ...]] = ()
+
+    def hparams(self) -> Keys:
+        folder = self.config.path.parent
+        yield from super().hparams()
+        yield "attention.sliding_window", self.config.int("sliding_window")
+        yield from dense_keys(folder)
+        pooled = pooling_type(folder)
+        if pooled is not None:
+            yield "pooling_type", pooled
+
+    def extra(self) -> Named:
+        yield from super().extra()
+        yield from dense_weights(self.config.path.parent)

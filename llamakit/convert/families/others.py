@@ -1,4 +1,4 @@
-"""Decoders that need no file of their own: EXAONE 4, GPT-OSS, Hunyuan, Llama 4, DBRX, BitNet, nanochat."""
+"""Decoders that need no file of their own: GPT-OSS, Hunyuan, Llama 4, DBRX, BitNet, nanochat."""
 
 from __future__ import annotations
 
@@ -7,34 +7,6 @@ from typing import ClassVar
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
 from llamakit.convert.weight import Weight
-
-
-class Exaone4(Family):
-    arch = "exaone4"
-    hf_names: ClassVar[tuple[str, ...]] = ("Exaone4ForCausalLM",)
-    model_types: ClassVar[tuple[str, ...]] = ("exaone4",)
-    layer: ClassVar[Names] = {
-        **LAYER,
-        "post_attention_layernorm": "post_attention_norm",
-        "post_feedforward_layernorm": "post_ffw_norm",
-    }
-
-    def hparams(self) -> Keys:
-        yield from super().hparams()
-        c = self.config
-        yield "vocab_size", c.int("vocab_size")
-        if c.has("sliding_window"):
-            yield "attention.sliding_window", c.int("sliding_window")
-            pattern = self.window_pattern() or self._pattern_by_letters()
-            if pattern:
-                yield "attention.sliding_window_pattern", pattern
-
-    def _pattern_by_letters(self) -> list[bool]:
-        """Older spellings: a period, or letters such as LLLG."""
-        value = self.config.values.get("sliding_window_pattern")
-        if isinstance(value, str) and value:
-            return [value[i % len(value)] == "L" for i in range(self.n_layer)]
-        return [(i + 1) % value != 0 for i in range(self.n_layer)] if type(value) is int and value > 0 else []
 
 
 class GptOss(Family):
