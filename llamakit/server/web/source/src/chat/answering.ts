@@ -1,0 +1,164 @@
+// Asking for answers, one at a time in each conversation, and stopping them.
+
+import { signal } from "@preact/signals";
+import { chat as stream, type Part } from "../api/chat.ts";
+import { problemOfError } from "../api/problem.ts";
+import { model } from "../api/server.ts";
+import { settings } from "../settings.ts";
+import { add, chat, showMessage, thread } from "./chats.ts";
+import { Clock } from "./clock.ts";
+import { type Answer, type Conversation, type Message, branch, newId } from "./conversation.ts";
+import { requestBody } from "./request.ts";
+import { type Chat, save } from "./store.ts";
+
+const SAVE_EVERY_MS = 1000;
+
+interface Run {
+  controller: AbortController;
+  message: Message;
+}
+
+/** Answers being written, by conversation. */
+export const runs = signal<ReadonlyMap<string, Run>>(new Map());
+
+export function isRunning(conversation: string): boolean {
+  return runs.value.has(conversation);
+}
+
+/** The answer that is being written, as far as it is; what the store has of it may be older. */
+export function runningMessage(conversation: string): Message | undefined {
+  return runs.value.get(conversation)?.message;
+}
+
+export function stop(): void {
+  runs.value.get(chat.value.conversation.id)?.controller.abort();
+}
+
+/** Say something at the end of the branch in view. */
+export async function send(text: string): Promise<void> {
+  const last = thread.value[thread.value.length - 1];
+  await ask(userMessage(text, last?.id ?? null));
+}
+
+/** Say something else in the place of a message, on a branch of its own. */
+export async function edit(message: Message, text: string): Promise<void> {
+  if (message.role === "user") return ask(userMessage(text, message.parent));
+  const { conversation } = chat.value;
+  const edited: Message = { ...message, id: newId(), text, created: Date.now(), answer: { finish: "stop" } };
+  await add(conversation, [edited]);
+}
+
+/** Another answer in the place of one. */
+export async function regenerate(message: Message): Promise<void> {
+  const { conversation, messages } = chat.value;
+  const { parent } = message;
+  if (!isRunning(conversation.id)) await answer({ conversation, messages }, parent, []);
+}
+
+async function ask(question: Message): Promise<void> {
+  const { conversation, messages } = chat.value;
+  if (!isRunning(conversation.id)) await answer({ conversation, messages: [...messages, question] }, question.id, [question]);
+}
+
+function userMessage(text: string, parent: string | null): Message {
+  return { id: newId(), conversation: chat.value.conversation.id, parent, role: "user", text, created: Date.now() };
+}
+
+async function answer({ conversation, messages }: Chat, parent: string | null, added: Message[]): Promise<void> {
+  let message: Message = {
+    id: newId(),
+    conversation: conversation.id,
+    parent,
+    role: "assistant",
+    text: "",
+    created: Date.now() + 1, // after the question
+    answer: { finish: "running" },
+  };
+  const controller = new AbortController();
+  setRun(conversation.id, { controller, message });
+  const show = (changed: Message): void => {
+    message = changed;
+    setRun(conversation.id, { controller, message });
+    showMessage(message);
+  };
+  await add(conversation, [...added, message]);
+  const finished = await write(message, controller, conversation, branch(messages, parent), show);
+  setRun(conversation.id, null);
+  showMessage(finished);
+  await save(null, [finished]);
+}
+
+/** The message when it is whole, stopped or broken. */
+async function write(
+  begun: Message,
+  controller: AbortController,
+  conversation: Conversation,
+  history: Message[],
+  show: (message: Message) => void,
+): Promise<Message> {
+  let message = begun;
+  const clock = new Clock();
+  let shown = 0;
+  let saved = performance.now();
+  try {
+    const body = requestBody(conversation.system, history, settings.value, model.value?.id ?? null);
+    for await (const part of stream(body, controller.signal)) {
+      message = extended(message, part);
+      if (part.kind === "text" || part.kind === "reasoning") clock.tick();
+      const now = performance.now();
+      if (now - shown > 30) {
+        show(message);
+        shown = now;
+      }
+      if (now - saved > SAVE_EVERY_MS) {
+        void save(null, [message]);
+        saved = now;
+      }
+    }
+    return ended(message, clock, {});
+  } catch (error) {
+    if (controller.signal.aborted) return ended(message, clock, { finish: "stopped" });
+    return ended(message, clock, { finish: "failed", problem: problemOfError(error) });
+  }
+}
+
+function extended(message: Message, part: Part): Message {
+  const old: Answer = message.answer ?? { finish: "running" };
+  const answer = (changed: Partial<Answer>): Message => ({ ...message, answer: { ...old, ...changed } });
+  switch (part.kind) {
+    case "text":
+      return { ...message, text: message.text + part.text };
+    case "reasoning":
+      return answer({ reasoning: (old.reasoning ?? "") + part.text });
+    case "call": {
+      const calls = [...(old.calls ?? [])];
+      const call = calls[part.index] ?? { name: "", arguments: "" };
+      calls[part.index] = { name: call.name + part.name, arguments: call.arguments + part.arguments };
+      return answer({ calls });
+    }
+    case "tokens":
+      return answer({ tokens: [...(old.tokens ?? []), ...part.tokens] });
+    case "finish":
+      return answer({ finish: part.reason === "length" || part.reason === "tool_calls" ? part.reason : "stop" });
+    case "model":
+      return old.model === part.name ? message : answer({ model: part.name });
+    case "usage":
+      return answer({ usage: part.usage });
+    case "timings":
+      return answer({ timings: part.timings });
+  }
+}
+
+function ended(message: Message, clock: Clock, changed: Partial<Answer>): Message {
+  const finish = message.answer?.finish ?? "stop";
+  const measured = clock.measured(message.answer?.usage?.completion);
+  const answer = { ...message.answer, finish: finish === "running" ? "stop" : finish, ...changed };
+  return { ...message, answer: measured ? { ...answer, measured } : answer };
+}
+
+function setRun(conversation: string, run: Run | null): void {
+  const changed = new Map(runs.value);
+  if (run === null) changed.delete(conversation);
+  else changed.set(conversation, run);
+  runs.value = changed;
+}

@@ -1,0 +1,46 @@
+// Math in Markdown: $…$, $$…$$, \(…\) and \[…\].
+
+import type { TokenizerExtension } from "marked";
+
+export interface MathToken {
+  type: "math";
+  raw: string;
+  tex: string;
+  isBlock: boolean;
+}
+
+// A single dollar opens only before a non-space and closes only after one, with no digit next: "$5 and $6" is money.
+const INLINE = /^(?:\$\$([^$]+?)\$\$|\$(?![\s$])((?:\\.|[^$\\\n])+?)(?<![\s\\])\$(?!\d)|\\\(([\s\S]+?)\\\)|\\\[([\s\S]+?)\\\])/;
+const BLOCK = /^ {0,3}(?:\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\])[ \t]*(?:\n|$)/;
+
+export const MATH: TokenizerExtension[] = [
+  {
+    name: "mathBlock",
+    level: "block",
+    start: (source) => indexOf(source, /\n {0,3}(?:\$\$|\\\[)/),
+    tokenizer: (source) => {
+      const match = BLOCK.exec(source);
+      return match ? token(match[0], match[1] ?? match[2] ?? "", true) : undefined;
+    },
+  },
+  {
+    name: "math",
+    level: "inline",
+    start: (source) => indexOf(source, /\$|\\[([]/),
+    tokenizer: (source) => {
+      const match = INLINE.exec(source);
+      if (!match) return undefined;
+      const [raw, double, single, round, square] = match;
+      return token(raw, double ?? single ?? round ?? square ?? "", double !== undefined || square !== undefined);
+    },
+  },
+];
+
+function token(raw: string, tex: string, isBlock: boolean): MathToken {
+  return { type: "math", raw, tex: tex.trim(), isBlock };
+}
+
+function indexOf(source: string, pattern: RegExp): number | undefined {
+  const i = source.search(pattern);
+  return i < 0 ? undefined : i;
+}
