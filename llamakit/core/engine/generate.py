@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llamakit.core.engine.timings import Timings
 from llamakit.errors import UsageError
@@ -165,7 +165,19 @@ def n_common(a: Sequence[int], b: Sequence[int]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def most_at_once(s: Session) -> int:
+class Stretch(Protocol):
+    """What has a sequence of the cache to itself: a Session, or a slot of the scheduler; see Session for the fields."""
+
+    context: Context
+    seq: int
+    n_keep: int | None
+    n_discard: int
+    extend: SelfExtend | None
+    tokens: list[int]
+    pending: list[int]
+
+
+def most_at_once(s: Stretch) -> int:
     """How many tokens to compute before the context may have to be shifted or squeezed."""
     if s.extend is not None:
         return s.context.n_batch
@@ -174,7 +186,7 @@ def most_at_once(s: Session) -> int:
     return len(s.pending)
 
 
-def make_room(s: Session, n: int) -> bool:
+def make_room(s: Stretch, n: int) -> bool:
     """Shift the context until n tokens fit and one position is left, as llama.cpp does; False where they do not."""
     context = s.context
     if s.extend is not None:
@@ -190,7 +202,7 @@ def make_room(s: Session, n: int) -> bool:
     return len(s.tokens) + n < context.n_ctx
 
 
-def n_to_discard(s: Session) -> int:
+def n_to_discard(s: Stretch) -> int:
     """How many positions the next shift takes out."""
     n_movable = len(s.tokens) - (s.n_keep or 0)
     return min(s.n_discard, n_movable) if s.n_discard else n_movable // 2

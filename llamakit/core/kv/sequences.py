@@ -65,6 +65,13 @@ class Sequences:
                 f"{pool.n_free} of {pool.n_blocks} are free; use a larger context (-c) or fewer sequences"
             )
 
+    def adopt(self, seq: int, block: int) -> None:
+        """Go on with a whole block that others use; the sequence must end with one."""
+        past = self.n_past[seq]
+        self.pool.share(block)
+        self.tables[seq, past // BLOCK] = block
+        self.n_past[seq] = past + BLOCK
+
     def make_private(self, seq: int, b: int) -> None:
         """Give the sequence a copy of its own of a shared block."""
         block = int(self.tables[seq, b])

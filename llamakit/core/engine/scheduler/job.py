@@ -54,6 +54,8 @@ class AnyJob:
     thread after each event: it must not block; when it raises, nobody listens any more, and the job is cancelled.
     """
 
+    request: Request | EmbeddingRequest
+
     def __init__(
         self, tokens: Sequence[int], number: int, wake: Callable[[], None], notify: Callable[[], None] | None = None
     ) -> None:
@@ -110,6 +112,8 @@ class AnyJob:
 class Job(AnyJob):
     """What `Scheduler.submit` gives: a text that is continued."""
 
+    request: Request
+
     def __init__(
         self, request: Request, number: int, wake: Callable[[], None], notify: Callable[[], None] | None = None
     ) -> None:
@@ -126,6 +130,8 @@ class Job(AnyJob):
 
 class EmbeddingJob(AnyJob):
     """What `Scheduler.submit_embedding` gives."""
+
+    request: EmbeddingRequest
 
     def __init__(
         self, request: EmbeddingRequest, number: int, wake: Callable[[], None], notify: Callable[[], None] | None = None

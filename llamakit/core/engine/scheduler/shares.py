@@ -13,3 +13,12 @@ def shares(wanted: Sequence[int], n_most: int) -> list[int]:
         given[i] = min(wanted[i], left // (len(wanted) - n_done))
         left -= given[i]
     return given
+
+
+def whole_shares(wanted: Sequence[int], n_most: int) -> list[int]:
+    """The same for texts that cannot be cut: in order, as many as fit beside the first."""
+    given, left = [], n_most
+    for n in wanted:
+        given.append(n if n <= left else 0)
+        left -= given[-1]
+    return given

@@ -3,63 +3,69 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from llamakit.core.engine.generate import Finish, Piece, Session, make_room, most_at_once, n_common, reuse
-from llamakit.core.engine.scheduler.event import Cancelled, End, Ended, Failed, ScoredPiece
-from llamakit.core.engine.scheduler.job import Job
-from llamakit.core.sampling.logprobs import logprobs, top_logprobs
-from llamakit.core.vocab.stream import TextStream
+from llamakit.core.engine.context import Chunk, Outputs
+from llamakit.core.engine.generate import Finish, SelfExtend, make_room, most_at_once
+from llamakit.core.engine.scheduler.event import Cancelled, End, Ended, Failed, Prefilled
+from llamakit.core.engine.scheduler.job import AnyJob, Job, Usage
+from llamakit.core.engine.scheduler.miss import miss_reason
+from llamakit.core.engine.scheduler.reading import Reader
+from llamakit.core.engine.scheduler.request import Scales
+from llamakit.core.engine.scheduler.stats import Counters, SlotInfo
+from llamakit.core.kernels.kv_cells import BLOCK
+from llamakit.core.kv.prefix_tree import Branch, PrefixTree
 from llamakit.errors import ModelError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from llamakit.core.engine.context import Context
-    from llamakit.core.vocab.base import Vocab
 
-    Floats = npt.NDArray[np.float32]
+Root = tuple[str, Scales]  # salt and adapters: what is computed under others is another text
+SHARED = 16  # tokens that a prompt must have in common with one that is being computed, to wait for them
 
 
 class SlotState(Enum):
-    IDLE = "serves nobody; the cells of its last job may serve the next"
+    IDLE = "serves nobody"
     PREFILL = "computes a prompt"
     DECODE = "draws tokens"
     SWAPPED = "waits, its cells moved out of the cache, until there is room"
 
 
 class Slot:
-    """A sequence of the context. Who calls any of this owns the context."""
+    """A sequence of the context, empty while idle. Who calls any of this owns the context."""
 
-    def __init__(self, context: Context, vocab: Vocab, seq: int) -> None:
-        self.context, self.vocab, self.seq = context, vocab, seq
+    def __init__(self, context: Context, tree: PrefixTree, seq: int, counters: Counters) -> None:
+        self.context, self.tree, self.seq, self.counters = context, tree, seq, counters
         self.state = SlotState.IDLE
-        self.job: Job | None = None
-        self.kept: list[int] = []  # tokens in the cache while idle
+        self.job: AnyJob | None = None
+        self.branch: Branch | None = None  # where its tokens hang in the tree; None where they do not
+        self.tokens: list[int] = []  # in the cache; while idle, those of the last job
+        self.pending: list[int] = []  # come next
+        self.guesses: list[int] = []  # and these may follow
+        self.root: Root = ("", ())
+        self.scales: Scales = ()  # of adapters
+        self.n_keep: int | None = None
+        self.n_discard = 0
+        self.extend: SelfExtend | None = None
         self.last_used = 0.0
+        self.last_job: AnyJob | None = None
 
-    def start(self, job: Job) -> None:
-        """Serve a job, beginning with what the cache has of its prompt."""
-        request = job.request
-        if not request.use_cache:
-            self.forget()
-        text = TextStream(self.vocab, special=request.show_special)
-        self.session = Session(
-            self.context, self.vocab, request.sampler, text, self.seq, n_keep=request.n_keep, tokens=self.kept
-        )
+    def start(self, job: AnyJob, reader: Reader, root: Root, scales: Scales) -> None:
+        """Serve a job."""
+        self.job, self.reader, self.root, self.scales = job, reader, root, scales
+        self.tokens, self.pending, self.guesses, self.cells = [], list(job.tokens), [], b""
+        self.n_keep, self.n_discard, self.may_share = None, 0, False
+        if isinstance(job, Job):
+            self.n_keep, self.n_discard = job.request.n_keep, job.request.n_discard
+            self.may_share = job.request.use_cache and job.request.n_prompt_logprobs is None
+        self.is_explained = False
         self.n_ready = 0  # pending tokens that there is room for in the sequence
-        self.n_unshifted = self.context.n_ctx  # leading positions that no shift has moved
-        self.seen = ""  # the end of the text, in which stop texts are looked for
-        self.cells = b""  # while swapped
-        self.kept, self.job, self.state = [], job, SlotState.PREFILL
-        self.session.pending = list(request.tokens)
-        self.truncate(self.n_before_shift())
-        self.session.pending = reuse(self.session, request.tokens)
-        request.sampler.accept_prompt(request.tokens)
-        job.usage.started = time.perf_counter()
-        job.usage.n_cached = len(self.session.tokens)
+        self.state = SlotState.PREFILL
+        self.branch = None if reader.is_hidden else self.tree.begin(self.seq, root, self.tokens)
+        self.n_most_shared = self.n_before_shift()
+        job.slot, job.usage.started = self.seq, time.perf_counter()
 
     @property
     def n_past(self) -> int:
@@ -71,9 +77,45 @@ class Slot:
         """Whether its job could go on, but for its reader."""
         return self.job is not None and self.job.is_stalled
 
-    def n_common(self, tokens: list[int]) -> int:
-        """How many tokens of a prompt an idle slot has in the cache."""
-        return n_common(self.kept, tokens)
+    # sharing
+    def share(self, others: Sequence[Slot]) -> bool:
+        """Go on with what the cache has of the prompt. False: some of `others` are about to compute what comes next."""
+        if self.branch is None or self.state is not SlotState.PREFILL:
+            return True
+        if not self.may_share:
+            self.explain()
+            return True
+        n_most = min(len(self.pending) - 1, self.n_most_shared - len(self.tokens))
+        self.adopt(n_most, is_whole=True)
+        if len(self.tokens) == BLOCK * self.branch.depth:
+            if any(self.follows(other) for other in others):
+                return False
+            self.adopt(min(len(self.pending) - 1, self.n_most_shared - len(self.tokens)))
+        self.explain()
+        return True
+
+    def adopt(self, n_most: int, *, is_whole: bool = False) -> None:
+        assert self.branch is not None, "a job that shares nothing"
+        n = self.tree.adopt(self.branch, self.pending[:n_most], is_whole=is_whole) if n_most > 0 else 0
+        del self.pending[:n]
+        self.n_ready = max(0, self.n_ready - n)
+        self.counters.n_cached += n
+        self.working().usage.n_cached += n
+        self.working().usage.n_prefilled += n
+
+    def explain(self) -> None:
+        """Say once, before anything is computed, why no more is shared."""
+        if not self.is_explained:
+            self.working().usage.miss_reason = miss_reason(self)
+        self.is_explained = True
+
+    def follows(self, other: Slot) -> bool:
+        """Whether another prompt's next tokens are this one's too."""
+        branch, mine = other.branch, self.branch
+        if branch is None or mine is None or branch.node is not mine.node or other.state is not SlotState.PREFILL:
+            return False
+        theirs = (other.tokens[BLOCK * branch.depth :] + other.pending[:BLOCK])[:SHARED]
+        return len(theirs) == SHARED and theirs == self.pending[:-1][:SHARED]
 
     # computing
     def n_wanted(self) -> int:
@@ -83,94 +125,99 @@ class Slot:
         A long prompt is cut, and the context shifted, where they are when the job is alone, whatever is computed at
         once.
         """
-        session = self.session
         if self.n_ready == 0:
-            n, n_before = self.n_at_once(), len(session.tokens)
-            has_room = make_room(session, n)
-            if len(session.tokens) < n_before:
-                self.n_unshifted = min(self.n_unshifted, session.n_keep or 0)
+            n, n_before = self.n_at_once(), len(self.tokens)
+            has_room = make_room(self, n)
             if not has_room and self.state is SlotState.DECODE:
                 self.finish(Finish.CONTEXT_FULL)
                 return 0
-            if len(session.tokens) + n > self.context.n_ctx:
-                raise ModelError(f"a context of {self.context.n_ctx} positions is full, and keeps {session.n_keep}")
+            if len(self.tokens) + n > self.context.n_ctx:
+                raise ModelError(f"a context of {self.context.n_ctx} positions is full, and keeps {self.n_keep}")
+            assert n_before == len(self.tokens) or self.branch is None or self.branch.limit is not None, "moved cells"
             self.n_ready = n
-        return self.n_ready
+        return min(self.n_ready, self.n_before_states()) + len(self.guesses)
 
     def n_at_once(self) -> int:
         """How many of the pending tokens go together when the job is alone: before they do, the context may shift."""
-        session, most = self.session, most_at_once(self.session)
-        if self.state is SlotState.DECODE or session.n_keep is None:
-            return len(session.pending)
-        n_done = len(self.working().request.tokens) - len(session.pending)
-        return min(len(session.pending), most - n_done % most)
+        if self.state is SlotState.DECODE or self.n_keep is None:
+            return len(self.pending)
+        most = most_at_once(self)
+        n_done = len(self.working().tokens) - len(self.pending)
+        return min(len(self.pending), most - n_done % most)
 
     def n_before_shift(self) -> int:
-        """How many tokens of a new prompt are in the cache when it first has to shift: no later ones can be reused."""
-        n_prompt, most, n = len(self.session.pending), most_at_once(self.session), 0
-        if n_prompt < self.context.n_ctx or self.session.n_keep is None:
+        """How many tokens of a new prompt are in the cache when it first has to shift: no later ones can be shared."""
+        n_prompt, n = len(self.pending), 0
+        if n_prompt < self.context.n_ctx or self.n_keep is None:
             return n_prompt
+        most = most_at_once(self)
         while n + most < self.context.n_ctx:
             n += most
         return n
 
-    def truncate(self, n: int) -> None:
-        """Keep the first n positions, if there are more."""
-        if len(self.session.tokens) > n:
-            del self.session.tokens[self.context.truncate(n, self.seq) :]
+    def n_before_states(self) -> int:
+        """How many pending tokens go together, as what layers remember behind the last whole block of a prompt is kept
+        for others, which could not begin there otherwise."""
+        n = self.n_whole() - len(self.tokens)
+        return n if self.tree.most_states and self.state is SlotState.PREFILL and n > 0 else len(self.pending)
 
-    def advance(self, n: int) -> bool:
-        """n more tokens are being computed; is the last one's logits what the next token is drawn from?"""
-        session = self.session
-        session.tokens += session.pending[:n]
-        del session.pending[:n]
-        self.n_ready -= n
-        return not session.pending
+    def n_whole(self) -> int:
+        """Tokens of the prompt in whole blocks, without the last one."""
+        return (len(self.working().tokens) - 1) // BLOCK * BLOCK
 
-    def draw(self, logits: Floats) -> None:
-        """The next token, from the logits of the last one.   logits: (n_vocab,)"""
-        job, session = self.working(), self.session
-        request = job.request
-        if job.usage.n_drawn == request.n_predict:  # only where it is 0
-            return self.finish(Finish.LENGTH)
-        token = session.sampler.sample(logits)
-        session.sampler.accept(token)
-        session.pending.append(token)
+    @property
+    def shifts_next(self) -> bool:
+        """Whether the next tokens need a shift."""
+        n = self.n_at_once() if self.n_ready == 0 else 0
+        may = self.n_keep is not None and self.context.can_shift
+        return may and n > 0 and len(self.tokens) + n >= self.context.n_ctx
+
+    def chunk(self, n: int) -> Chunk:
+        """The next n tokens."""
+        if self.state is SlotState.DECODE:
+            del self.guesses[n - 1 :]
+            return Chunk(self.pending + self.guesses, self.seq, Outputs.ALL if self.guesses else Outputs.LAST)
+        first = len(self.working().tokens) - len(self.pending)
+        return Chunk(self.pending[:n], self.seq, self.reader.outputs(first, n))
+
+    def computed(self, n: int) -> None:
+        """n more tokens are in the cache, and the reader has seen their rows."""
+        job, was_prefill = self.working(), self.state is SlotState.PREFILL
+        n_pending = min(n, len(self.pending))
+        self.tokens += self.pending[:n_pending]
+        del self.pending[:n_pending]
+        self.n_ready -= n_pending
+        if was_prefill:
+            job.usage.n_prefilled += n_pending
+            if isinstance(job, Job) and job.request.tells_progress:
+                job.tell(Prefilled(job.usage.n_prefilled))
+        if self.pending:
+            self.grow()
+            if self.branch is not None and len(self.tokens) == self.n_whole():
+                self.tree.remember(self.branch)
+            return
+        next_tokens = self.reader.read(self.guesses)
+        self.counters.n_drawn += len(next_tokens)
+        self.counters.n_longest = max(self.counters.n_longest, len(self.tokens) + len(next_tokens))
+        if self.guesses:
+            job.usage.n_drafted += len(self.guesses)
+            job.usage.n_accepted += max(0, len(next_tokens) - 1)
+            self.tokens += next_tokens[:-1]
+            self.context.truncate(len(self.tokens), self.seq)
+            self.guesses = []
+        self.grow()
+        self.pending = next_tokens[-1:]
         self.state = SlotState.DECODE
-        job.usage.n_drawn += 1
-        if job.usage.n_drawn == 1:
-            job.usage.first_drawn = time.perf_counter()
-        text, is_end = session.text.push(token), self.vocab.is_eog(token)
-        if text or not is_end:
-            job.tell(self.piece(token, text, logits))
-        if is_end:
-            self.finish(Finish.END_OF_TEXT)
-        elif self.has_stopped(text):
-            self.finish(Finish.STOP_TEXT)
-        elif job.usage.n_drawn == request.n_predict:
-            self.finish(Finish.LENGTH)
+        if self.reader.finish is not None:
+            self.finish(self.reader.finish)
 
-    def piece(self, token: int, text: str, logits: Floats) -> Piece:
-        n = self.working().request.n_logprobs
-        if n is None:
-            return Piece(token, text)
-        ids, scores = top_logprobs(logits, n)
-        likeliest = tuple(zip(ids.tolist(), scores.tolist(), strict=True))
-        return ScoredPiece(token, text, float(logprobs(logits, [token])[0]), likeliest)
-
-    def has_stopped(self, text: str) -> bool:
-        """Whether a stop text is there, now that `text` has come."""
-        stops = self.working().request.stop
-        if not stops:
-            return False
-        self.seen += text
-        is_found = any(stop in self.seen for stop in stops)
-        self.seen = self.seen[-max(map(len, stops)) :]
-        return is_found
+    def grow(self) -> None:
+        if self.branch is not None and len(self.tokens) >= BLOCK * (self.branch.depth + 1):
+            self.tree.grow(self.branch)
 
     # ends
     def finish(self, finish: Finish) -> None:
-        self.release(Ended(finish, self.session.text.flush()))
+        self.release(Ended(finish, self.reader.text_left()))
 
     def cancel(self) -> None:
         self.release(Cancelled())
@@ -179,31 +226,50 @@ class Slot:
         self.release(Failed(error), is_sound=False)
 
     def release(self, end: End, is_sound: bool = True) -> None:
-        """The job is over. What was computed stays for later ones, unless it is not sound or was moved by a shift."""
-        job, tokens = self.working(), self.session.tokens
-        n = min(len(tokens), self.n_unshifted) if is_sound and self.state is not SlotState.SWAPPED else 0
-        self.job, self.state, self.cells = None, SlotState.IDLE, b""
-        self.kept = tokens[: self.context.truncate(n, self.seq)]
-        self.last_used = time.perf_counter()
-        del self.session
+        """The job is over. What was computed stays in the tree, but for what a shift has moved or an error spoilt."""
+        job = self.working()
+        self.leave(is_sound)
+        self.job, self.state, self.cells, self.pending, self.guesses = None, SlotState.IDLE, b"", [], []
+        self.last_used, self.last_job = time.perf_counter(), job
+        del self.reader
+        self.counters.count(end)
         job.tell(end)
 
-    def working(self) -> Job:
+    def leave(self, is_sound: bool = True) -> None:
+        """Free the cells."""
+        if self.branch is not None:
+            if self.branch.limit is not None:
+                del self.tokens[self.branch.limit :]
+            self.tree.end(self.branch, is_sound)
+            self.branch = None
+        self.context.truncate(0, self.seq)
+
+    def working(self) -> AnyJob:
         assert self.job is not None, "a slot without a job"
         return self.job
 
-    # room for others
-    def forget(self) -> None:
-        """Free the cells of an idle slot."""
-        self.context.truncate(0, self.seq)
-        self.kept = []
+    def info(self) -> SlotInfo:
+        job = self.job or self.last_job
+        usage, n_predict = job.usage if job else Usage(0), -1
+        if isinstance(job, Job):
+            n_predict = job.request.n_predict
+        return SlotInfo(
+            slot=self.seq, state=self.state.name, job=job.number if job else None, n_ctx=self.context.n_ctx,
+            n_past=len(self.tokens), n_prompt=usage.n_prompt, n_prefilled=usage.n_prefilled, n_cached=usage.n_cached,
+            n_drawn=usage.n_drawn, n_predict=n_predict,
+        )  # fmt: skip
 
+    # room for others
     def swap_out(self) -> None:
         """Free the cells of a job that others need more; `swap_in` brings them back, bit by bit."""
         try:
             self.cells = self.context.save_state((), self.seq)
         except Exception as error:  # no memory
             return self.fail(error)
+        self.limit = None if self.branch is None else self.branch.limit
+        if self.branch is not None:
+            self.tree.end(self.branch)
+            self.branch = None
         self.context.truncate(0, self.seq)
         self.state = SlotState.SWAPPED
 
@@ -212,5 +278,8 @@ class Slot:
             self.context.load_state(self.cells, self.seq)
         except Exception as error:
             return self.fail(error)
+        if not self.reader.is_hidden:
+            self.branch = self.tree.begin(self.seq, self.root, self.tokens, self.limit)
+            self.grow()
         self.cells = b""
         self.state = SlotState.DECODE if self.working().usage.n_drawn else SlotState.PREFILL

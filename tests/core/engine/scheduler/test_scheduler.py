@@ -23,7 +23,6 @@ from llamakit.core.engine.scheduler import (
     ScoredPiece,
 )
 from llamakit.core.engine.scheduler import job as job_module
-from llamakit.core.kv.sequences import n_blocks
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.core.vocab import TextStream
@@ -122,13 +121,17 @@ class Serving:
 
 
 def check_no_leak(context, scheduler):
-    """Every block is free, or one of a sequence whose tokens are known."""
-    pool, slots = context.cache.pool, scheduler.slots
+    """Every block is free, or kept for later prompts by nobody but the tree; the counters add up."""
+    pool, slots, tree, stats = context.cache.pool, scheduler.slots, scheduler.tree, scheduler.stats()
     assert [slot.job for slot in slots] == [None] * len(slots)
-    assert [context.n_past(slot.seq) for slot in slots] == [len(slot.kept) for slot in slots]
-    assert pool.n_free + sum(n_blocks(len(slot.kept)) for slot in slots) == pool.n_blocks
-    context.cache.clear()
+    assert [context.n_past(slot.seq) for slot in slots] == [0] * len(slots)
+    assert pool.n_free + len(tree.nodes) == pool.n_blocks == stats.n_blocks_free + stats.n_blocks_kept
+    assert {pool.n_users[block] for block in tree.nodes} <= {1}
+    tree.clear()
     assert sorted(pool.free) == list(range(pool.n_blocks))
+    assert (tree.nodes, tree.roots, tree.branches, tree.n_states) == ({}, {}, {}, 0)
+    done = stats.counters
+    assert done.n_ended + done.n_failed + done.n_cancelled == stats.n_submitted
 
 
 def result(job):
@@ -305,7 +308,7 @@ def test_what_a_shift_has_moved_serves_nobody_else(path, vocab):
     with serving(path, vocab, 1) as (_, scheduler):
         pieces, _ = result(scheduler.submit(shifting.request(vocab)))
         assert len(pieces) == 400
-        assert scheduler.slots[0].kept == [1, 40, 41]
+        assert scheduler.slots[0].tokens == [1, 40, 41]
 
 
 @pytest.mark.parametrize("n_keep", [0, 4, 100])
@@ -431,13 +434,13 @@ def test_a_step_that_fails_is_the_end_of_those_in_it_only(path, vocab, monkeypat
     case = Case((1, 50), n_predict=10)
     (wanted,) = alone(path, vocab, [case])
     with serving(path, vocab, 2) as (context, scheduler):
-        decode = context.decode
+        slices = context.slices
 
         def failing(chunks):
-            monkeypatch.setattr(context, "decode", decode)
+            monkeypatch.setattr(context, "slices", slices)
             raise MemoryError("none left")
 
-        monkeypatch.setattr(context, "decode", failing)
+        monkeypatch.setattr(context, "slices", failing)
         job = scheduler.submit(case.request(vocab))
         assert isinstance(job.next_event(60), Failed)
         assert result(scheduler.submit(case.request(vocab))) == wanted
@@ -491,7 +494,7 @@ def test_a_mistake_of_ours_ends_all_jobs_with_its_error(path, vocab, monkeypatch
     with serving(path, vocab, 1) as (_, scheduler):
         jobs = [scheduler.submit(Case((1, 40), n_predict=-1, n_keep=1).request(vocab)) for _ in range(3)]
         jobs[0].next_event(60)
-        monkeypatch.setattr(scheduler, "_parts", lambda slots: 1 / 0)
+        monkeypatch.setattr(scheduler._steps, "parts", lambda slots: 1 / 0)
         wait_until(lambda: not scheduler.is_alive)
         assert all(isinstance(job.end, Failed) for job in jobs)
         assert "the scheduler ends" in caplog.text

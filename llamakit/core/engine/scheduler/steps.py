@@ -1,0 +1,156 @@
+"""The context's side of the scheduler: slots, and what is computed step by step. One thread calls all of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from llamakit.core.engine.context import Chunk
+from llamakit.core.engine.pooling import Pool, Pooling, pooling_of
+from llamakit.core.engine.scheduler.groups import Group, KnownAdapters, Turns, group_of
+from llamakit.core.engine.scheduler.job import AnyJob, EmbeddingJob, Job
+from llamakit.core.engine.scheduler.reading import Continuation, Embedding, Reader
+from llamakit.core.engine.scheduler.request import EmbeddingRequest, Scales
+from llamakit.core.engine.scheduler.room import Room
+from llamakit.core.engine.scheduler.shares import shares, whole_shares
+from llamakit.core.engine.scheduler.slot import Slot, SlotState
+from llamakit.core.engine.scheduler.stats import Counters
+from llamakit.core.engine.ubatches import wanted_rows
+from llamakit.core.kv.prefix_tree import PrefixTree
+
+if TYPE_CHECKING:
+    from llamakit.core.engine.adapters import Adapter
+    from llamakit.core.engine.context import Context
+    from llamakit.core.vocab.base import Vocab
+
+STATES_PER_SEQUENCE = 2  # copies of what layers remember, for prompts to begin with
+Part = tuple[Slot, int]  # and how many of its tokens
+
+
+class Steps:
+    """Slots for all sequences of a context. See Scheduler for the arguments."""
+
+    def __init__(self, context: Context, vocab: Vocab, n_prefill_beside: int, adapters: Mapping[str, Adapter]) -> None:
+        self.context, self.vocab, self.n_prefill_beside = context, vocab, n_prefill_beside
+        self.is_causal = context.model.decoder.is_causal
+        self.counters, n_slots = Counters(), context.cache.n_seq_max
+        self.tree = PrefixTree(context.cache, STATES_PER_SEQUENCE * n_slots if context.cache.states else 0)
+        self.slots = [Slot(context, self.tree, seq, self.counters) for seq in range(n_slots)]
+        self.room, self.turns = Room(self.slots, self.tree), Turns()
+        self.adapters = KnownAdapters(context, adapters)
+        self.default_scales: Scales = ()
+        self._pools: dict[Pooling, Pool] = {}
+
+    def prepare(self) -> None:
+        """Have the program for several sequences compiled before the first request needs it."""
+        if len(self.slots) > 1:
+            self.context.decode([Chunk((0,), slot.seq) for slot in self.slots[:2]])
+            self.context.cache.clear()
+
+    def pool(self, request: EmbeddingRequest) -> Pool:
+        """The way from states to a vector. Raises ModelError for one that the model has not."""
+        model = self.context.model
+        kind = pooling_of(model) if request.pooling is None else request.pooling
+        if kind not in self._pools:
+            self._pools[kind] = Pool(model, kind)
+        return self._pools[kind]
+
+    def idle_slot(self, job: AnyJob, taken: Sequence[int]) -> Slot | None:
+        """The one for a job: that which it wants, or the least recently used that is not taken."""
+        wanted = self.slots if job.request.slot is None else [self.slots[job.request.slot]]
+        idle = [slot for slot in wanted if slot.state is SlotState.IDLE and slot.seq not in taken]
+        return min(idle, key=lambda slot: slot.last_used, default=None)
+
+    def start(self, job: AnyJob, slot: Slot) -> None:
+        slot.job = job
+        try:
+            scales = self.default_scales
+            if job.request.adapters is not None:
+                scales = self.adapters.normal(job.request.adapters)
+            reader: Reader
+            if isinstance(job, Job):
+                reader, salt = Continuation(job, self.vocab), job.request.salt
+            else:
+                assert isinstance(job, EmbeddingJob), "a job of some other kind"
+                reader, salt = Embedding(job, self.pool(job.request)), ""
+            slot.start(job, reader, (salt, scales), scales)
+        except Exception as error:
+            slot.fail(error)
+
+    def drop_cancelled(self) -> None:
+        for slot in self.slots:
+            if slot.job is not None and slot.job.is_cancelled:
+                slot.cancel()
+
+    def compute(self) -> None:
+        """One step of a group of jobs that can go on, the oldest first."""
+        slots = [slot for slot in self.slots if slot.job is not None and not slot.is_waiting]
+        if not slots:
+            return
+        slots = sorted(self.turns.next(slots), key=lambda slot: slot.working().number)
+        group = group_of(slots[0])
+        parts = self.room.grant(self.parts(self.room.swap_in(slots)))
+        if not parts:
+            return
+        started, is_prompt = time.perf_counter(), [slot.state is SlotState.PREFILL for slot, _ in parts]
+        try:
+            self.run(parts, group)
+        except Exception as error:  # a mistake of ours, or no memory: nobody knows whose
+            for slot, _ in parts:
+                slot.fail(error)
+            return
+        for slot, n in parts:
+            try:
+                slot.computed(n)
+            except Exception as error:  # of its sampler or grammar
+                slot.fail(error)
+        self.count([n for _, n in parts], is_prompt, time.perf_counter() - started)
+
+    def run(self, parts: Sequence[Part], group: Group) -> None:
+        """Compute parts of jobs; their readers see the rows they want."""
+        self.adapters.use(group.scales)
+        chunks = [slot.chunk(n) for slot, n in parts]
+        readers = [
+            slot.reader
+            for (slot, _), chunk in zip(parts, chunks, strict=True)
+            for _ in wanted_rows(chunk.outputs, len(chunk.tokens))
+        ]
+        slices = self.context.hidden_slices(chunks) if group.is_hidden else self.context.slices(chunks)
+        n_seen = 0
+        for rows in slices:
+            is_last = n_seen + len(rows) == len(readers)  # those of others are overwritten by the next ones
+            for row, reader in zip(rows if is_last else rows.copy(), readers[n_seen:], strict=False):
+                reader.see(row)
+            n_seen += len(rows)
+
+    def parts(self, slots: Sequence[Slot]) -> list[Part]:
+        """How many tokens each slot computes next."""
+        wanted: list[Part] = []
+        for slot in slots:
+            try:
+                if not slot.share([other for other, _ in wanted]):
+                    continue  # another one is about to compute what it needs
+                if slot.shifts_next and not self.room.make_private(slot, slot.n_keep or 0):
+                    continue
+                if n := slot.n_wanted():
+                    wanted.append((slot, n))
+            except Exception as error:
+                slot.fail(error)
+        wanted = [(slot, n) for slot, n in wanted if slot.job is not None and slot.state is not SlotState.SWAPPED]
+        n_drawing = sum(n for slot, n in wanted if slot.state is SlotState.DECODE)
+        n_ubatch = self.context.n_ubatch
+        n_most = min(n_ubatch, self.n_prefill_beside + n_drawing) if n_drawing else n_ubatch
+        divide = shares if self.is_causal else whole_shares
+        given = divide([n for _, n in wanted], n_most)
+        return [(slot, n) for (slot, _), n in zip(wanted, given, strict=True) if n]
+
+    def count(self, n_tokens: Sequence[int], is_prompt: Sequence[bool], seconds: float) -> None:
+        c = self.counters
+        n_prompt = sum(n for n, is_of_prompt in zip(n_tokens, is_prompt, strict=True) if is_of_prompt)
+        share = n_prompt / sum(n_tokens)
+        c.n_prompt += n_prompt
+        c.prompt_seconds += share * seconds
+        c.draw_seconds += (1 - share) * seconds
+        c.n_steps += 1
+        c.n_busy += len(n_tokens)
