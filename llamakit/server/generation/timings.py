@@ -1,0 +1,66 @@
+"""How many tokens an answer cost, and how long they took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from llamakit.core.engine.scheduler.job import Usage
+
+
+def timings(usage: Usage) -> dict[str, Any]:
+    """llama-server's figures of one answer: milliseconds, and tokens a second. Of one that goes on, up to now."""
+    now = time.perf_counter()
+    begun = usage.started or usage.submitted
+    drawing = usage.first_drawn or usage.ended or now
+    n_read = usage.n_prompt - usage.n_cached
+    figures = {
+        "cache_n": usage.n_cached,
+        **pace("prompt", n_read, drawing - begun),
+        **pace("predicted", usage.n_drawn, (usage.ended or now) - drawing),
+    }
+    if usage.n_drafted:
+        figures |= {"draft_n": usage.n_drafted, "draft_n_accepted": usage.n_accepted}
+    return figures
+
+
+def pace(name: str, n: int, seconds: float) -> dict[str, Any]:
+    ms = max(seconds, 0.0) * 1e3
+    return {
+        f"{name}_n": n,
+        f"{name}_ms": ms,
+        f"{name}_per_token_ms": ms / n if n else 0.0,
+        f"{name}_per_second": n / ms * 1e3 if ms else 0.0,
+    }
+
+
+def progress(usage: Usage, n_done: int) -> dict[str, Any]:
+    """llama-server's prompt_progress: how far a prompt of `n_done` tokens in the cache has come."""
+    begun = usage.started or usage.submitted
+    ms = int((time.perf_counter() - begun) * 1e3)
+    return {"total": usage.n_prompt, "cache": usage.n_cached, "processed": n_done, "time_ms": ms}
+
+
+def token_counts(usages: Sequence[Usage]) -> dict[str, Any]:
+    """OpenAI's `usage` of some answers to one prompt; why not more of it was in the cache is ours."""
+    first = usages[0]
+    n_drawn = sum(usage.n_drawn for usage in usages)
+    details: dict[str, Any] = {"cached_tokens": first.n_cached}
+    if first.miss_reason:
+        details["miss_reason"] = first.miss_reason
+    return {
+        "prompt_tokens": first.n_prompt,
+        "completion_tokens": n_drawn,
+        "total_tokens": first.n_prompt + n_drawn,
+        "prompt_tokens_details": details,
+    }
+
+
+def summed(counts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The `usage` of several prompts."""
+    if len(counts) == 1:
+        return counts[0]
+    total = {name: sum(c[name] for c in counts) for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
+    cached = sum(c["prompt_tokens_details"]["cached_tokens"] for c in counts)
+    return {**total, "prompt_tokens_details": {"cached_tokens": cached}}
