@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.engine.adapters import Adapter, AdaptersInUse
+from llamakit.core.engine.formula import Formula, check_positions
 from llamakit.core.engine.load import Model
-from llamakit.core.engine.memory_plan import MemoryPlan
+from llamakit.core.engine.memory_plan import MemoryPlan, n_buffer_bytes
 from llamakit.core.engine.pace import Pace
-from llamakit.core.engine.programs import OUTPUTS, Programs
+from llamakit.core.engine.programs import Programs
+from llamakit.core.engine.report import Report as Report
+from llamakit.core.engine.report import counting
 from llamakit.core.engine.shift import can_shift, shift_steps
 from llamakit.core.engine.steering import symbols_of
 from llamakit.core.engine.threads import n_physical_cores
 from llamakit.core.engine.ubatches import Chunk as Chunk
 from llamakit.core.engine.ubatches import Outputs as Outputs
 from llamakit.core.engine.ubatches import Part, ubatches, wanted_rows
-from llamakit.core.graph.adapters import adapt, steer
+from llamakit.core.graph.adapters import adapt
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.lower import Memory
-from llamakit.core.graph.ops import Embed, Node, Positions, in_order
-from llamakit.core.graph.program import Step, link
-from llamakit.core.graph.tap import Observer, tap_inputs
+from llamakit.core.graph.ops import Node
+from llamakit.core.graph.program import Program, Step, link
+from llamakit.core.graph.tap import Observer
 from llamakit.core.graph.weights import Weights
-from llamakit.core.kernels.attention import MAX_ROWS
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.kv import cache as kv
@@ -38,7 +40,6 @@ from llamakit.core.simd.records import Record
 from llamakit.errors import UsageError
 
 Floats = npt.NDArray[np.float32]
-Report = Callable[[str, int, int], None]  # stage, done, total
 
 
 class Context:
@@ -87,13 +88,15 @@ class Context:
         graph = decoder.logits(self.n_ctx) if has_head else decoder.hidden(self.n_ctx)
         self.width = graph.width
         self._source: Programs | None = None  # of the encoder that goes before a decoder
+        self._hidden: Programs | None = None  # that give states where others give logits
         check_positions(graph, self.n_ctx)
         layers = [LayerShape(c.n_head_kv, c.head_dim, c.head_dim_v) for c in decoder.cache_layers()]
         states = decoder.states()
+        n_threads = max(self.n_threads, self.n_threads_batch)
         plan = MemoryPlan(
             weights=model.n_bytes,
             kv_cache=kv.n_bytes(layers, self.n_ctx, type_k, type_v, n_seq_max, states),
-            buffers=self.n_buffer_bytes(),
+            buffers=n_buffer_bytes(model.hparams, self.n_vocab, self.n_ubatch, self.n_ctx, n_threads),
         )
         plan.check(model.path, self.n_ctx)
         self.cache = KVCache(layers, self.n_ctx, type_k, type_v, n_seq_max, self.n_ubatch, states)
@@ -106,7 +109,7 @@ class Context:
 
         store = KernelStore()
         base = store.load([*Executor.KERNELS, *Weights.KERNELS], report=counting(report, "compile"))
-        self._executor = Executor(base, max(self.n_threads, self.n_threads_batch))
+        self._executor = Executor(base, n_threads)
         self._closing = weakref.finalize(self, self._executor.close)
         n_tensors, n_packed = len(model.reader.tensors), 0
 
@@ -119,24 +122,18 @@ class Context:
 
         weights = Weights(model.reader, run_kernel)
         memory = Memory(weights, self.cache, self._batch, self.n_ctx, self._executor.n_threads, observer)
-        self._has_head, self._formula, self._layer_outputs = has_head, graph, decoder.layer_outputs
+        self.has_head = has_head
+        self.formula = Formula(graph, decoder.layer_outputs, observer.wants if observer else None)
         self.directions: Mapping[int, Floats] = {}  # see `set_directions`
-        self._plain = fuse(tap_inputs(graph, observer.wants) if observer else graph)
+        self._plain = self.formula.fused()
         self._programs = self._prepared(Programs(self._plain, memory, self.n_ubatch, store), report)
         self._adapters = AdaptersInUse(model, weights)
 
     def _prepared(self, programs: Programs, report: Report | None = None) -> Programs:
         """With what every run needs compiled and linked."""
-        first = programs.usual() if self._has_head else [programs.capacity(self.n_ubatch, self.n_ubatch)]
+        first = programs.usual() if self.has_head else [programs.capacity(self.n_ubatch, self.n_ubatch)]
         programs.prepare(first, counting(report, "compile"))
         return programs
-
-    def n_buffer_bytes(self) -> int:
-        """A bound of what activations, logits, angles of rotation and scores of attention take."""
-        hp, n_threads = self.model.hparams, max(self.n_threads, self.n_threads_batch)
-        widest = max(hp.n_ff * max(1, hp.n_expert_used), hp.n_embd, hp.n_head * hp.head_dim)
-        activations = (self.n_ubatch + 8) * (2 * widest + 4 * hp.n_embd)
-        return 4 * (activations + OUTPUTS * self.n_vocab + self.n_ctx * (2 * hp.n_rot + MAX_ROWS * n_threads))
 
     # sequences
     def n_past(self, seq: int = 0) -> int:
@@ -228,6 +225,15 @@ class Context:
             n_done += len(rows)
         return logits
 
+    def hidden_slices(self, chunks: Sequence[Chunk]) -> Iterator[Floats]:
+        """As `slices`, but for the states that the head multiplies: rows of n_embd numbers."""
+        if self.has_head and self._hidden is None:
+            decoder = self.model.decoder
+            formula = Formula(decoder.hidden(self.n_ctx), decoder.layer_outputs)
+            formula.directions = symbols_of(self.directions, formula.layer_outputs)
+            self._hidden = self._programs.of(adapt(formula.fused(), self._adapters.changes))
+        return self.slices(chunks, self._hidden)
+
     def slices(self, chunks: Sequence[Chunk], programs: Programs | None = None) -> Iterator[Floats]:
         """`decode` for whoever needs no copy: yields the rows of logits as they are computed, some at a time.
 
@@ -261,8 +267,7 @@ class Context:
         if self.n_past(seq) or not 0 < len(tokens) <= self.n_ubatch:
             raise UsageError(f"a source of {len(tokens)} tokens: 1 to {self.n_ubatch} (-ub) fit, in front of all else")
         if self._source is None:
-            programs = self._programs
-            self._source = Programs(fuse(source), programs.memory, self.n_ubatch, programs.store)
+            self._source = self._programs.of(fuse(source))
         self.cache.n_source[seq] = len(tokens)
         try:
             for _ in self.slices([Chunk(tokens, seq, Outputs.NONE)], self._source):
@@ -274,7 +279,7 @@ class Context:
     @property
     def decoder_start(self) -> int | None:
         """The token that an answer begins with, where a prompt is not continued but a source is answered (`encode`)."""
-        return self.model.decoder.decoder_start if self._has_head else None
+        return self.model.decoder.decoder_start if self.has_head else None
 
     def replace_weight(self, name: str, data: npt.NDArray[Any]) -> None:
         """Compute with other numbers in a matrix from now on: an array of the shape and type of the file's tensor.
@@ -296,31 +301,42 @@ class Context:
         """
         if self._adapters.rescale(adapters):
             return
-        old = self._programs
-        in_use = AdaptersInUse(self.model, old.memory.weights, self._adapters.n_added)
-        graph = in_use.add(self._plain, adapters)
-        self._programs = self._prepared(Programs(graph, old.memory, self.n_ubatch, old.store))
+        in_use = AdaptersInUse(self.model, self._programs.memory.weights, self._adapters.n_added)
+        self._programs = self._prepared(self._programs.of(in_use.add(self._plain, adapters)))
         self._adapters.forget()
-        self._adapters = in_use
+        self._adapters, self._hidden = in_use, None
 
     def set_directions(self, directions: Mapping[int, Floats]) -> None:
         """Add a vector, float32 (n_embd,), to what each of some layers gives, from now on (see `steering.py`).
 
         Other numbers for the same layers cost nothing. Raises ModelError where layers cannot be reached (`symbols_of`).
         """
-        old = self._programs
-        symbols = symbols_of(directions, self._layer_outputs)
+        weights = self._programs.memory.weights
+        symbols = symbols_of(directions, self.formula.layer_outputs)
         for i, direction in directions.items():
-            old.memory.weights.add(f"direction.{i}", np.asarray(direction, np.float32))
+            weights.add(f"direction.{i}", np.asarray(direction, np.float32))
         if directions.keys() != self.directions.keys():
-            graph = steer(self._formula, symbols)
-            observer = old.memory.observer
-            self._plain = fuse(tap_inputs(graph, observer.wants) if observer else graph)
-            graph = adapt(self._plain, self._adapters.changes)
-            self._programs = self._prepared(Programs(graph, old.memory, self.n_ubatch, old.store))
+            self.formula.directions = symbols
+            self._rebuild()
             for i in self.directions.keys() - directions.keys():
-                old.memory.weights.forget(f"direction.{i}")
+                weights.forget(f"direction.{i}")
         self.directions = dict(directions)
+
+    def watch(self, observer: Observer | None, taps: Mapping[int, tuple[str, ...]]) -> None:
+        """Let an observer see values of the formula from now on, their names by the ids of their nodes; see `trace.py`.
+
+        Raises UsageError when another one watches.
+        """
+        memory = self._programs.memory
+        if memory.observer is not None and observer is not None:
+            raise UsageError("the context is being watched already: one observer at a time")
+        memory.observer, self.formula.taps = observer, taps
+        self._rebuild()
+
+    def _rebuild(self) -> None:
+        """The programs of the formula as it is now."""
+        self._plain, self._hidden = self.formula.fused(), None
+        self._programs = self._prepared(self._programs.of(adapt(self._plain, self._adapters.changes)))
 
     def run_kernels(self, steps: list[Step], kernels: Kernels) -> None:
         """Run kernels that are no part of the model on its threads, e.g. over the rows of a slice."""
@@ -350,18 +366,23 @@ class Context:
         if n_outputs <= program.capacity.n_outputs:
             self._pick(outputs)
             started = time.perf_counter()
-            self._executor.run(program.whole if n_outputs else program.body, n_threads)
+            self._walk(programs, program.whole if n_outputs else program.body, n_threads)
             if first == 1:
                 self._pace.took(time.perf_counter() - started)
             if n_outputs:
-                yield program.logits[:n_outputs, : self.width]
+                yield program.logits[:n_outputs, : programs.graph.width]
             return
-        self._executor.run(program.body, n_threads)
+        self._walk(programs, program.body, n_threads)
         for start in range(0, n_outputs, program.capacity.n_outputs):
             rows = outputs[start : start + program.capacity.n_outputs]
             self._pick(rows)
-            self._executor.run(program.head, n_threads)
-            yield program.logits[: len(rows), : self.width]
+            self._walk(programs, program.head, n_threads)
+            yield program.logits[: len(rows), : programs.graph.width]
+
+    def _walk(self, programs: Programs, program: Program, n_threads: int) -> None:
+        self._executor.run(program, n_threads)
+        if programs.memory.observer is not None:
+            programs.memory.observer.check()
 
     def _pick(self, rows: list[int]) -> None:
         self._outputs[: len(rows)] = rows
@@ -376,25 +397,3 @@ class Context:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def check_positions(graph: Node, n_ctx: int) -> None:
-    """Raises UsageError where positions are learned, and not as many as the context has."""
-    for node in in_order(graph):
-        if isinstance(node, Embed) and isinstance(node.tokens, Positions) and node.table.n_rows < n_ctx:
-            raise UsageError(
-                f"the model knows {node.table.n_rows} positions, the context can have no more (-c {n_ctx})"
-            )
-
-
-def counting(report: Report | None, stage: str) -> Callable[[str], None]:
-    """Report one more of an unknown total."""
-    n_done = 0
-
-    def one_more(_: str) -> None:
-        nonlocal n_done
-        n_done += 1
-        if report:
-            report(stage, n_done, 0)
-
-    return one_more

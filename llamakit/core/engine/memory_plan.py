@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from llamakit.core.engine.programs import OUTPUTS
+from llamakit.core.kernels.attention import MAX_ROWS
+from llamakit.core.models.hparams import HParams
 from llamakit.errors import ModelError
 
 
@@ -30,6 +33,13 @@ class MemoryPlan:
                 f"{n_ctx} positions {gigabytes(self.kv_cache)}, buffers {gigabytes(self.buffers)}), but "
                 f"{gigabytes(free)} are free; use a smaller context (-c) or a smaller type of KV cache (-ctk, -ctv)"
             )
+
+
+def n_buffer_bytes(hp: HParams, n_vocab: int, n_ubatch: int, n_ctx: int, n_threads: int) -> int:
+    """A bound of what activations, logits, angles of rotation and scores of attention take."""
+    widest = max(hp.n_ff * max(1, hp.n_expert_used), hp.n_embd, hp.n_head * hp.head_dim)
+    activations = (n_ubatch + 8) * (2 * widest + 4 * hp.n_embd)
+    return 4 * (activations + OUTPUTS * n_vocab + n_ctx * (2 * hp.n_rot + MAX_ROWS * n_threads))
 
 
 def gigabytes(n: int) -> str:

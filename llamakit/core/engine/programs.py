@@ -36,6 +36,10 @@ class Programs:
         self._lowered: dict[Capacity, Lowered] = {}
         self._linked: dict[Capacity, Runnable] = {}
 
+    def of(self, graph: Node) -> Programs:
+        """Those of another graph, in the same memory."""
+        return Programs(graph, self.memory, self.n_ubatch, self.store)
+
     def capacity(self, n_tokens: int, n_outputs: int) -> Capacity:
         """The smallest program that takes such a run."""
         return Capacity(1 if n_tokens == 1 else self.n_ubatch, 1 if n_outputs <= 1 else min(OUTPUTS, self.n_ubatch))
@@ -52,7 +56,7 @@ class Programs:
 
     def kernel_names(self, capacities: list[Capacity]) -> list[str]:
         lowered = [self.lower(c) for c in capacities]
-        return sorted({step.kernel for low in lowered for step in (*low.body, *low.head)})
+        return sorted({step.kernel for low in lowered for step in (*low.body, *low.head) if not step.address})
 
     def prepare(self, capacities: list[Capacity], report: Callable[[str], None]) -> None:
         """Load the kernels of several programs together, so that missing ones are compiled in parallel."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from llamakit.core.graph.fuse import ROWS, rewrite, with_inputs
+from llamakit.core.graph.fuse import ROWS, rewrite
 from llamakit.core.graph.fused import Matmul, Stack
-from llamakit.core.graph.ops import Add, Embed, Glu, Node, Slice, Weight, in_order
+from llamakit.core.graph.ops import Embed, Glu, Node, Slice, Weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +91,3 @@ def changed_part(result: Node, product: Matmul, part: Weight, changes: Changes, 
 def corrected(result: Node, low: Node, b: Weight, scale: Weight, first: int) -> Matmul:
     """result + scale B low, from number `first` of the result on"""
     return Matmul(low, Stack((b,)), (scale,), (None,), False, residual=result, first=first)
-
-
-def steer(root: Node, directions: Mapping[int, Weight]) -> Node:
-    """A graph, not fused yet, with a vector added to each of some nodes, which are given by their ids."""
-    new: dict[int, Node] = {}
-    for node in in_order(root):
-        moved = with_inputs(node, new)
-        if id(node) in directions:
-            moved = Add(moved, directions[id(node)])
-        if moved is not node:
-            new[id(node)] = moved
-    return new.get(id(root), root)

@@ -16,10 +16,11 @@ ADDRESS = 8  # bytes in front of each record
 
 
 class Step(NamedTuple):
-    """One op: a kernel's name and what it reads."""
+    """One op: a kernel's name and what it reads. With an `address`, other code is called in the kernel's place."""
 
     kernel: str
     record: Record
+    address: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,6 @@ def link(steps: list[Step], kernels: Kernels) -> Program:
     width = -(-(ADDRESS + max(s.record.size for s in steps)) // LINE) * LINE
     table = aligned(len(steps) * width).reshape(-1, width)
     for row, step in zip(table, steps, strict=True):
-        row[:ADDRESS] = np.frombuffer(np.uint64(kernels[step.kernel]).tobytes(), np.uint8)
+        row[:ADDRESS] = np.frombuffer(np.uint64(step.address or kernels[step.kernel]).tobytes(), np.uint8)
         row[ADDRESS : ADDRESS + step.record.size] = np.frombuffer(bytes(step.record), np.uint8)
     return Program(tuple(steps), kernels, table)

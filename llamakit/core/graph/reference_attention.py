@@ -54,11 +54,28 @@ def attended(
     sinks: Floats | None,
     biases: Floats | None = None,
 ) -> Floats:
+    values = by_head(v, op.n_head_kv, op.n_head)
+    return (attention_shares(op, q, k, sinks, biases) @ values).swapaxes(0, 1).reshape(len(q), -1)
+
+
+def by_head(rows: Floats, n: int, n_head: int) -> Floats:
+    """(n_rows, n * width) -> (n_head, n_rows, width); each of n heads serves several."""
+    return np.repeat(rows.reshape(len(rows), n, -1).swapaxes(0, 1), n_head // n, axis=0)
+
+
+def attention_shares(
+    op: ops.Attention | ops.CachedAttention | fused.RopeAttention,
+    q: Floats,
+    k: Floats,
+    sinks: Floats | None,
+    biases: Floats | None = None,
+) -> Floats:
+    """What part each key's value has in the result; queries are those of the last positions.
+
+    q: (n_query, heads * width), k: (n_key, heads * width)  ->  (n_head, n_query, n_key)
+    """
     n_query, n_key = len(q), len(k)
-    q, k, v = (
-        a.reshape(len(a), n, -1).swapaxes(0, 1) for a, n in ((q, op.n_head), (k, op.n_head_kv), (v, op.n_head_kv))
-    )
-    k, v = (np.repeat(a, op.n_head // op.n_head_kv, axis=0) for a in (k, v))
+    q, k = by_head(q, op.n_head, op.n_head), by_head(k, op.n_head_kv, op.n_head)
     scores = q @ k.swapaxes(1, 2) * np.float32(op.scale)
     if op.softcap:
         scores = np.tanh(scores / np.float32(op.softcap)) * np.float32(op.softcap)
@@ -74,10 +91,9 @@ def attended(
     scores = np.where(is_late | (distance >= reach), -np.inf, scores)
     if sinks is not None:
         column = np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))
-        share = softmax(np.concatenate([scores, column], -1).astype(np.float32))[..., :-1]
-    else:
-        share = softmax(scores)
-    return (share @ v).swapaxes(0, 1).reshape(n_query, -1)
+        shares: Floats = softmax(np.concatenate([scores, column], -1).astype(np.float32))[..., :-1]
+        return shares
+    return softmax(scores)
 
 
 @formula(fused.RopeAttention)

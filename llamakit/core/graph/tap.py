@@ -50,22 +50,29 @@ class Observer(Protocol):
         """What to run when the rows are there; called once for each program."""
         ...
 
+    def check(self) -> None:
+        """Called after each run. Raises what went wrong in it."""
+
 
 def tap_inputs(root: Node, wants: Callable[[str], bool]) -> Node:
     """The graph with a tap on each input of a product with a wanted weight; products of one input share it.
 
     Experts have no tap: which rows reach which of them is known only to their own steps, which ask the observer.
     """
-    order, names, new = in_order(root), dict[int, list[str]](), dict[int, Node]()
-    for each in order:
+    names: dict[int, tuple[str, ...]] = {}
+    for each in in_order(root):
         if isinstance(each, Linear) and wants(each.weight.name):
-            seen = names.setdefault(id(each.x), [])
+            seen = names.get(id(each.x), ())
             if each.weight.name not in seen:  # parts of one tensor
-                seen.append(each.weight.name)
-    for each in order:
-        moved = with_inputs(each, new)
-        if id(each) in names:
-            moved = Tap(moved, tuple(names[id(each)]))
+                names[id(each.x)] = (*seen, each.weight.name)
+    return put_behind(root, lambda node, moved: Tap(moved, names[id(node)]) if id(node) in names else moved)
+
+
+def put_behind(root: Node, changed: Callable[[Node, Node], Node]) -> Node:
+    """The graph whose users of each value get `changed(node, moved)`: `moved` is the node with its new inputs."""
+    new: dict[int, Node] = {}
+    for each in in_order(root):
+        moved = changed(each, with_inputs(each, new))
         if moved is not each:
             new[id(each)] = moved
     return new.get(id(root), root)
