@@ -11,6 +11,7 @@ from llamakit import __version__
 from llamakit.server.errors import add_handlers
 from llamakit.server.health import health_routes
 from llamakit.server.models.models import Models
+from llamakit.server.native.routes import native_routes
 from llamakit.server.openai.routes import openai_routes
 from llamakit.server.settings import ServerSettings
 
@@ -32,4 +33,5 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
     add_handlers(app)
     app.include_router(health_routes())
     app.include_router(openai_routes())
+    app.include_router(native_routes())
     return app

@@ -1,0 +1,184 @@
+"""/completion: text that goes on from prompts, whole and in chunks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from llamakit.core.engine.generate import Finish, Piece
+from llamakit.core.engine.scheduler import Prefilled, ScoredPiece
+from llamakit.server.engine.generation import Generation
+from llamakit.server.generation.answer import Answer, Said, merged
+from llamakit.server.generation.field import Body
+from llamakit.server.generation.fields import CompletionFields, read_fields
+from llamakit.server.generation.prompts import read_prompts
+from llamakit.server.generation.request import defaults_for, generation_of
+from llamakit.server.generation.scores import entries
+from llamakit.server.generation.timings import progress, timings
+from llamakit.server.models.served import Served, served_for
+from llamakit.server.native.settings import generation_settings
+from llamakit.server.openai.fields import KNOWN, MODEL
+from llamakit.server.respond import ignored, json_object, stream, submitted, unless_gone
+from llamakit.server.sse import Event, Events, Style
+
+NATIVE = Style(has_done=False)
+STOP_TYPES = {Finish.END_OF_TEXT: "eos", Finish.STOP_TEXT: "word"}  # all else is a limit
+NAMES = KNOWN | {"prompt"}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request for completions, read."""
+
+    served: Served
+    fields: CompletionFields
+    prompts: tuple[tuple[int, ...], ...]
+    model: str  # as answers name it
+    headers: dict[str, str]
+    more: dict[str, Any] = field(default_factory=dict)  # members of the last object of each answer
+
+    def generations(self) -> list[Generation]:
+        progress = self.fields.return_progress and self.fields.stream
+        return [generation_of(self.served, self.fields, tokens, tells_progress=progress) for tokens in self.prompts]
+
+
+async def completion(request: Request) -> Response:
+    body = await json_object(request)
+    served = await served_for(request, MODEL.read(body))
+    return await respond(request, await run_in_threadpool(read, body, served))
+
+
+def read(body: Body, served: Served) -> Ask:
+    """Raises FieldError."""
+    prompts = tuple(read_prompts(body.get("prompt"), served.vocab))
+    return ask_for(served, body, prompts, ignored(sorted(body.keys() - NAMES)))
+
+
+def ask_for(
+    served: Served, body: Body, prompts: Sequence[tuple[int, ...]], headers: dict[str, str], **more: Any
+) -> Ask:
+    fields = read_fields(body, defaults_for(served), served.vocab)
+    return Ask(served, fields, tuple(prompts), MODEL.read(body) or served.name, headers, more)
+
+
+async def respond(request: Request, ask: Ask) -> Response:
+    if ask.fields.stream:
+        ping = float(ask.fields.sse_ping_interval)
+        return await stream(request, chunks(request, ask), NATIVE, ping=ping, headers=ask.headers)
+    told = await unless_gone(request, whole(request, ask))
+    return JSONResponse(told[0] if len(told) == 1 else told, headers=ask.headers)
+
+
+class Completion:
+    """One answer as it grows, and the objects that tell it."""
+
+    def __init__(self, ask: Ask, index: int, answer: Answer) -> None:
+        self.ask, self.index, self.answer = ask, index, answer
+        self.has_new_line = False
+        self.pieces: list[Piece] = []
+
+    def push(self, said: Said) -> None:
+        self.has_new_line |= "\n" in said.text
+        self.pieces += said.pieces
+
+    def base(self, content: str, pieces: Sequence[Piece], is_last: bool) -> dict[str, Any]:
+        usage, slot = self.answer.usage, self.answer.stream.generation.slot
+        return {
+            "index": self.index,
+            "content": content,
+            "tokens": [piece.token for piece in pieces],
+            "id_slot": 0 if slot is None else slot,
+            "stop": is_last,
+            "tokens_predicted": usage.n_drawn,
+            "tokens_evaluated": usage.n_prompt,
+        }
+
+    def chunk(self, said: Said) -> dict[str, Any]:
+        told = self.base(said.text, said.pieces, False)
+        if self.ask.fields.timings_per_token:
+            told["timings"] = timings(self.answer.usage)
+        return told | self.probabilities(said.pieces)
+
+    def progress(self, n_done: int) -> dict[str, Any]:
+        usage = self.answer.usage
+        told = {"timings": timings(usage), "prompt_progress": progress(usage, n_done)}
+        return self.base("", (), False) | told
+
+    def last(self, content: str) -> dict[str, Any]:
+        """The object that says all, or ends a stream."""
+        ask, usage, finish = self.ask, self.answer.usage, self.answer.finish
+        pieces = self.pieces if ask.fields.return_tokens and not ask.fields.stream else []
+        n_tokens = usage.n_prompt + usage.n_drawn
+        told = {
+            **self.base(content, pieces, True),
+            "model": ask.model,
+            "generation_settings": generation_settings(ask.fields),
+            "prompt": shown(ask.served, self.answer.stream.generation.tokens),
+            "has_new_line": self.has_new_line,
+            "truncated": finish is Finish.CONTEXT_FULL or n_tokens > ask.served.info.n_ctx,
+            "stop_type": "none" if finish is None else STOP_TYPES.get(finish, "limit"),
+            "stopping_word": self.answer.stop_text or "",
+            "tokens_cached": max(n_tokens - 1, usage.n_prompt),
+            "timings": timings(usage),
+            **ask.more,
+        }
+        if not ask.fields.stream:
+            told |= self.probabilities(self.pieces)
+        return chosen(told, ask.fields.response_fields) if ask.fields.response_fields else told
+
+    def probabilities(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+        if not self.ask.fields.n_probs or not pieces:
+            return {}
+        scored = [piece for piece in pieces if isinstance(piece, ScoredPiece)]
+        is_post = self.ask.fields.post_sampling_probs
+        return {"completion_probabilities": entries(self.ask.served.vocab, scored, is_post)}
+
+
+async def whole(request: Request, ask: Ask) -> list[dict[str, Any]]:
+    async with submitted(request, ask.served, ask.generations(), ask.fields.n_cmpl) as answers:
+        completions = numbered(ask, answers)
+        said = await asyncio.gather(*(completion.answer.whole() for completion in completions))
+    for completion, text in zip(completions, said, strict=True):
+        completion.push(text)
+    return [completion.last(text.text) for completion, text in zip(completions, said, strict=True)]
+
+
+async def chunks(request: Request, ask: Ask) -> Events:
+    async with submitted(request, ask.served, ask.generations(), ask.fields.n_cmpl) as answers:
+        completions = numbered(ask, answers)
+        async for i, part in merged([completion.answer.parts() for completion in completions]):
+            if isinstance(part, Prefilled):
+                yield Event(completions[i].progress(part.n_done))
+            else:
+                completions[i].push(part)
+                yield Event(completions[i].chunk(part))
+        for completion in completions:
+            yield Event(completion.last(""))
+
+
+def numbered(ask: Ask, answers: list[list[Answer]]) -> list[Completion]:
+    flat = [answer for of_prompt in answers for answer in of_prompt]
+    return [Completion(ask, i, answer) for i, answer in enumerate(flat)]
+
+
+def shown(served: Served, tokens: Sequence[int]) -> str:
+    """A prompt as text, special tokens too."""
+    return served.vocab.detokenize(tokens, special=True).decode("utf-8", "replace")
+
+
+def chosen(told: dict[str, Any], paths: Sequence[str]) -> dict[str, Any]:
+    """The members at some paths, named by them; those that are not there are left out."""
+    found = {}
+    for path in paths:
+        value: Any = told
+        for name in path.split("/"):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            found[path] = value
+    return found

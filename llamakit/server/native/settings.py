@@ -1,0 +1,39 @@
+"""What holds for a request, as llama-server's answers tell it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from llamakit.core.sampling.params import RANDOM_SEED, SamplingParams
+from llamakit.server.generation.fields import CompletionFields
+
+LOWEST = -3.4028234663852886e38  # in place of -inf, which JSON has not: the lowest float32
+OWN = (
+    "n_predict", "n_keep", "n_discard", "stream", "n_probs", "timings_per_token", "post_sampling_probs",
+)  # fmt: skip
+IDLE = {
+    "chat_format": "Content-only",
+    "reasoning_format": "none",
+    "reasoning_in_content": False,
+    "generation_prompt": "",
+    "speculative.types": "none",
+    "backend_sampling": False,
+}
+
+
+def generation_settings(asked: CompletionFields) -> dict[str, Any]:
+    p = asked.sampling
+    return {
+        **{f.name: getattr(p, f.name) for f in fields(SamplingParams)},
+        "seed": RANDOM_SEED if p.seed in (None, -1) else p.seed,
+        "samplers": list(p.samplers),
+        "dry_sequence_breakers": list(p.dry_sequence_breakers),
+        "logit_bias": [{"bias": max(bias, LOWEST), "token": token} for token, bias in p.logit_bias.items()],
+        **{name: getattr(asked, name) for name in OWN},
+        "max_tokens": asked.n_predict,
+        "stop": list(asked.stop),
+        **asked.grammar.settings(),
+        **IDLE,
+        "lora": [{"id": adapter, "scale": scale} for adapter, scale in asked.lora or ()],
+    }
