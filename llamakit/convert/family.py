@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from llamakit.convert.checkpoint import Checkpoint
 from llamakit.convert.config import Config
 from llamakit.convert.names import LAYER, WHOLE, Names, find, places
-from llamakit.convert.rotation import llama3_factors, scaling_keys
+from llamakit.convert.rotation import llama3_factors, longrope_factors, scaling_keys
 from llamakit.convert.weight import Weight, adjacent_pairs, halves, stacked
 from llamakit.errors import ModelError
 
@@ -59,6 +59,9 @@ class Family:
     whole: ClassVar[Names] = WHOLE
     turns_neighbours: ClassVar[bool] = False  # GGUF turns neighbours of a head together, the checkpoint its halves
     activation: ClassVar[str] = "silu"  # of the architecture, as the engine calls it
+    silent_base: ClassVar[float] = 0.0  # the base of the rotation that files leave out
+    has_late_windows: ClassVar[bool] = False  # ... from layer `max_window_layers` on
+    has_windows: ClassVar[bool] = False  # layers attend to a window only where the config gives its width
     omitted: ClassVar[frozenset[str]] = frozenset()  # keys of `hparams` that the architecture does not have
     has_all_added: ClassVar[bool] = False  # tokenizer.json's added tokens go over those of the SentencePiece model
 
@@ -113,7 +116,9 @@ class Family:
             yield "attention.head_count_kv", c.int_or_ints("num_key_value_heads", "n_kv_heads")
         if c.has("is_causal") and not c.bool("is_causal"):
             yield "attention.causal", False
-        yield from scaling_keys(c)
+        yield from (pair for pair in scaling_keys(c) if pair != ("rope.freq_base", self.silent_base))
+        if self.has_windows:
+            yield from self.window_keys()
         if c.has("rms_norm_eps", "norm_eps"):
             yield "attention.layer_norm_rms_epsilon", c.float("rms_norm_eps", "norm_eps")
         if c.has("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"):
@@ -155,6 +160,20 @@ class Family:
         if abs(scale - self.config.head_dim**-0.5) > 1e-9:
             yield "attention.scale", scale
 
+    def window_keys(self) -> Keys:
+        c = self.config
+        n = c.int("sliding_window", default=0)
+        if not n or not c.bool("use_sliding_window", default=True):
+            return
+        pattern = self.window_pattern()
+        if not pattern:
+            first = c.int("max_window_layers", default=0) if self.has_late_windows else 0
+            pattern = [i >= first for i in range(self.n_layer)]
+        if any(pattern):
+            yield "attention.sliding_window", n
+        if any(pattern) and not all(pattern):
+            yield "attention.sliding_window_pattern", pattern
+
     def window_pattern(self) -> list[bool]:
         """Which layers attend to a window only."""
         return [kind == "sliding_attention" for kind in self.config.layer_types]
@@ -183,7 +202,7 @@ class Family:
                 groups.setdefault((place.layer, ours), {})[place.number] = name
         for (i, ours), parts in groups.items():
             weight = self.gathered(parts)
-            for word, changed in self.change(ours, weight, i):
+            for word, changed in self.change(ours, weight, i) if 0 not in weight.shape else ():
                 result.weights[self.full_name(word, i)] = changed
         if not result.weights:
             raise ModelError(f"{self.config.path}: none of the checkpoint's tensors belongs to {self.arch}")
@@ -224,7 +243,16 @@ class Family:
             return
         yield word, weight
 
+    @property
+    def n_rot(self) -> int:
+        """Dimensions of a head that turn."""
+        n: int = dict(self.hparams()).get("rope.dimension_count", self.config.head_dim)
+        return n
+
     def extra(self) -> Named:
         """Tensors that the checkpoint does not hold."""
-        factors = llama3_factors(self.config)
-        return [] if factors is None else [("rope_freqs.weight", factors)]
+        c = self.config
+        if c.rope.str("rope_type", default="").lower() == "llama3":
+            yield "rope_freqs.weight", llama3_factors(c, self.n_rot)
+        elif c.rope.has("long_factor"):
+            yield from longrope_factors(c, self.n_rot // 2)

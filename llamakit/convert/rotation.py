@@ -11,6 +11,7 @@ import numpy as np
 
 from llamakit.convert.config import Config
 from llamakit.convert.weight import Weight, constant
+from llamakit.errors import ModelError
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
         yield "rope.scaling.factor", rope.float("factor")
     elif kind in ("su", "longrope"):
         yield "rope.scaling.type", "longrope"
+        yield from _longrope_keys(config)
     elif kind not in _UNSCALED:
         log.warning("%s: the rotation %r is not known and is left as it would be without", config.path, kind)
     if kind == "yarn" and rope.has("factor"):
@@ -41,9 +43,12 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
         for theirs, ours in _YARN.items():
             if rope.has(theirs):
                 yield f"rope.scaling.{ours}", rope.float(theirs)
-        if rope.has("attention_factor"):  # in place of YaRN's own, which GGUF's readers multiply with it
-            own = 0.1 * math.log(rope.float("factor")) + 1 if rope.float("factor") > 1 else 1.0
-            yield "rope.scaling.attn_factor", rope.float("attention_factor") / own
+        factor = rope.float("factor")
+        magnitude = rope.float("attention_factor", default=0.0)
+        if not magnitude and rope.float("mscale", default=0.0) and rope.float("mscale_all_dim", default=0.0):
+            magnitude = log_scale(factor, rope.float("mscale")) / log_scale(factor, rope.float("mscale_all_dim"))
+        if magnitude:  # in place of YaRN's own, which GGUF's readers multiply with it
+            yield "rope.scaling.attn_factor", magnitude / log_scale(factor, 1.0)
     if rope.has("mrope_section"):
         sections = rope.ints("mrope_section")
         yield "rope.dimension_sections", [*sections, 0, 0, 0, 0][:4]
@@ -53,21 +58,43 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
         yield "rope.freq_base_swa", local.float("rope_theta")
 
 
+def log_scale(factor: float, multiplier: float) -> float:
+    """YaRN's magnitude for contexts `factor` times as long."""
+    return 0.1 * multiplier * math.log(factor) + 1 if factor > 1 else 1.0
+
+
+def _longrope_keys(config: Config) -> Iterator[tuple[str, Any]]:
+    rope = config.rope
+    original = rope.int("original_max_position_embeddings", default=config.int("max_position_embeddings"))
+    yield "rope.scaling.original_context_length", original
+    factor = rope.float("factor", default=config.int("max_position_embeddings") / original)
+    own = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
+    yield "rope.scaling.attn_factor", rope.float("attention_factor", default=own)
+
+
+def longrope_factors(config: Config, n_pair: int) -> Iterator[tuple[str, Weight]]:
+    """What divides the frequencies in long and in short contexts. Raises ModelError for lists of a wrong length."""
+    for length in ("long", "short"):
+        factors = config.rope.floats(f"{length}_factor", default=[])
+        if factors and len(factors) != n_pair:
+            raise ModelError(f"{config.path}: {length}_factor has {len(factors)} numbers, not {n_pair}")
+        if factors:
+            yield f"rope_factors_{length}.weight", constant(factors, f"{length}_factor")
+
+
 def n_rotated(config: Config, default: float = 1.0) -> int:
     """How many dimensions of a head turn."""
     return int(config.head_dim * config.rope.float("partial_rotary_factor", default=default))
 
 
-def llama3_factors(config: Config, default: float = 8.0) -> Weight | None:
-    """What divides the frequency of each pair of dimensions, (head_dim / 2,); None where nothing does.
+def llama3_factors(config: Config, dim: int, default: float = 8.0) -> Weight:
+    """What divides the frequency of each pair of `dim` dimensions of Llama 3.1, (dim / 2,).
 
     Slow turns (waves longer than the old context / low_freq_factor) become `factor` times slower, fast ones stay, those
     between are mixed. Source: transformers, `_compute_llama3_parameters`.
     """
     rope = config.rope
-    if rope.str("rope_type", default="").lower() != "llama3":
-        return None
-    base, dim = rope.float("rope_theta", default=10000.0), config.head_dim
+    base = rope.float("rope_theta", default=10000.0)
     factor = rope.float("factor", default=default)
     low, high = rope.float("low_freq_factor", default=1.0), rope.float("high_freq_factor", default=4.0)
     n_ctx = rope.float("original_max_position_embeddings", default=8192.0)

@@ -49,8 +49,8 @@ def config(**values: Any) -> Config:
 def test_both_spellings_of_rotations_are_the_same(old: dict[str, Any], new: dict[str, Any]) -> None:
     before, after = config(**old), config(rope_parameters=new)
     assert dict(scaling_keys(before)) == dict(scaling_keys(after)) != {}
-    factors = [llama3_factors(each) for each in (before, after)]
-    assert [f and f.load().tolist() for f in factors[:1]] == [f and f.load().tolist() for f in factors[1:]]
+    if "llama3" in str(new):
+        assert llama3_factors(before, 16).load().tolist() == llama3_factors(after, 16).load().tolist()
     part = [each.rope.float("partial_rotary_factor", default=1.0) for each in (before, after)]
     assert part[0] == part[1]
 

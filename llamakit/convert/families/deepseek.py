@@ -93,6 +93,7 @@ class Dots1(Family):
     arch = "dots1"
     hf_names: ClassVar[tuple[str, ...]] = ("Dots1ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("dots1",)
+    has_windows = has_late_windows = True
     layer: ClassVar[Names] = {**LAYER, **EXPERTS}
 
     def hparams(self) -> Keys:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from llamakit.convert.checkpoint import Checkpoint
 from llamakit.convert.config import Config
 from llamakit.convert.family import Family, Keys, Named
-from llamakit.convert.names import LAYER, WHOLE, Names
+from llamakit.convert.names import LAYER, Names
 from llamakit.convert.sentence_transformers import dense_keys, dense_weights, pooling_type
 from llamakit.convert.weight import Weight
 
@@ -25,9 +25,13 @@ class Gemma(Family):
     hf_names: ClassVar[tuple[str, ...]] = ("GemmaForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("gemma",)
     activation = "gelu"
-    whole: ClassVar[Names] = {**WHOLE, "lm_head": ""}
-    omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base", "rope.scaling.type"})
+    silent_base = 10000.0
     norm_shift = 1.0
+
+    def renamed(self, name: str) -> str | None:
+        """Where the config does not say, the head is the embedding."""
+        is_tied = self.config.bool("tie_word_embeddings", default=True)
+        return None if is_tied and name.endswith("lm_head.weight") else super().renamed(name)
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         return [(word, weight.plus(self.norm_shift) if word.endswith("norm.weight") and self.norm_shift else weight)]
@@ -49,6 +53,8 @@ class Gemma2(Gemma):
         for key in ("attn_logit_softcapping", "final_logit_softcapping"):
             yield key, c.float(key, default=0.0)
         yield "attention.sliding_window", c.int("sliding_window")
+        if self.window_pattern() not in ([], [i % 2 == 0 for i in range(self.n_layer)]):
+            yield "attention.sliding_window_pattern", self.window_pattern()
         yield from self.scale_key(c.float("query_pre_attn_scalar", default=float(c.head_dim)) ** -0.5)
 
     def tokenizer_keys(self) -> Keys:
@@ -60,7 +66,7 @@ class Gemma3(Gemma):
     hf_names: ClassVar[tuple[str, ...]] = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
     model_types: ClassVar[tuple[str, ...]] = ("gemma3", "gemma3_text")
     layer: ClassVar[Names] = NORMS_AROUND
-    omitted: ClassVar[frozenset[str]] = frozenset()
+    silent_base = 0.0
     defaults: Mapping[str, object] = {
         "max_position_embeddings": 131072, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
         "rms_norm_eps": 1e-6, "sliding_window": 4096, "vocab_size": 262208,
@@ -79,6 +85,8 @@ class Gemma3(Gemma):
             yield "final_logit_softcapping", c.float("final_logit_softcapping")
         if c.int("sliding_window_pattern", default=0) != 1:
             yield "attention.sliding_window", c.int("sliding_window")
+            if self.window_pattern() not in ([], [(i + 1) % 6 != 0 for i in range(self.n_layer)]):
+                yield "attention.sliding_window_pattern", self.window_pattern()
         yield from self.scale_key(c.float("query_pre_attn_scalar", default=float(c.head_dim)) ** -0.5)
 
     def tokenizer_keys(self) -> Keys:

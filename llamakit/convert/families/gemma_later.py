@@ -18,7 +18,6 @@ PER_LAYER = {
 }
 PER_LAYER_WHOLE = {
     **WHOLE,
-    "lm_head": "",
     "embed_tokens_per_layer": "per_layer_token_embd",
     "per_layer_model_projection": "per_layer_model_proj",
     "per_layer_projection_norm": "per_layer_proj_norm",

@@ -52,6 +52,7 @@ class StarCoder2(Family):
     hf_names: ClassVar[tuple[str, ...]] = ("Starcoder2ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("starcoder2",)
     activation = "gelu"
+    has_windows = True
     layer: ClassVar[Names] = {**Family.layer, "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down"}
 
 
@@ -109,7 +110,7 @@ class Falcon(Bloom):
     hf_names: ClassVar[tuple[str, ...]] = ("FalconForCausalLM", "RWForCausalLM")
     model_types: ClassVar[tuple[str, ...]] = ("falcon", "RefinedWeb", "RefinedWebModel")
     layer: ClassVar[Names] = {**Bloom.layer, "ln_attn": "attn_norm_2", "ln_mlp": "attn_norm"}
-    omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base"})
+    silent_base = 10000.0
 
     @property
     def n_head_kv(self) -> int:
@@ -126,8 +127,6 @@ class Falcon(Bloom):
         yield "tensor_data_layout", "jploski"
         yield "feed_forward_length", c.int("ffn_hidden_size", default=4 * c.n_embd)
         yield "attention.head_count_kv", self.n_head_kv
-        if c.rope.float("rope_theta", default=10000.0) != 10000:
-            yield "rope.freq_base", c.rope.float("rope_theta")
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith("attn_qkv."):
@@ -204,7 +203,8 @@ class StableLM(Family):
         "self_attn.k_layernorm.norms.*": "attn_k_norm",
     }
     whole: ClassVar[Names] = WHOLE
-    omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base", "attention.layer_norm_rms_epsilon"})
+    silent_base = 10000.0
+    omitted: ClassVar[frozenset[str]] = frozenset({"attention.layer_norm_rms_epsilon"})
 
     def hparams(self) -> Keys:
         yield from super().hparams()
@@ -212,5 +212,3 @@ class StableLM(Family):
         yield "rope.dimension_count", n_rotated(c, default=0.25)
         yield "use_parallel_residual", c.bool("use_parallel_residual", default=True)
         yield "attention.layer_norm_epsilon", c.float("layer_norm_eps", "norm_eps")
-        if c.rope.float("rope_theta", default=10000.0) != 10000:
-            yield "rope.freq_base", c.rope.float("rope_theta")

@@ -19,6 +19,7 @@ class Llama(Family):
         "VLlama3ForCausalLM", "LlavaForConditionalGeneration", "IQuestCoderForCausalLM",
     )  # fmt: skip
     model_types: ClassVar[tuple[str, ...]] = ("llama", "mistral", "mixtral")
+    has_windows = True
     layer: ClassVar[Names] = {**LAYER, **MIXTRAL_EXPERTS}
     turns_neighbours = True
 

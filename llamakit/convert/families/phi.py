@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
-from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.family import Family, Keys
 from llamakit.convert.names import LAYER, MIXTRAL_EXPERTS, WHOLE, Names
 from llamakit.convert.rotation import n_rotated
-from llamakit.convert.weight import constant
-from llamakit.errors import ModelError
 
 
 class Phi2(Family):
@@ -19,14 +16,12 @@ class Phi2(Family):
     activation = "gelu"
     layer: ClassVar[Names] = {**LAYER, "self_attn.dense": "attn_output", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down"}
     whole: ClassVar[Names] = {**WHOLE, "final_layernorm": "output_norm"}
-    omitted: ClassVar[frozenset[str]] = frozenset({"rope.freq_base"})
+    silent_base = 10000.0
 
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield "attention.head_count_kv", self.config.n_head_kv
         yield "rope.dimension_count", n_rotated(self.config)
-        if self.config.rope.float("rope_theta", default=10000.0) != 10000:
-            yield "rope.freq_base", self.config.rope.float("rope_theta")
 
     def tokenizer_keys(self) -> Keys:
         yield "add_bos_token", False
@@ -36,40 +31,12 @@ class LongRope(Family):
     """With factors of rotation for short and for long contexts."""
 
     def scaled(self) -> Keys:
-        rope, factor = self.config.rope, self.magnitude()
+        rope = self.config.rope
         original = rope.int("original_max_position_embeddings", default=self.config.int("max_position_embeddings"))
         yield "rope.scaling.original_context_length", original
         yield "rope.dimension_count", n_rotated(self.config)
         yield "rope.freq_base", rope.float("rope_theta", default=10000.0)
         yield "attention.sliding_window", self.config.int("sliding_window", default=0)
-        if factor is not None:
-            yield "rope.scaling.attn_factor", factor
-
-    def magnitude(self) -> float | None:
-        """What cosine and sine are multiplied with."""
-        rope = self.config.rope
-        if not rope.has("long_factor"):
-            return None
-        if rope.has("attention_factor"):
-            return rope.float("attention_factor")
-        original = rope.int("original_max_position_embeddings")
-        scale = self.config.int("max_position_embeddings") / original
-        kind = rope.str("rope_type", default="")
-        if kind in ("su", "longrope"):
-            return math.sqrt(1 + math.log(scale) / math.log(original)) if scale > 1 else 1.0
-        if kind == "yarn":
-            return 0.1 * math.log(scale) + 1 if scale > 1 else 1.0
-        raise ModelError(f"{self.config.path}: factors of rotation with the kind {kind!r:.40}")
-
-    def extra(self) -> Named:
-        rope, n = self.config.rope, n_rotated(self.config) // 2
-        if not rope.has("long_factor"):
-            return
-        for length in ("long", "short"):
-            factors = rope.floats(f"{length}_factor")
-            if len(factors) != n:
-                raise ModelError(f"{self.config.path}: {length}_factor has {len(factors)} numbers, not {n}")
-            yield f"rope_factors_{length}.weight", constant(factors, f"{length}_factor")
 
 
 class Phi3(LongRope):
@@ -98,6 +65,8 @@ class PhiMoe(LongRope):
         yield from super().hparams()
         yield from self.scaled()
         yield "attention.layer_norm_epsilon", self.config.float("rms_norm_eps")
+        if self.config.rope.has("long_mscale"):  # in place of the usual one
+            yield "rope.scaling.attn_factor", self.config.rope.float("long_mscale")
 
     def foreign_keys(self) -> Keys:
         yield from super().foreign_keys()

@@ -22,6 +22,7 @@ class Qwen2(Family):
         "Qwen2AudioForConditionalGeneration", "AudioFlamingo3ForConditionalGeneration",
     )  # fmt: skip
     model_types: ClassVar[tuple[str, ...]] = ("qwen2",)
+    has_windows = has_late_windows = True
     whole: ClassVar[Names] = {**WHOLE, "score": "cls.output"}
 
     def hparams(self) -> Keys:
@@ -95,6 +96,7 @@ class Qwen2Moe(Family):
     arch = "qwen2moe"
     hf_names: ClassVar[tuple[str, ...]] = ("Qwen2MoeForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("qwen2_moe",)
+    has_windows = has_late_windows = True
     layer: ClassVar[Names] = {**LAYER, **EXPERTS}
     is_normed = False  # whether the architecture makes the weights of the chosen experts sum to one
 
@@ -118,6 +120,7 @@ class Qwen3Moe(Qwen2Moe):
     is_normed = True
     hf_names: ClassVar[tuple[str, ...]] = ("Qwen3MoeForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("qwen3_moe",)
+    has_late_windows = False
 
 
 class SeedOss(Family):

@@ -22,13 +22,9 @@ class Lfm2(HeadNorms, ExpertTransformer):
         super().read_settings()
         self.w.pass_over("dense_2.*", "blk.*.attn_output.bias")
         self.n_taps = self.meta.int("shortconv.l_cache", min=2, max=64)
-        self.window = self.meta.int("attention.sliding_window", 0, min=0)
 
     def is_dense(self, i: int) -> bool:
         return True
-
-    def window_of(self, i: int) -> int:
-        return self.window
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:
         if self.hp.heads_kv[i]:

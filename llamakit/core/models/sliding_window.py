@@ -4,30 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.rope_settings import read_rotation
 from llamakit.core.models.transformer import Transformer
-
-
-def layers_with_window(
-    meta: Metadata, n_layer: int, period: int, is_dense_first: bool = False, default: int = 0
-) -> list[bool]:
-    """One truth value a layer: said layer by layer, or all but the last (or first) of every `period` layers.
-
-    Key: `attention.sliding_window_pattern`, a number (the period) or a list. Without a window, none has one.
-    """
-    if not meta.int("attention.sliding_window", default, min=0):
-        return [False] * n_layer
-    key = "attention.sliding_window_pattern"
-    value = meta.mapping.get(meta.full_key(key))
-    if isinstance(value, list):
-        if all(isinstance(item, bool) for item in value):
-            return meta.bools(key, n_layer)
-        return [bool(n) for n in meta.ints(key, n_layer, min=0, max=1)]
-    period = meta.int(key, period, min=0)
-    dense = 0 if is_dense_first else period - 1
-    return [period == 0 or i % period != dense for i in range(n_layer)]
+from llamakit.core.models.windows import layers_with_window
 
 
 class SlidingWindow(Transformer):
@@ -57,11 +37,9 @@ class SlidingWindow(Transformer):
             is_neox=self.is_neox,
             base_key="rope.freq_base_swa",
             default_base=self.rotation.base if self.has_scaled_windows else 10000.0,
+            factors=self.rope_factors(n_ctx) if self.has_scaled_windows else None,
             is_scaled=self.has_scaled_windows,
         )
-
-    def window_of(self, i: int) -> int:
-        return self.window if self.has_window[i] else 0
 
     def rotation_of(self, i: int) -> Rotation | None:
         return self.local_rotation if self.has_window[i] else self.rotation

@@ -11,7 +11,9 @@ from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.base import Decoder
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import head_norm, qkv
+from llamakit.core.models.hparams import MOST_LAYERS
 from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.windows import layers_with_window
 
 
 class Transformer(Decoder):
@@ -24,6 +26,9 @@ class Transformer(Decoder):
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
         self.activation = feed_forward.read_activation(meta, self.activation)
+        n_block = meta.int("block_count", min=1, max=MOST_LAYERS)
+        self.window = meta.int("attention.sliding_window", 0, min=0)
+        self.has_window = layers_with_window(meta, n_block)
         super().__init__(meta, reader)
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
@@ -67,7 +72,7 @@ class Transformer(Decoder):
 
     def window_of(self, i: int) -> int:
         """How far a layer sees back; 0 is without end."""
-        return 0
+        return self.window if self.has_window[i] else 0
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         return feed_forward.gated(x, w, self.hp.ffs[i], self.activation, has_scales=self.has_ffn_scales)
