@@ -20,6 +20,7 @@ class ChatSettings:
     use_jinja: bool = True
     variables: Mapping[str, Any] = field(default_factory=dict)  # of the template
     reasoning: ReasoningFormat = ReasoningFormat.AUTO
+    thinks: bool | None = None  # --reasoning on or off; None: as the template likes
     budget: int = -1  # tokens to think; negative: any number
     budget_message: str = ""  # what ends thoughts that are too long
     prefills: bool = True  # a last message of the assistant is gone on from
@@ -41,7 +42,10 @@ class ModelSettings:
     chat: ChatSettings = field(default_factory=ChatSettings)
     sampling: Mapping[str, Any] = field(default_factory=dict)  # fields of SamplingParams, for requests that do not say
     n_predict: int = -1  # tokens of an answer, for requests that do not say; negative: any number
-    n_keep: int = 0  # prompt tokens that a context shift keeps
+    n_keep: int = 0  # prompt tokens that a context shift keeps; negative: all
+    cache_prompt: bool = True  # for requests that do not say
+    stop: tuple[str, ...] = ()  # texts that end every answer
+    sse_ping_interval: int = 30  # seconds of silence in a stream before a comment is sent; below 0: never
     context_shift: bool = False
     show_special: bool = False
     slot_save_path: str | None = None  # folder of saved slots; None: they cannot be saved

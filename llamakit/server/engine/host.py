@@ -50,8 +50,8 @@ class Running:
 class Host:
     """Serves messages over a scheduler. `send` is called by a thread of its own."""
 
-    def __init__(self, scheduler: Scheduler, send: Callable[[FromEngine], None]) -> None:
-        self.scheduler, self._send = scheduler, send
+    def __init__(self, scheduler: Scheduler, send: Callable[[FromEngine], None], info: ModelInfo) -> None:
+        self.scheduler, self.info, self._send = scheduler, info, send
         self._running: dict[int, Running] = {}
         self._with_news: deque[int] = deque()
         self._news = threading.Event()
@@ -190,11 +190,11 @@ def portable(error: Exception) -> Exception:
         return LlamakitError(str(error)) if isinstance(error, LlamakitError) else RuntimeError(repr(error))
 
 
-def model_info(context: Context, n_slots: int, adapters: tuple[tuple[str, float], ...] = ()) -> ModelInfo:
+def model_info(context: Context, adapters: tuple[tuple[str, float], ...] = ()) -> ModelInfo:
     model = context.model
     return ModelInfo(
         path=str(model.path), arch=model.arch, description=model.description, file_type=file_type(model.metadata),
         n_vocab=context.n_vocab, n_embd=model.hparams.n_embd, n_ctx_train=model.n_ctx_train, n_params=model.n_params,
         n_bytes=model.n_bytes, n_ctx=context.n_ctx, n_batch=context.n_batch, n_ubatch=context.n_ubatch,
-        n_slots=n_slots, can_shift=context.can_shift, adapters=adapters,
+        n_slots=context.cache.n_seq_max, can_shift=context.can_shift, adapters=adapters,
     )  # fmt: skip

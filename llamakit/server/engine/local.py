@@ -27,10 +27,10 @@ class LocalChannel:
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits for it
                 loop.call_soon_threadsafe(receive, message)
 
-        self.host = Host(self.scheduler, send)
+        self.host = Host(self.scheduler, send, model_info(self.scheduler.context))
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
         self._thread.start()
-        receive(Ready(model_info(self.scheduler.context, len(self.scheduler.slots))))
+        receive(Ready(self.host.info))
 
     def send(self, message: ToEngine) -> None:
         self._messages.put(message)

@@ -81,6 +81,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class NotLoaded:
+    """The model cannot be loaded, and why; the engine ends."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """Events of a step by the ids of their streams, and the usage of those that begin or end."""
 
@@ -99,4 +106,4 @@ class Reply:
 
 
 ToEngine: TypeAlias = Submit | Cancel | Read | Call
-FromEngine: TypeAlias = Ready | Told | Reply
+FromEngine: TypeAlias = Ready | NotLoaded | Told | Reply

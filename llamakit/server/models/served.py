@@ -14,6 +14,7 @@ from llamakit.core.sampling.model_defaults import defaults_of
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.server.engine.engine import Engine
 from llamakit.server.engine.messages import ModelInfo
+from llamakit.server.generation.fields import Defaults
 from llamakit.server.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ class Served:
     def names(self) -> tuple[str, ...]:
         """All that it may be asked for by."""
         return self.settings.aliases or (self.name,)
+
+    @property
+    def defaults(self) -> Defaults:
+        """What holds where a request of llama-server's kind says nothing."""
+        s = self.settings
+        return Defaults(
+            sampling=self.sampling, n_predict=s.n_predict, n_keep=s.n_keep, cache_prompt=s.cache_prompt, stop=s.stop,
+            n_cmpl_max=s.n_slots, n_adapters=len(s.opening.adapters), sse_ping_interval=s.sse_ping_interval,
+        )  # fmt: skip
 
     @property
     def info(self) -> ModelInfo:

@@ -1,0 +1,85 @@
+"""The engine's process: it loads the model, and serves messages from the web process until that is gone.
+
+It is started as `python -m llamakit.server.engine.worker FD`, where FD is one end of a pair of sockets. The first
+message says which model to load; Ready or NotLoaded is the answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from llamakit.errors import LlamakitError
+from llamakit.server.engine.frames import frame, receive
+
+if TYPE_CHECKING:
+    from llamakit.server.engine.messages import FromEngine
+    from llamakit.server.settings import ModelSettings
+
+log = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1
+LEFT_TO_THE_WEB_PROCESS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # which ends this one when it is time
+SWITCH_INTERVAL = 5e-4  # seconds: the thread of the engine waits no longer than this for others to let Python go
+
+
+def main(fd: int) -> int:
+    for number in LEFT_TO_THE_WEB_PROCESS:
+        signal.signal(number, signal.SIG_IGN)
+    die_with_parent()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    with socket.socket(fileno=fd) as connection:
+        return serve(connection)
+
+
+def serve(connection: socket.socket) -> int:
+    """Returns the exit code: 0 when the web process has gone."""
+    from llamakit.server.engine.messages import NotLoaded, Ready
+
+    sending = threading.Lock()
+
+    def send(message: FromEngine) -> None:
+        try:
+            with sending:
+                connection.sendall(frame(message))
+        except OSError:  # nobody is there any more, and nothing is left to do
+            os._exit(0)
+
+    messages = receive(connection)
+    settings: ModelSettings = next(messages)
+    with ExitStack() as opened:
+        try:
+            from llamakit.server.engine.open import open_host
+
+            host = opened.enter_context(open_host(settings, send))
+        except Exception as error:
+            if not isinstance(error, LlamakitError):
+                log.exception("the model cannot be loaded")
+            send(NotLoaded(str(error) or repr(error)))
+            return 1
+        gc.freeze()  # what was loaded stays: there is no garbage to be looked for
+        send(Ready(host.info))
+        for message in messages:
+            host.handle(message)
+    return 0
+
+
+def die_with_parent() -> None:
+    """On Linux, at once; elsewhere the closed socket tells."""
+    if sys.platform == "linux":
+        libc: Any = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(100_000, 20, 20)  # as in `llamakit.__main__`
+    sys.exit(main(int(sys.argv[1])))
