@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,27 +12,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llamakit.cli.console import log, progress
-from llamakit.cli.gguf_split import parse_size
+from llamakit.cli.convert_hf_output import lines, show, unknown
+from llamakit.cli.convert_hf_types import read_output_type
 from llamakit.cli.options import ArchFile, Verbose, add_arch_files
 from llamakit.cli.parsing import InvalidArgument, warn
 
 if TYPE_CHECKING:
-    from llamakit.convert.plan import Chooser, OutputType, Plan, Source
+    from llamakit.convert.plan import Plan, Source
+    from llamakit.tools.model_source import HubModel
 
-Panel = "Output"
+REFUSED = {
+    "--mmproj": "models of images are not converted: no command here reads them",
+    "--mtp": "heads that draft are not written as a file of their own: no command here reads one",
+    "--dspark": "draft models of DeepSeek are not converted: no command here reads them",
+    "--fuse-gate-up-exps": "gates and ups of experts stay apart, as the engine reads them",
+    "--fuse-qkv": "queries, keys and values stay as the architecture has them, as the engine reads them",
+    "--target-model-dir": "draft models, which need another model's settings, are not converted",
+}
 
 
 def convert_hf(
     model: Annotated[
-        str, typer.Argument(metavar="DIR_OR_REPO", help="Folder with config.json, or ORG/NAME on the hub.")
-    ],
+        str | None, typer.Argument(metavar="DIR_OR_REPO", help="Folder with config.json, or ORG/NAME on the hub.")
+    ] = None,
     outfile: Annotated[
         str | None,
         typer.Option(
             "--outfile",
             metavar="F",
             help="File to write; {ftype} in it becomes the type.",
-            show_default="in DIR, by its name",
+            show_default="in DIR, by its name; ./ORG-NAME-TYPE.gguf of a repository",
         ),
     ] = None,
     outtype: Annotated[
@@ -43,15 +52,21 @@ def convert_hf(
             help="f32, f16, bf16, q8_0, tq1_0, tq2_0, auto (16 bits), or any type of `quantize`: Q4_K_M, ...",
         ),
     ] = "auto",
+    fp8_as_q8: Annotated[
+        bool, typer.Option("--fp8-as-q8", help="Write as Q8_0 what is FP8 in the checkpoint, in place of 16 bits.")
+    ] = False,
     vocab_only: Annotated[
         bool, typer.Option("--vocab-only", help="Write metadata and vocabulary, no tensors.")
     ] = False,
     split_max_size: Annotated[
-        str | None, typer.Option("--split-max-size", metavar="N(M|G)", help="Longest shard, in 10^6 or 10^9 bytes.")
-    ] = None,
+        str, typer.Option("--split-max-size", metavar="N(K|M|G)", help="Longest shard; 0: one file.")
+    ] = "0",
     split_max_tensors: Annotated[
-        int | None, typer.Option("--split-max-tensors", metavar="N", help="Most tensors in a shard.")
-    ] = None,
+        int, typer.Option("--split-max-tensors", metavar="N", help="Most tensors in a shard; 0: one file.")
+    ] = 0,
+    no_tensor_first_split: Annotated[
+        bool, typer.Option("--no-tensor-first-split", help="The first shard holds metadata only.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: as JSON.")] = False,
     model_name: Annotated[str | None, typer.Option("--model-name", metavar="NAME", help="general.name.")] = None,
@@ -62,6 +77,26 @@ def convert_hf(
     bigendian: Annotated[
         bool, typer.Option("--bigendian", help="Write for machines with the other byte order.")
     ] = False,
+    mistral_format: Annotated[
+        bool,
+        typer.Option(
+            "--mistral-format", help="Read Mistral's own files: params.json, consolidated*, tekken.json or tokenizer.*."
+        ),
+    ] = False,
+    disable_mistral_community_chat_template: Annotated[
+        bool,
+        typer.Option(
+            "--disable-mistral-community-chat-template",
+            help="No chat template where such a folder has none.",
+        ),
+    ] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="The model is a repository, even if there is a folder of its name.")
+    ] = False,
+    hf_token: Annotated[
+        str | None, typer.Option("--hf-token", "-hft", help="Access token; without it, HF_TOKEN's.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing: what is here must do.")] = False,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Read tensors of pytorch_model*.bin; nothing in it is run.")
     ] = False,
@@ -71,22 +106,52 @@ def convert_hf(
     threads: Annotated[
         int | None, typer.Option("--threads", "-t", min=1, help="Threads that convert.", show_default="all cores")
     ] = None,
+    print_supported_models: Annotated[
+        bool, typer.Option("--print-supported-models", help="List the classes of transformers that are known, and end.")
+    ] = False,
     no_lazy: Annotated[bool, typer.Option("--no-lazy", help="No effect: one tensor is in memory at a time.")] = False,
     use_temp_file: Annotated[bool, typer.Option("--use-temp-file", help="No effect, as above.")] = False,
+    no_mtp: Annotated[
+        bool, typer.Option("--no-mtp", "--no-nextn", help="No effect: layers that only draft are never written.")
+    ] = False,
+    sentence_transformers_dense_modules: Annotated[
+        bool,
+        typer.Option("--sentence-transformers-dense-modules", help="No effect: where there are any, they are written."),
+    ] = False,
+    mmproj: Annotated[bool, typer.Option("--mmproj", hidden=True)] = False,
+    mtp: Annotated[bool, typer.Option("--mtp", hidden=True)] = False,
+    dspark: Annotated[bool, typer.Option("--dspark", hidden=True)] = False,
+    fuse_gate_up_exps: Annotated[bool, typer.Option("--fuse-gate-up-exps", hidden=True)] = False,
+    fuse_qkv: Annotated[bool, typer.Option("--fuse-qkv", hidden=True)] = False,
+    target_model_dir: Annotated[str | None, typer.Option("--target-model-dir", hidden=True)] = None,
     arch_file: ArchFile = [],
     verbose: Verbose = False,
 ) -> None:
     """Write a Hugging Face checkpoint as a GGUF file; neither PyTorch nor transformers is needed."""
+    asked = {
+        "--mmproj": mmproj, "--mtp": mtp, "--dspark": dspark, "--fuse-gate-up-exps": fuse_gate_up_exps,
+        "--fuse-qkv": fuse_qkv, "--target-model-dir": target_model_dir,
+    }  # fmt: skip
+    for flag in (flag for flag, value in asked.items() if value):
+        raise InvalidArgument(f"{flag}: {REFUSED[flag]}")
+    add_arch_files(arch_file)
+    if print_supported_models:
+        _print_supported()
+        return
+    if model is None:
+        raise InvalidArgument("the argument MODEL is missing: a folder with config.json, or ORG/NAME")
     from llamakit.convert import plan as planning
 
     logging.getLogger("llamakit").addHandler(_Warnings())
-    add_arch_files(arch_file)
     overrides = _read_metadata(metadata)
-    source = planning.Source.open(_folder(model), allow_pickle, has_weights=not vocab_only)
-    keys = planning.metadata(source, model_name, overrides)
-    output_type, choose = _output_type(outtype, source, keys)
-    plan = planning.make_plan(source, keys, output_type, choose)
-    output = _output(outfile, plan)
+    wanted = {"has_weights": not vocab_only, "allow_pickle": allow_pickle, "is_mistral": mistral_format}
+    repo = _repository(model, remote)
+    folder = Path(model) if repo is None else _fetched(repo, wanted, hf_token, offline)
+    source = planning.Source.open(folder, **wanted, has_named_template=not disable_mistral_community_chat_template)
+    keys = planning.metadata(source, model_name or (repo.repo if repo and remote else None), overrides)
+    output_type, choose = read_output_type(outtype, source, keys)
+    plan = planning.make_plan(source, keys, output_type, choose, source.float8_weights() if fp8_as_q8 else ())
+    output = _output(outfile if repo is None else outfile or f"{repo.repo.replace('/', '-')}-{{ftype}}.gguf", plan)
     _refuse_inputs(source, output)
     if dry_run:
         show(plan, output, as_json)
@@ -98,8 +163,9 @@ def convert_hf(
     _write(
         plan,
         output,
-        max_bytes=None if split_max_size is None else parse_size(split_max_size),
-        max_tensors=split_max_tensors,
+        max_bytes=_size(split_max_size),
+        max_tensors=split_max_tensors if split_max_tensors > 0 else None,
+        is_first_empty=no_tensor_first_split,
         byte_order="big" if bigendian else "little",
         allow_non_finite=allow_non_finite,
         n_threads=threads,
@@ -117,23 +183,42 @@ class _Warnings(logging.Handler):
             warn(record.getMessage())
 
 
-def _folder(model: str) -> Path:
-    """The folder itself, or the one a repository was fetched into."""
+def _print_supported() -> None:
+    from llamakit.convert.registry import known
+
+    print("Supported models:")
+    for name in sorted(known(), key=str.lower):
+        print(f"  - {name}")
+
+
+def _repository(model: str, is_remote: bool) -> HubModel | None:
+    """The repository of a hub that a name stands for; None for a folder that is here."""
+    from llamakit.tools.pull_checkpoint import parse_checkpoint
+
     path = Path(model)
-    if path.exists():
-        if not path.is_dir():
-            raise InvalidArgument(f"{model} is a file; name the folder with config.json and the tensors")
-        return path
-    if model.count("/") != 1 or model.startswith((".", "/")):
-        raise InvalidArgument(f"{model}: no such folder")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise InvalidArgument(
-            f"{model}: no such folder; to fetch it from the hub: pip install 'llamakit[hub]'"
-        ) from None
-    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md"]
-    return Path(snapshot_download(model, allow_patterns=wanted))
+    if not is_remote and path.is_dir():
+        return None
+    if not is_remote and path.exists():
+        raise InvalidArgument(f"{model} is a file; name the folder with config.json and the tensors")
+    repo = None if model.startswith((".", "/")) else parse_checkpoint(model)
+    if repo is None:
+        raise InvalidArgument(f"{model}: no such folder, and no repository, which has the form ORG/NAME")
+    return repo
+
+
+def _fetched(repo: HubModel, wanted: dict[str, bool], token: str | None, offline: bool) -> Path:
+    from llamakit.tools.pull_checkpoint import Wanted, fetch_checkpoint
+
+    with progress() as report:
+        return fetch_checkpoint(repo, Wanted(**wanted), report, offline or None, token=token)
+
+
+def _size(text: str) -> int | None:
+    """Bytes of --split-max-size; None for 0, which stands for one file."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", text)
+    if match is None:
+        raise InvalidArgument(f"--split-max-size: {text!r} is no size such as 300M (10^6 bytes) or 2G (10^9)")
+    return int(match[1]) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[match[2]] or None
 
 
 def _read_metadata(path: str | None) -> dict[str, Any]:
@@ -142,52 +227,6 @@ def _read_metadata(path: str | None) -> dict[str, Any]:
     from llamakit.convert.checkpoint import read_json
 
     return read_json(Path(path))
-
-
-def _output_type(word: str, source: Source, keys: dict[str, Any]) -> tuple[OutputType, Chooser | None]:
-    """The type of the file, and for those of `quantize` what says the type of each tensor."""
-    from llamakit.convert.plan import OUTPUT_TYPES, OutputType
-    from llamakit.tools.quantize.file_types import parse_file_type
-
-    if word.lower() == "auto":
-        return source.auto_type(), None
-    if word.lower() in OUTPUT_TYPES:
-        return OUTPUT_TYPES[word.lower()], None
-    file_type = parse_file_type(word)
-    if file_type.name == "COPY":
-        raise InvalidArgument("--outtype COPY: a checkpoint has no GGUF types; auto keeps 16 bits")
-    return OutputType(file_type.name, file_type.number, file_type.default), _recipe(file_type.name, source, keys)
-
-
-def _recipe(name: str, source: Source, keys: dict[str, Any]) -> Chooser:
-    """The types that `quantize` would give the tensors of the 16-bit file."""
-    from llamakit.convert.plan import plain_values
-    from llamakit.core.gguf.types import GGMLType
-    from llamakit.tools.quantize.file_types import parse_file_type
-    from llamakit.tools.quantize.importance import needs_imatrix
-    from llamakit.tools.quantize.mix import Mix, facts_of, fitting
-    from llamakit.tools.quantize.roles import is_quantizable, layer_of
-
-    file_type, half = parse_file_type(name), source.auto_type().default
-    weights, arch = source.mapped.weights, source.family.gguf_arch
-
-    def place(tensor: str) -> tuple[int, bytes]:
-        layer = layer_of(tensor)
-        return (-1 if layer is None else layer, tensor.encode())
-
-    ordered = sorted(weights, key=place)
-    mix = Mix(file_type, facts_of(plain_values(keys), str(source.folder)), ordered)
-    types: dict[str, GGMLType] = {}
-    for tensor in ordered:
-        shape = weights[tensor].shape[::-1]
-        if not is_quantizable(tensor, shape, arch):
-            continue
-        types[tensor] = fitting(mix.next_type(tensor, shape), shape[0], tensor)
-        if needs_imatrix(tensor, types[tensor], file_type):
-            raise InvalidArgument(
-                f"--outtype {name} needs an importance matrix for {tensor}: convert with auto, then `llamakit quantize`"
-            )
-    return lambda tensor, shape: types.get(tensor, half)
 
 
 def _output(outfile: str | None, plan: Plan) -> Path:
@@ -221,59 +260,3 @@ def _write(plan: Plan, output: Path, **settings: Any) -> None:
     for name, n in options.non_finite.items():
         warn(f"tensor {name} holds {n} values that are NaN or infinite")
     log(f"{output}: {plan.output_type.name}, {len(plan.weights)} tensors, {plan.n_bytes / 1e6:.1f} MB")
-
-
-def show(plan: Plan, output: Path, as_json: bool) -> None:
-    """The mapping of all tensors, and what has no place in it."""
-    if as_json:
-        tensors = [
-            {
-                "name": w.name, "shape": list(w.shape), "type": w.type.name,
-                "from": list(w.weight.sources), "steps": list(w.weight.steps),
-            }
-            for w in plan.weights
-        ]  # fmt: skip
-        found = {"output": str(output), "type": plan.output_type.name, "n_bytes": plan.n_bytes, "tensors": tensors}
-        print(json.dumps({**found, "left_out": list(plan.left_out), "unknown": dict(unknown(plan))}, indent=1))
-        return
-    for key, value in plan.keys.items():
-        is_long = not isinstance(value, (int, float, str)) and len(value) > 8
-        print(f"{key} = {f'{len(value)} items' if is_long else str(value)[:100]!r}")
-    for line in lines(plan):
-        print(line)
-    for name in plan.left_out:
-        print(f"left out: {name}")
-    for name, nearest in unknown(plan):
-        print(f"no place: {name}{nearest}")
-    print(f"{output}: {plan.output_type.name}, {len(plan.weights)} tensors, {plan.n_bytes / 1e6:.1f} MB")
-
-
-def lines(plan: Plan) -> list[str]:
-    """A line a tensor: its name, shape and type, what it is made of and how."""
-    width = max((len(planned.name) for planned in plan.weights), default=0)
-    found = []
-    for planned in plan.weights:
-        sources = planned.weight.sources
-        origin = (
-            sources[0]
-            if len(sources) == 1
-            else f"{sources[0]} and {len(sources) - 1} more"
-            if sources
-            else "the config"
-        )
-        steps = f" ({', '.join(planned.weight.steps)})" if planned.weight.steps else ""
-        shape = ", ".join(map(str, planned.shape))
-        found.append(f"{planned.name:<{width}} {planned.type.name:<5} [{shape}] <- {origin}{steps}")
-    return found
-
-
-def unknown(plan: Plan) -> list[tuple[str, str]]:
-    """Tensors without a place, each with the nearest of those that have one."""
-    import difflib
-
-    known = [source for planned in plan.weights for source in planned.weight.sources[:1]]
-    found = []
-    for name in plan.unknown:
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        found.append((name, f"; the nearest known is {nearest[0]}" if nearest else ""))
-    return found

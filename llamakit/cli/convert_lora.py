@@ -85,13 +85,13 @@ def base_of(name: str) -> Path:
     if Path(name, "config.json").is_file():
         return Path(name)
     hint = "--base names the base model's folder or its GGUF"
-    if name.count("/") != 1:
+    from llamakit.tools.download import DownloadError
+    from llamakit.tools.pull_checkpoint import Wanted, fetch_checkpoint, parse_checkpoint
+
+    repo = parse_checkpoint(name)
+    if repo is None:
         raise InvalidArgument(f"the adapter is for {name}, which is no folder here: {hint}")
     try:
-        from huggingface_hub import hf_hub_download
-    except ImportError:
-        raise InvalidArgument(f"the adapter is for {name}, which is no folder here: {hint}") from None
-    try:
-        return Path(hf_hub_download(name, "config.json")).parent
-    except (OSError, ValueError) as error:
-        raise InvalidArgument(f"config.json of {name} cannot be fetched ({type(error).__name__}): {hint}") from None
+        return fetch_checkpoint(repo, Wanted(config_only=True))
+    except DownloadError as error:
+        raise InvalidArgument(f"config.json of {name} cannot be fetched ({error}): {hint}") from None

@@ -16,8 +16,8 @@ from llamakit.convert.safetensors import DTYPES, StoredTensor, read_safetensors
 from llamakit.convert.weight import BF16, Array, Weight
 from llamakit.errors import ModelError, UsageError, printable
 
-INDEX = "model.safetensors.index.json"
-_FLOAT8 = {"F8_E4M3": (4, 7), "F8_E5M2": (5, 15)}  # bits of the exponent, its bias
+INDEX, MISTRAL_INDEX = "model.safetensors.index.json", "consolidated.safetensors.index.json"
+FLOAT8 = {"F8_E4M3": (4, 7), "F8_E5M2": (5, 15)}  # bits of the exponent, its bias
 
 
 @dataclass(frozen=True)
@@ -65,21 +65,26 @@ class Checkpoint:
         return next(matrices, "F32")
 
 
-def open_checkpoint(folder: Path, allow_pickle: bool = False) -> Checkpoint:
-    """Open the safetensors files of a folder, or PyTorch's own where that is allowed.
+def open_checkpoint(folder: Path, allow_pickle: bool = False, is_mistral: bool = False) -> Checkpoint:
+    """Open the safetensors files of a folder (or Mistral's own), or pickled ones where that is allowed.
 
     Raises ModelError for files that are missing, damaged or name others outside the folder; UsageError where there are
     pickled tensors only and `allow_pickle` is not set.
     """
-    if (folder / INDEX).is_file():
-        return _open_index(folder)
-    for pattern in ("model*.safetensors", "*.safetensors"):
+    index = folder / (MISTRAL_INDEX if is_mistral else INDEX)
+    if index.is_file():
+        return _open_index(index)
+    for pattern in ("consolidated*.safetensors",) if is_mistral else ("model*.safetensors", "*.safetensors"):
         paths = [path for path in sorted(folder.glob(pattern)) if not path.name.startswith("adapter_")]
         if paths:
             return _merged(paths)
-    pickles = sorted(folder.glob("pytorch_model*.bin")) or sorted(folder.glob("*.bin"))
+    if is_mistral:
+        pickles = sorted(folder.glob("consolidated*.pth"))
+    else:
+        pickles = sorted(folder.glob("pytorch_model*.bin")) or sorted(folder.glob("*.bin"))
     if not pickles:
-        raise ModelError(f"{folder}: no *.safetensors files; is it the folder of a model?")
+        wanted = "consolidated*.safetensors" if is_mistral else "*.safetensors"
+        raise ModelError(f"{folder}: no {wanted} files; is it the folder of a model?")
     if not allow_pickle:
         raise UsageError(
             f"{folder}: only pickled tensors ({pickles[0].name}); a pickle can hold code. --allow-pickle reads "
@@ -90,22 +95,22 @@ def open_checkpoint(folder: Path, allow_pickle: bool = False) -> Checkpoint:
     return Checkpoint({name: tensor for path in pickles for name, tensor in read_pickled(path).items()})
 
 
-def _open_index(folder: Path) -> Checkpoint:
-    index = read_json(folder / INDEX)
+def _open_index(path: Path) -> Checkpoint:
+    index, folder = read_json(path), path.parent
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-        raise ModelError(f"{folder / INDEX}: weight_map is not an object of file names")
+        raise ModelError(f"{path}: weight_map is not an object of file names")
     files = list(dict.fromkeys(weight_map.values()))
     for name in files:
         if not name or Path(name).name != name or name in (".", ".."):
-            raise ModelError(printable(f"{folder / INDEX}: {name!r} is no name of a file beside it; refused"))
+            raise ModelError(printable(f"{path}: {name!r} is no name of a file beside it; refused"))
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder}: {len(missing)} of {len(files)} files are missing, the first is {missing[0]}")
     checkpoint = _merged([folder / name for name in files])
     for name, file in weight_map.items():
         if name not in checkpoint or checkpoint.tensors[name].source.path.name != file:
-            raise ModelError(printable(f"{folder / INDEX}: tensor {name!r} is not in {file}"))
+            raise ModelError(printable(f"{path}: tensor {name!r} is not in {file}"))
     return checkpoint
 
 
@@ -127,7 +132,7 @@ def floats(stored: StoredTensor) -> Array:
         return raw.view("<u2").reshape(shape)
     if stored.dtype in ("F32", "F16"):
         return raw.view("<f4" if stored.dtype == "F32" else "<f2").reshape(shape)
-    if stored.dtype in _FLOAT8:
+    if stored.dtype in FLOAT8:
         return float8_values(stored.dtype)[raw].reshape(shape)
     code = DTYPES[stored.dtype][1]
     if code is None:
@@ -137,7 +142,7 @@ def floats(stored: StoredTensor) -> Array:
 
 def float8_values(dtype: str) -> NDArray[np.float32]:
     """The 256 values of a float8 type. E5M2 has infinities as IEEE has, E4M3 has none and one NaN of each sign."""
-    n_exponent, bias = _FLOAT8[dtype]
+    n_exponent, bias = FLOAT8[dtype]
     n_mantissa = 7 - n_exponent
     codes = np.arange(128)
     exponent, mantissa = codes >> n_mantissa, (codes & ((1 << n_mantissa) - 1)) / (1 << n_mantissa)

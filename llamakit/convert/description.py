@@ -108,8 +108,8 @@ def _collected(folder: Path, card: Card, size: Size | None) -> dict[str, str]:
         value = next((card[source] for source in sources if source in card), None)
         if value is not None:
             found[key] = ",".join(value) if isinstance(value, list) else value
-    config = read_json(folder / "config.json")
-    path = config.get("_name_or_path")
+    config = folder / "config.json"  # which Mistral's own folders need not have
+    path = read_json(config).get("_name_or_path") if config.is_file() else None
     ids = [path] if isinstance(path, str) and path and path.count("/") <= 1 else []
     for text in (*ids, folder.resolve().name):
         parts = parse_model_id(text, size.n_params if size else 0)

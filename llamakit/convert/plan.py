@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from llamakit.convert.checkpoint import Checkpoint, open_checkpoint
+from llamakit.convert.checkpoint import FLOAT8, Checkpoint, open_checkpoint
 from llamakit.convert.config import Config
 from llamakit.convert.description import Size, general_keys
+from llamakit.convert.families.mistral_native import read_params
 from llamakit.convert.family import Family, Mapped
 from llamakit.convert.quantized import dequantized
 from llamakit.convert.registry import find_family
@@ -25,6 +26,7 @@ from llamakit.core.gguf.types import BLOCK_SIZES, GGMLType
 from llamakit.core.gguf.values import Value
 from llamakit.errors import ModelError
 
+Q8_0_BLOCK = BLOCK_SIZES[GGMLType.Q8_0].n_values
 QUANTIZATION_VERSION = 2  # of the block layouts; ggml.h
 
 # Tensors that stay F32 in every file, by the end of their names.
@@ -116,21 +118,43 @@ class Source:
     """A folder, opened and understood."""
 
     folder: Path
+    files: TokenizerFiles
     config: Config
     checkpoint: Checkpoint
     family: Family
     mapped: Mapped
 
     @classmethod
-    def open(cls, folder: Path, allow_pickle: bool = False, has_weights: bool = True) -> Source:
-        """Raises ModelError, UsageError for a folder that is no model's, or of an unknown architecture."""
-        config = Config.read(folder)
+    def open(
+        cls,
+        folder: Path,
+        allow_pickle: bool = False,
+        has_weights: bool = True,
+        *,
+        is_mistral: bool = False,
+        has_named_template: bool = True,
+    ) -> Source:
+        """`is_mistral`: the files are Mistral's own, not transformers'; see `TokenizerFiles` for the last.
+
+        Raises ModelError, UsageError for a folder that is no model's, or of an unknown architecture.
+        """
+        config = read_params(folder) if is_mistral else Config.read(folder)
         chosen = find_family(config)
         checkpoint = Checkpoint({})
         if has_weights:
-            checkpoint = dequantized(open_checkpoint(folder, allow_pickle), config)
+            checkpoint = dequantized(open_checkpoint(folder, allow_pickle, is_mistral), config)
         family = chosen(config, checkpoint)
-        return cls(folder, config, checkpoint, family, family.mapped() if has_weights else Mapped())
+        files = TokenizerFiles(folder, is_mistral, has_named_template)
+        return cls(folder, files, config, checkpoint, family, family.mapped() if has_weights else Mapped())
+
+    def float8_weights(self) -> set[str]:
+        """Tensors of the file that are FP8 in the checkpoint."""
+        stored, weights = self.checkpoint.tensors, self.mapped.weights
+        return {
+            name
+            for name, weight in weights.items()
+            if any(source in stored and stored[source].dtype in FLOAT8 for source in weight.sources)
+        }
 
     def auto_type(self) -> OutputType:
         """The 16-bit type that loses least."""
@@ -143,15 +167,20 @@ def metadata(source: Source, name: str | None = None, overrides: Mapping[str, An
     size = Size.of(weights) if weights else None
     keys = general_keys(source.folder, family.gguf_arch, size, name, overrides or {})
     keys |= family.keys()
-    files = TokenizerFiles(source.folder)
-    vocabulary = vocabulary_keys(files, source.config, family.n_vocab, family.has_all_added)
+    vocabulary = vocabulary_keys(source.files, source.config, family.n_vocab, family.has_all_added)
     own = {PREFIX + key: value for key, value in family.tokenizer_keys()}
     keys |= vocabulary | own
-    return keys | golden_strings(files, plain_values(keys))
+    return keys | golden_strings(source.files, plain_values(keys))
 
 
-def make_plan(source: Source, keys: Mapping[str, Any], output_type: OutputType, choose: Chooser | None = None) -> Plan:
-    """Settle the type of every tensor; `choose` overrules the type of those that may be quantized.
+def make_plan(
+    source: Source,
+    keys: Mapping[str, Any],
+    output_type: OutputType,
+    choose: Chooser | None = None,
+    as_q8_0: Collection[str] = (),
+) -> Plan:
+    """Settle the type of every tensor; `choose` overrules the type of those that may be quantized, `as_q8_0` both.
 
     Raises ModelError for names too long or shapes that GGUF cannot hold.
     """
@@ -160,7 +189,9 @@ def make_plan(source: Source, keys: Mapping[str, Any], output_type: OutputType, 
     for name, weight in source.mapped.weights.items():
         if not 1 <= len(weight.shape) <= 4:
             raise ModelError(f"{source.folder}: tensor {name} would have the shape {list(weight.shape)}")
-        planned.append(PlannedWeight(name, weight, _type(name, weight, output_type, choose)))
+        is_q8_0 = name in as_q8_0 and len(weight.shape) > 1 and weight.shape[-1] % Q8_0_BLOCK == 0
+        type_ = GGMLType.Q8_0 if is_q8_0 else _type(name, weight, output_type, choose)
+        planned.append(PlannedWeight(name, weight, type_))
     return Plan(source.folder, output_type, keys, planned, source.mapped.left_out, source.mapped.unknown)
 
 

@@ -22,8 +22,8 @@ Unpacked = Iterator[tuple[str, Weight | None]]  # None: a part of another tensor
 
 _AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where the values of a word lie in it, in steps of 4 bits
 _FP4 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
-_SCALES = (".weight_scale_inv", ".weight_scale")
-_UNUSED = (".activation_scale", ".input_scale", ".act_scale")
+_SCALES = (".weight_scale_inv", ".weight_scale", ".qscale_weight")
+_UNUSED = (".activation_scale", ".input_scale", ".act_scale", ".qscale_act")
 
 
 def dequantized(checkpoint: Checkpoint, config: Config) -> Checkpoint:

@@ -43,6 +43,7 @@ class Options:
     byte_order: ByteOrder = "little"
     max_bytes: int | None = None
     max_tensors: int | None = None
+    is_first_empty: bool = False  # the first shard has no tensors
     allow_non_finite: bool = False
     n_threads: int | None = None
     non_finite: dict[str, int] = field(default_factory=dict)  # filled: values that are NaN or infinite, by tensor
@@ -75,7 +76,8 @@ def carry_out(plan: Plan, output: Path, options: Options) -> Generator[Step, Non
 def shards_of(plan: Plan, options: Options) -> list[int]:
     """The number of each tensor's shard."""
     numbers: list[int] = []
-    n_bytes = n_tensors = number = 0
+    n_bytes = n_tensors = 0
+    number = int(options.is_first_empty)
     for planned in plan.weights:
         is_full = (options.max_tensors is not None and n_tensors >= options.max_tensors) or (
             options.max_bytes is not None and n_tensors and n_bytes + planned.n_bytes > options.max_bytes

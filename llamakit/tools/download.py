@@ -209,6 +209,13 @@ def n_bytes(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def git_blob(path: Path) -> str:
+    """The hash that Git has for a file's content: SHA-1, of its length and itself."""
+    digest = hashlib.sha1(b"blob %d\0" % n_bytes(path), usedforsecurity=False)
+    digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def file_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -99,7 +99,7 @@ def is_here(folder: Path, file: RemoteFile) -> bool:
         return False
     record = read_json(record_path(path))
     if record:
-        return bool((record.get("sha256") or record.get("version")) == file.identity)
+        return bool((record.get("sha256") or record.get("blob") or record.get("version")) == file.identity)
     if file.sha256 is None or file_sha256(path) != file.sha256:
         return False
     write_record(path, file)
@@ -107,7 +107,8 @@ def is_here(folder: Path, file: RemoteFile) -> bool:
 
 
 def write_record(path: Path, file: RemoteFile) -> None:
-    write_json(record_path(path), {"size": n_bytes(path), "sha256": file.sha256, "version": file.version})
+    known = {"sha256": file.sha256, "version": file.version} | ({"blob": file.blob} if file.blob else {})
+    write_json(record_path(path), {"size": n_bytes(path), **known})
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -28,6 +28,7 @@ MOST_PAGES = 100
 TRIES = 3
 NOT_MODELS = re.compile(r"mmproj|imatrix", re.IGNORECASE)  # GGUF files that belong to a model
 SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA1 = re.compile(r"[0-9a-f]{40}")
 NEXT_PAGE = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
 
 
@@ -40,27 +41,30 @@ class RemoteFile:
     size: int | None = None  # bytes
     sha256: str | None = None
     version: str | None = None  # its ETag or date, where there is no hash
+    blob: str | None = None  # the hash that Git has for it: of small files, which have no SHA-256
 
     @property
     def identity(self) -> str | None:
         """What is equal for equal content."""
-        return self.sha256 or self.version
+        return self.sha256 or self.blob or self.version
 
 
-def list_files(model: HubModel, token: str | None = None, pause: float = 1.0) -> list[RemoteFile]:
-    """The GGUF files of the model's repository. Raises DownloadError."""
+def list_files(
+    model: HubModel, token: str | None = None, pause: float = 1.0, is_wanted: Callable[[str], bool] = is_safe
+) -> list[RemoteFile]:
+    """The files of the model's repository that are wanted: those in GGUF. Raises DownloadError."""
     headers = authorization(model.hub, token)
     if model.hub == "modelscope":
         base = f"{modelscope_endpoint()}/api/v1/models/{model.repo}/repo"
         page, _ = read_json(f"{base}/files?Recursive=true&Revision=master", headers, model, pause)
-        return files_of(page, ("Data", "Files"), "Path", "Size", f"{base}?Revision=master&FilePath=")
+        return files_of(page, ("Data", "Files"), "Path", "Size", f"{base}?Revision=master&FilePath=", is_wanted)
     found: list[RemoteFile] = []
     url: str | None = f"{hf_endpoint()}/api/models/{model.repo}/tree/main?recursive=true"
     for _ in range(MOST_PAGES):
         if url is None:
             break
         page, url = read_json(url, headers, model, pause)
-        found += files_of(page, (), "path", "size", f"{hf_endpoint()}/{model.repo}/resolve/main/")
+        found += files_of(page, (), "path", "size", f"{hf_endpoint()}/{model.repo}/resolve/main/", is_wanted)
     return found
 
 
@@ -104,17 +108,20 @@ def read_json(url: str, headers: Mapping[str, str], model: HubModel, pause: floa
     raise DownloadError(f"{host(url)}: {problem}; the files of {model.repo} are not known")
 
 
-def files_of(page: Any, way: Sequence[str], path: str, size: str, base_url: str) -> list[RemoteFile]:
-    """The GGUF files that a page lists; names that would leave the folder, and all that is malformed, are passed by."""
+def files_of(
+    page: Any, way: Sequence[str], path: str, size: str, base_url: str, is_wanted: Callable[[str], bool] = is_safe
+) -> list[RemoteFile]:
+    """The wanted files that a page lists; what is malformed is passed by."""
     for key in way:
         page = page.get(key) if isinstance(page, dict) else None
     found = []
     for entry in page if isinstance(page, list) else ():
         name = entry.get(path) if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not is_safe(name):
+        if not isinstance(name, str) or not is_wanted(name):
             continue
         lfs = entry.get("lfs")
         digest = lfs.get("oid") if isinstance(lfs, dict) else entry.get("Sha256")
+        blob = None if isinstance(lfs, dict) else entry.get("oid")
         n_bytes = entry.get(size)
         found.append(
             RemoteFile(
@@ -122,6 +129,7 @@ def files_of(page: Any, way: Sequence[str], path: str, size: str, base_url: str)
                 base_url + quote(name),
                 n_bytes if isinstance(n_bytes, int) and n_bytes >= 0 else None,
                 digest if isinstance(digest, str) and SHA256.fullmatch(digest) else None,
+                blob=blob if isinstance(blob, str) and SHA1.fullmatch(blob) else None,
             )
         )
     return sorted(found, key=lambda file: file.path)

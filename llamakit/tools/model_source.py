@@ -110,11 +110,15 @@ def parse_wheel(project: str) -> WheelModel:
 
 
 def is_safe(file: str) -> bool:
-    """Is this the path of a GGUF file below a folder, whoever wrote it? Hidden files are ours."""
+    """Is this the path of a GGUF file below a folder, whoever wrote it?"""
+    return file.lower().endswith(".gguf") and is_below(file)
+
+
+def is_below(file: str) -> bool:
+    """Is this a path that stays below its folder? Hidden files are ours."""
     parts = file.split("/")
     return (
-        file.lower().endswith(".gguf")
-        and file.isprintable()
+        file.isprintable()
         and "\\" not in file
         and all(part and not part.startswith(".") and len(part) <= 200 for part in parts)
     )

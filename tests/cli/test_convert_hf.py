@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.quants import dequantize
 
 from ..convert.folders import safetensors_bytes, tensors, write_folder
+from ..convert.test_mistral_native import PARAMS, native_tensors, tekken
+from ..tools.web import Site, serve
 
 Capture = pytest.CaptureFixture[str]
 
@@ -143,7 +147,7 @@ def test_tensors_without_a_place_are_told_with_the_nearest(folder: Path, capsys:
         ([".", "--outtype", "f32"], 2, "config.json: no such file"),
         (["Tiny-1.5B-Chat", "--outtype", "F7"], 2, "unknown file type"),
         (["Tiny-1.5B-Chat", "--outtype", "COPY"], 1, "auto keeps 16 bits"),
-        (["Tiny-1.5B-Chat", "--split-max-size", "10K"], 1, "no size such as 300M"),
+        (["Tiny-1.5B-Chat", "--split-max-size", "10X"], 1, "no size such as 300M"),
         (["Tiny-1.5B-Chat/config.json"], 1, "is a file"),
         (["Tiny-1.5B-Chat", "--outfile", "Tiny-1.5B-Chat/model.safetensors"], 1, "is a file of the checkpoint"),
         (["Tiny-1.5B-Chat", "--outfile", "Tiny-1.5B-Chat/config.json"], 1, "is a file of the checkpoint"),
@@ -153,6 +157,136 @@ def test_tensors_without_a_place_are_told_with_the_nearest(folder: Path, capsys:
 def test_what_cannot_be_is_one_line(args: list[str], code: int, words: str, folder: Path, capsys: Capture) -> None:
     assert run(["convert-hf", *args]) == code
     assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "flag", ["--mmproj", "--mtp", "--dspark", "--fuse-gate-up-exps", "--fuse-qkv", "--target-model-dir=x"]
+)
+def test_flags_of_the_script_that_make_no_sense_here_say_so(flag: str, folder: Path, capsys: Capture) -> None:
+    assert run(["convert-hf", str(folder), flag]) == 1
+    assert flag.partition("=")[0] in capsys.readouterr().err
+
+
+def test_flags_of_the_script_that_change_nothing_are_taken(folder: Path) -> None:
+    flags = ["--no-mtp", "--no-nextn", "--sentence-transformers-dense-modules", "--split-max-size", "0"]
+    assert run(["convert-hf", str(folder), "--outfile", "out.gguf", "--split-max-tensors", "0", *flags]) == 0
+    assert len(values("out.gguf")) == 21
+
+
+def test_supported_models_are_listed(capsys: Capture) -> None:
+    assert run(["convert-hf", "--print-supported-models"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "Supported models:" and "  - LlamaForCausalLM" in out
+
+
+def test_the_first_shard_may_hold_metadata_only(folder: Path) -> None:
+    flags = ["--outtype", "f32", "--outfile", "part.gguf", "--split-max-tensors", "11", "--no-tensor-first-split"]
+    assert run(["convert-hf", str(folder), *flags]) == 0
+    shards = sorted(Path().glob("part-*-of-00003.gguf"))
+    assert len(shards) == 3 and len(values(shards[0])) == 21  # of all shards, read by the first
+    with GGUFReader(shards[0]) as reader:
+        assert [len(file.tensors) for file in reader.files] == [0, 11, 10]
+
+
+def test_float8_may_become_q8_0(folder: Path) -> None:
+    plain = tensors()
+    codes = {name: np.full(array.shape, 0x3A, np.uint8) for name, array in plain.items()}
+    scales = {"model.layers.0.mlp.up_proj.weight_scale": np.full(1, 0x40, np.uint8)}
+    (folder / "model.safetensors").write_bytes(safetensors_bytes(codes | scales, "F8_E4M3"))
+    assert run(["convert-hf", str(folder), "--outfile", "out.gguf", "--fp8-as-q8"]) == 0
+    with GGUFReader("out.gguf") as reader:
+        types = {tensor.name: tensor.type.name for tensor in reader.tensors}
+    assert (types["blk.0.ffn_up.weight"], types["output_norm.weight"]) == ("Q8_0", "F32")
+    np.testing.assert_allclose(values("out.gguf")["blk.0.ffn_up.weight"], 2.5, rtol=0.01)
+
+
+def test_mistrals_own_format(tmp_path: Path) -> None:
+    folder = tmp_path / "native"
+    folder.mkdir()
+    (folder / "params.json").write_text(json.dumps(PARAMS))
+    (folder / "consolidated.safetensors").write_bytes(safetensors_bytes(native_tensors()))
+    (folder / "tekken.json").write_text(json.dumps(tekken()))
+    out = str(tmp_path / "out.gguf")
+    assert run(["convert-hf", str(folder), "--mistral-format", "--outtype", "f32", "--outfile", out]) == 0
+    assert len(values(out)) == 21
+    assert run(["convert-hf", str(folder), "--outfile", out]) == 2  # no config.json
+
+
+@pytest.fixture
+def hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A hub with the folder as repository org/tiny, and files that nobody needs."""
+    for name in ("MODEL_ENDPOINT", "HF_TOKEN", "LLAMA_ARG_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LLAMAKIT_CACHE", str(folder.parent / "cache"))
+    with serve(Site()) as site:
+        monkeypatch.setenv("HF_ENDPOINT", site.url)
+        listed = []
+        for path in [
+            *folder.iterdir(),
+            *map(Path, ("pytorch_model.bin", "modeling_tiny.py", "tiny.gguf", "../x.json")),
+        ]:
+            body = path.read_bytes() if path.is_file() else b"nobody needs this"
+            is_large = path.suffix == ".safetensors"
+            sha = hashlib.sha256(body) if is_large else hashlib.sha1(b"blob %d\0" % len(body) + body)
+            name = str(path) if path.parent.name != folder.name else path.name
+            hashed = {"lfs": {"oid": sha.hexdigest()}, "oid": "0" * 40} if is_large else {"oid": sha.hexdigest()}
+            listed.append({"path": name, "size": len(body), **hashed})
+            site.pages[f"/org/tiny/resolve/main/{name}"] = ("application/octet-stream", body)
+        tree = "/api/models/org/tiny/tree/main?recursive=true"
+        site.pages[tree] = ("application/json", json.dumps(listed).encode())
+        yield site
+
+
+def fetched(site: Site) -> list[str]:
+    found = sorted(path.rpartition("/")[2] for path in site.paths if "/resolve/" in path)
+    site.paths.clear()
+    return found
+
+
+def test_a_repository_is_fetched_once_and_only_what_is_needed(hub: Site, folder: Path, tmp_path: Path) -> None:
+    assert run(["convert-hf", str(folder), "--outtype", "f32", "--outfile", "local.gguf"]) == 0
+    assert run(["convert-hf", "org/tiny", "--outtype", "f32"]) == 0
+    assert fetched(hub) == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    assert all(np.array_equal(values("org-tiny-f32.gguf")[name], array) for name, array in values("local.gguf").items())
+    assert run(["convert-hf", "hf:org/tiny", "--outtype", "f32", "--outfile", "again.gguf"]) == 0
+    assert fetched(hub) == []
+    assert run(["convert-hf", "org/tiny", "--remote", "--offline", "--outtype", "f32", "--outfile", "off.gguf"]) == 0
+    assert hub.paths == []
+    with GGUFReader("off.gguf") as reader:
+        assert reader.metadata["general.name"] == "org/tiny"
+
+
+def test_a_vocabulary_alone_needs_no_tensors_of_a_repository(hub: Site) -> None:
+    assert run(["convert-hf", "org/tiny", "--vocab-only", "--outfile", "out.gguf"]) == 0
+    assert fetched(hub) == ["config.json", "tokenizer.json", "tokenizer_config.json"]
+
+
+def test_fault_93_a_repository_whose_server_breaks_off_is_fetched_on(hub: Site, folder: Path) -> None:
+    hub.cut_after = [10**9] * 4 + [30_000]  # in the middle of the tensors, which come last
+    assert run(["convert-hf", "org/tiny", "--outtype", "f32", "--outfile", "out.gguf"]) == 0
+    assert "bytes=30000-" in hub.ranges
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_fault_93_a_file_of_a_repository_with_another_hash_is_refused(name: str, hub: Site, capsys: Capture) -> None:
+    page = f"/org/tiny/resolve/main/{name}"
+    kind, body = hub.pages[page]
+    hub.pages[page] = (kind, body[:-1] + b"x")
+    assert run(["convert-hf", "org/tiny", "--outfile", "out.gguf"]) == 1
+    assert "is wrong" in capsys.readouterr().err
+    assert not os.path.exists("out.gguf")
+
+
+def test_pickles_of_a_repository_are_fetched_on_request_only(hub: Site, capsys: Capture) -> None:
+    tree = next(path for path in hub.pages if path.startswith("/api/"))
+    kind, body = hub.pages[tree]
+    listed = [entry for entry in json.loads(body) if not entry["path"].endswith(".safetensors")]
+    hub.pages[tree] = (kind, json.dumps(listed).encode())
+    assert run(["convert-hf", "org/tiny"]) == 1
+    assert "--allow-pickle" in capsys.readouterr().err
+    assert fetched(hub) == []
+    assert run(["convert-hf", "org/tiny", "--allow-pickle"]) == 2  # which is none
+    assert "pytorch_model.bin" in fetched(hub)
 
 
 def test_ctrl_c_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

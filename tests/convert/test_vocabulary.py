@@ -15,7 +15,7 @@ from llamakit.convert.config import Config
 from llamakit.convert.plan import Source, metadata
 from llamakit.convert.vocabulary.files import TokenizerFiles
 from llamakit.convert.vocabulary.keys import vocabulary_keys
-from llamakit.convert.vocabulary.pretokenizer import NAMES, find_pretokenizer
+from llamakit.convert.vocabulary.pretokenizer import _BY_TEXT, NAMES, Found, find_pretokenizer
 from llamakit.core.vocab.base import load_vocab
 from llamakit.core.vocab.pretokenizers import split_rule
 
@@ -79,6 +79,19 @@ def test_rules_are_found_by_what_they_do(name: str, tmp_path: Path) -> None:
     }
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     assert find_pretokenizer(TokenizerFiles(folder)).name == LIKE.get(name, name)
+
+
+@pytest.mark.parametrize("rule, name", list(_BY_TEXT.items()))
+def test_well_known_expressions_have_their_name_and_are_written_too(
+    rule: str, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """llama.cpp's rules of these names leave out combining marks."""
+    folder = write_folder(tmp_path / "tiny")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["pre_tokenizer"] = {"type": "Split", "pattern": {"Regex": rule}, "behavior": "Isolated", "invert": False}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert find_pretokenizer(TokenizerFiles(folder)) == Found(name, (rule,))
+    assert not caplog.records
 
 
 def test_templates_of_every_place(tmp_path: Path) -> None:

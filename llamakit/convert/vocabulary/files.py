@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,9 @@ from llamakit.convert.vocabulary.sentencepiece_model import SentencePieceModel, 
 from llamakit.errors import VocabError
 
 SENTENCEPIECE_NAMES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+_MISTRAL_NAMES = re.compile(r".*\.model\.(v\d+)(?:m\d+)?")  # "tokenizer.model.v7": SentencePiece, by version
+_MISTRAL_SETTINGS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+_MISTRAL_FRAME = {"add_bos_token": True, "add_eos_token": False}
 
 
 @dataclass(frozen=True)
@@ -26,19 +30,40 @@ class AddedToken:
 
 @dataclass(frozen=True)
 class TokenizerFiles:
-    """Raises VocabError for a file whose parts are not what they must be, ModelError for one that is no JSON."""
+    """Raises VocabError for a file whose parts are not what they must be, ModelError for one that is no JSON.
+
+    `is_mistral`: Mistral's own files go before those of transformers; `has_named_template`: a chat template that such a
+    folder does not hold may be the one known by a name.
+    """
 
     folder: Path
+    is_mistral: bool = False
+    has_named_template: bool = True
 
     @cached_property
     def tokenizer(self) -> dict[str, Any]:
-        """tokenizer.json; empty where there is none."""
-        return self._json("tokenizer.json")
+        """tokenizer.json, or what it would be for tekken.json; empty where there is none."""
+        if self.tekken_path:
+            from llamakit.convert.vocabulary.tekken import read_tekken
+
+            return read_tekken(self.tekken_path)
+        return {} if self.is_mistral else self._json("tokenizer.json")
+
+    @cached_property
+    def tekken_path(self) -> Path | None:
+        """Mistral's tekken.json, where it is asked for or the only tokenizer."""
+        path, others = self.folder / "tekken.json", ("tokenizer.json", *SENTENCEPIECE_NAMES)
+        is_wanted = self.is_mistral or not any((self.folder / name).is_file() for name in others)
+        return path if is_wanted and path.is_file() else None
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """tokenizer_config.json; empty where there is none."""
-        return self._json("tokenizer_config.json")
+        """tokenizer_config.json, or what it would be for Mistral's own files; empty where there is none."""
+        given = {} if self.is_mistral else self._json("tokenizer_config.json")
+        if not self.is_mistral and not self.tekken_path:
+            return given
+        padding = "<pad>" if self.tekken_path else "</s>"
+        return {**_MISTRAL_SETTINGS, "pad_token": padding, **given, **_MISTRAL_FRAME}
 
     @cached_property
     def model(self) -> dict[str, Any]:
@@ -70,6 +95,12 @@ class TokenizerFiles:
 
     @cached_property
     def sentencepiece_path(self) -> Path | None:
+        if self.tekken_path:
+            return None
+        if self.is_mistral:
+            versions = [path for path in self.folder.iterdir() if _MISTRAL_NAMES.fullmatch(path.name)]
+            if versions:
+                return max(versions, key=lambda path: int(mistral_version(path)[1:]))
         paths = (self.folder / name for name in SENTENCEPIECE_NAMES)
         return next((path for path in paths if path.is_file()), None)
 
@@ -79,6 +110,12 @@ class TokenizerFiles:
     def _json(self, name: str) -> dict[str, Any]:
         path = self.folder / name
         return read_json(path) if path.is_file() else {}
+
+
+def mistral_version(path: Path) -> str:
+    """The version in the name of a SentencePiece model of Mistral's: "v3" of tokenizer.model.v3, "v1" of the first."""
+    match = _MISTRAL_NAMES.fullmatch(path.name)
+    return match[1] if match else "v1"
 
 
 def _is_text(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +45,8 @@ def _ids(files: TokenizerFiles) -> list[list[int]]:
         from tokenizers import Tokenizer
 
         try:
-            tokenizer = Tokenizer.from_file(str(files.folder / "tokenizer.json"))
+            own = None if files.tekken_path else str(files.folder / "tokenizer.json")
+            tokenizer = Tokenizer.from_file(own) if own else Tokenizer.from_str(json.dumps(files.tokenizer))
         except Exception as error:  # the library raises bare Exceptions
             log.warning("%s: no golden strings: tokenizer.json: %.160s", files.folder, error)
             return []

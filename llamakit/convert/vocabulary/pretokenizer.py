@@ -32,6 +32,15 @@ NAMES = (
     "granite-embed-multi-97m", "default",
 )  # fmt: skip
 
+# Well-known expressions: llama.cpp's rules of these names cut a few texts otherwise, the names are right all the same.
+_WORD = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
+_LOWER, _REST = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]", r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_ENDINGS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+_BY_TEXT = {
+    rf"{_WORD}*{_LOWER}+|{_WORD}+{_LOWER}*|\p{{N}}|{_REST}": "tekken",
+    rf"{_WORD}*{_LOWER}+{_ENDINGS}|{_WORD}+{_LOWER}*{_ENDINGS}|\p{{N}}{{1,3}}|{_REST}": "gpt-4o",
+}
+
 _UNCLEAN = {"starcoder": "smollm"}  # the same rules for tokenizers that leave spaces before punctuation alone
 
 TRAPS = (
@@ -57,13 +66,15 @@ def find_pretokenizer(files: TokenizerFiles) -> Found:
     given = files.part("pre_tokenizer")
     if not given:
         return Found("default")
-    cuts = _cuts(_build(files, given))
+    cuts, patterns = _cuts(_build(files, given)), expressions(given)
+    if patterns and patterns[0] in _BY_TEXT and len(patterns) == 1:
+        name = _BY_TEXT[patterns[0]]
+        return Found(name, None if _named_cuts(name) == cuts else patterns)
     for name in NAMES:
         if _named_cuts(name) == cuts:
             is_unclean = files.settings.get("clean_up_tokenization_spaces") is False
             return Found(_UNCLEAN.get(name, name) if is_unclean else name)
     nearest = max(NAMES, key=lambda name: len(_named_cuts(name) & cuts) / len(_named_cuts(name) | cuts))
-    patterns = expressions(given)
     if patterns is None:
         log.warning(
             "the tokenizer cuts texts by rules that have no name and are no regular expressions; %s comes nearest",

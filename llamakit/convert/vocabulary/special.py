@@ -40,13 +40,15 @@ class SpecialTokens:
 def special_keys(files: TokenizerFiles, config: Config, n_vocab: int) -> Iterator[tuple[str, int | bool]]:
     """Keys below `tokenizer.ggml.`: the ids, then the flags."""
     tokens = SpecialTokens({role: text for role in _ROLES if (text := _text_of(files.settings, role))})
-    if files.tokenizer:
+    if files.tokenizer or files.is_mistral:
         _adopt_processing(tokens, files.part("post_processor"))
         for role in (*_ROLES, "eot", "eom"):
             flag = files.settings.get(f"add_{role}_token")
             if isinstance(flag, bool):
                 tokens.added.setdefault(role, flag)
     ids = {added.text: added.id for added in reversed(files.added)}
+    if files.is_mistral and files.sentencepiece is not None:
+        ids |= {piece.text: i for i, piece in enumerate(files.sentencepiece.pieces)}
     for role, key in KEYS.items():
         token = ids.get(tokens.texts.get(role, ""))
         if token is None and role in _ROLES:
