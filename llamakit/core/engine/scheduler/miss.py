@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from llamakit.core.engine.scheduler.job import Job
 from llamakit.core.kernels.kv_cells import BLOCK
+from llamakit.core.kv.prefix_tree import Node
 
 if TYPE_CHECKING:
     from llamakit.core.engine.scheduler.slot import Slot
@@ -23,18 +24,18 @@ def miss_reason(slot: Slot) -> str:
         return "prompt logprobs"
     if n == slot.n_most_shared:
         return "context shift"
-    rest = slot.pending[: BLOCK - n % BLOCK]
-    node = branch.node
-    if tree.was_evicted(node, slot.tokens[BLOCK * branch.depth :] + rest):
+    node, rest = branch.node, slot.tokens[BLOCK * branch.depth :] + slot.pending
+    if tree.was_evicted(node, rest):
         return "evicted"
-    way, _, n_tail = tree.find(node, slot.tokens[BLOCK * branch.depth :] + slot.pending)
-    if tree.cache.states and (way or n_tail):
+    way, tail, n_tail = tree.find(node, rest)
+    if tree.cache.states and BLOCK * (branch.depth + len(way)) + n_tail > n:
         return "recurrent state"
     if n == 0 and has_other_root(slot):
         return "adapter differs"
-    if node.parent is None and not node.children and n == 0:
+    if n == 0 and not node.children:
         return "first request"
-    return f"differs at token {n}" if node.children else f"new from token {n}"
+    is_new = tail is None if not isinstance(tail, Node) else n_tail == len(tail.tokens)
+    return f"new from token {n}" if is_new and (tail or not node.children) else f"differs at token {n}"
 
 
 def has_other_root(slot: Slot) -> bool:

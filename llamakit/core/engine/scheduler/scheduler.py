@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from llamakit.core.engine.scheduler.errands import Errand
 from llamakit.core.engine.scheduler.event import Cancelled, End, Failed
 from llamakit.core.engine.scheduler.job import AnyJob, EmbeddingJob, Job
-from llamakit.core.engine.scheduler.keeping import erase, restore, save
+from llamakit.core.engine.scheduler.keeping import erase
 from llamakit.core.engine.scheduler.request import EmbeddingRequest, Request, Scales
 from llamakit.core.engine.scheduler.slot import Slot, SlotState
 from llamakit.core.engine.scheduler.stats import SlotInfo, Stats
@@ -174,7 +174,7 @@ class Scheduler:
 
         Returns the number of tokens and of bytes. Raises GGUFError for what the system refuses.
         """
-        found: tuple[int, int] = self.between_steps(lambda: save(self.slots[slot], path), slot)
+        found: tuple[int, int] = self.between_steps(lambda: self._steps.save(self.slots[slot], path), slot)
         return found
 
     def restore_slot(self, slot: int, path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -182,7 +182,7 @@ class Scheduler:
 
         Raises StateError for a file that is none, or of another model; ModelError when there is no room.
         """
-        found: tuple[int, int] = self.between_steps(lambda: restore(self.slots[slot], path), slot)
+        found: tuple[int, int] = self.between_steps(lambda: self._steps.restore(self.slots[slot], path), slot)
         return found
 
     def erase_slot(self, slot: int) -> int:

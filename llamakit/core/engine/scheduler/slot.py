@@ -17,6 +17,7 @@ from llamakit.core.engine.scheduler.request import Scales
 from llamakit.core.engine.scheduler.stats import Counters, SlotInfo
 from llamakit.core.kernels.kv_cells import BLOCK
 from llamakit.core.kv.prefix_tree import Branch, PrefixTree
+from llamakit.core.kv.state import Bytes, read_cells, write_cells
 from llamakit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Slot:
         self.tokens: list[int] = []  # in the cache; while idle, those of the last job
         self.pending: list[int] = []  # come next
         self.guesses: list[int] = []  # and these may follow
+        self.cells: list[Bytes] = []  # while swapped
         self.root: Root = ("", ())
         self.scales: Scales = ()  # of adapters
         self.n_keep: int | None = None
@@ -55,7 +57,7 @@ class Slot:
     def start(self, job: AnyJob, reader: Reader, root: Root, scales: Scales) -> None:
         """Serve a job."""
         self.job, self.reader, self.root, self.scales = job, reader, root, scales
-        self.tokens, self.pending, self.guesses, self.cells = [], list(job.tokens), [], b""
+        self.tokens, self.pending, self.guesses = [], list(job.tokens), []
         self.n_keep, self.n_discard, self.may_share = None, 0, False
         if isinstance(job, Job):
             self.n_keep, self.n_discard = job.request.n_keep, job.request.n_discard
@@ -229,7 +231,7 @@ class Slot:
         """The job is over. What was computed stays in the tree, but for what a shift has moved or an error spoilt."""
         job = self.working()
         self.leave(is_sound)
-        self.job, self.state, self.cells, self.pending, self.guesses = None, SlotState.IDLE, b"", [], []
+        self.job, self.state, self.cells, self.pending, self.guesses = None, SlotState.IDLE, [], [], []
         self.last_used, self.last_job = time.perf_counter(), job
         del self.reader
         self.counters.count(end)
@@ -263,7 +265,7 @@ class Slot:
     def swap_out(self) -> None:
         """Free the cells of a job that others need more; `swap_in` brings them back, bit by bit."""
         try:
-            self.cells = self.context.save_state((), self.seq)
+            self.cells = list(read_cells(self.context.cache, self.seq))
         except Exception as error:  # no memory
             return self.fail(error)
         self.limit = None if self.branch is None else self.branch.limit
@@ -275,11 +277,12 @@ class Slot:
 
     def swap_in(self) -> None:
         try:
-            self.context.load_state(self.cells, self.seq)
+            cells = iter(self.cells)
+            write_cells(self.context.cache, self.seq, len(self.tokens), lambda n: next(cells))
         except Exception as error:
             return self.fail(error)
         if not self.reader.is_hidden:
             self.branch = self.tree.begin(self.seq, self.root, self.tokens, self.limit)
             self.grow()
-        self.cells = b""
+        self.cells = []
         self.state = SlotState.DECODE if self.working().usage.n_drawn else SlotState.PREFILL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from llamakit.core.engine.context import Chunk
 from llamakit.core.engine.pooling import Pool, Pooling, pooling_of
 from llamakit.core.engine.scheduler.groups import Group, KnownAdapters, Turns, group_of
 from llamakit.core.engine.scheduler.job import AnyJob, EmbeddingJob, Job
+from llamakit.core.engine.scheduler.keeping import restore, save
 from llamakit.core.engine.scheduler.reading import Continuation, Embedding, Reader
 from llamakit.core.engine.scheduler.request import EmbeddingRequest, Scales
 from llamakit.core.engine.scheduler.room import Room
@@ -82,6 +84,16 @@ class Steps:
         for slot in self.slots:
             if slot.job is not None and slot.job.is_cancelled:
                 slot.cancel()
+
+    def save(self, slot: Slot, path: str | os.PathLike[str]) -> tuple[int, int]:
+        """See `keeping.py` for these."""
+        self.adapters.use(slot.scales)
+        return save(slot, path)
+
+    def restore(self, slot: Slot, path: str | os.PathLike[str]) -> tuple[int, int]:
+        slot.root, slot.scales = ("", self.default_scales), self.default_scales
+        self.adapters.use(slot.scales)
+        return restore(slot, path)
 
     def compute(self) -> None:
         """One step of a group of jobs that can go on, the oldest first."""
