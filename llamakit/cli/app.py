@@ -47,6 +47,8 @@ COMMANDS: Mapping[str, Command | Group] = {
     "grammar": Command("llamakit.cli.grammar", "grammar", "Check a grammar, and texts against it."),
     "pull": Command("llamakit.cli.pull", "pull", "Fetch a model into the cache."),
     "models": Command("llamakit.cli.models", "models", "List, show and remove the models that were fetched."),
+    "trace": Command("llamakit.cli.trace", "trace", "Look into a model while it computes a prompt."),
+    "diff": Command("llamakit.cli.diff", "diff", "Find where two models begin to differ."),
     "imatrix": Command("llamakit.cli.imatrix", "imatrix", "Measure which columns of the weights matter."),
     "gguf-split": Command("llamakit.cli.gguf_split", "gguf_split", "Split a model into shards, or merge shards."),
     "gguf": Group(
