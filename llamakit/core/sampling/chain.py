@@ -20,6 +20,7 @@ from llamakit.core.sampling.stages import choose, edits, truncate
 from llamakit.core.sampling.stages.dry import dry
 from llamakit.core.sampling.stages.infill import Infill
 from llamakit.core.sampling.stages.temperature import temperature
+from llamakit.core.sampling.stages.watermark import watermark
 from llamakit.errors import LlamakitError, UsageError
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def build_chain(s: Setup) -> list[Stage]:
     made = [(name, stage) for name in names if name in STAGES and (stage := STAGES[name](s)) is not None]
     while s.params.is_greedy and made and made[-1][0] in KEEP_THE_BEST:
         made.pop()
-    first, chooser = edits.logit_bias(s), build_chooser(s)
-    return [*([] if first is None else [first]), *(stage for _, stage in made), chooser]
+    first = [stage for stage in (watermark(s), edits.logit_bias(s)) if stage is not None]
+    return [*first, *(stage for _, stage in made), build_chooser(s)]
 
 
 def build_chooser(s: Setup) -> Stage:
@@ -75,8 +76,8 @@ def build_chooser(s: Setup) -> Stage:
 def build_history(p: SamplingParams, n_vocab: int) -> History:
     """As much of the past as the stages look at."""
     window = p.repeat_last_n if p.has_penalties else 0
-    both = (window, p.dry_penalty_last_n if p.has_dry else 0)
-    return History(ALL if ALL in both else max(both), window, n_vocab)
+    sizes = (window, p.dry_penalty_last_n if p.has_dry else 0, int(p.has_watermark))
+    return History(ALL if ALL in sizes else max(sizes), window, n_vocab)
 
 
 def kernel_names(params: SamplingParams, is_constrained: bool = False) -> list[str]:

@@ -20,7 +20,8 @@ ALL = -1  # for a number of last tokens: all of them
 NUMBERS = (
     "temperature", "dynatemp_range", "dynatemp_exponent", "top_p", "min_p", "typical_p", "tfs_z", "top_n_sigma",
     "xtc_probability", "xtc_threshold", "repeat_penalty", "presence_penalty", "frequency_penalty", "dry_multiplier",
-    "dry_base", "mirostat_tau", "mirostat_eta", "adaptive_target", "adaptive_decay",
+    "dry_base", "mirostat_tau", "mirostat_eta", "adaptive_target", "adaptive_decay", "watermark_gamma",
+    "watermark_delta",
 )  # fmt: skip
 WHOLE_NUMBERS = {
     "top_k": -MOST_TOKENS, "min_keep": 0, "repeat_last_n": ALL, "dry_allowed_length": 0, "dry_penalty_last_n": ALL,
@@ -52,6 +53,7 @@ class SamplingParams:
     repeat_last_n: int = 64  # how many of the last tokens the penalties look at; 0: off, -1: all
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    frequency_is_share: bool = False  # that penalty is for a token's share of the tokens so far, not for their number
     penalize_nl: bool = True  # the penalties are for newlines too
     dry_multiplier: float = 0.0  # 0: off
     dry_base: float = 1.75  # < 1: off
@@ -63,6 +65,8 @@ class SamplingParams:
     mirostat_eta: float = 0.1  # learning rate
     adaptive_target: float = -1.0  # probability that adaptive_p aims at; < 0: off
     adaptive_decay: float = 0.9  # 0 .. 0.99: how long it remembers
+    watermark_gamma: float = 0.5  # share of the tokens that are green after each token
+    watermark_delta: float = 0.0  # added to the logits of these; 0: off
     ignore_eos: bool = False
     logit_bias: Mapping[int, float] = field(default_factory=dict)  # added to the logits of tokens; -inf bans one
 
@@ -83,6 +87,7 @@ class SamplingParams:
         for name in ("mirostat_tau", "mirostat_eta"):  # what is learned must stay a number
             self.check(name, abs(getattr(self, name)) <= FASTEST, f"from -{FASTEST} to {FASTEST}")
         self.check("mirostat", self.mirostat in (0, 1, 2), "0, 1 or 2")
+        self.check("watermark_gamma", 0 < self.watermark_gamma < 1, "between 0 and 1")
         for token, bias in self.logit_bias.items():
             if not is_whole(token) or token < 0 or not (is_number(bias) or bias == -math.inf):
                 raise UsageError(f"logit_bias: token {token} with bias {bias}; needs an id >= 0 and a number or -inf")
@@ -100,6 +105,10 @@ class SamplingParams:
     def has_penalties(self) -> bool:
         changes = self.repeat_penalty != 1 or self.presence_penalty != 0 or self.frequency_penalty != 0
         return "penalties" in self.stages and changes and self.repeat_last_n != 0
+
+    @property
+    def has_watermark(self) -> bool:
+        return self.watermark_delta != 0
 
     @property
     def has_dry(self) -> bool:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from llamakit.core.kernels import sampling as kernels
 from llamakit.core.kernels.candidates import Candidates
 from llamakit.core.sampling.stage import Setup, Stage
+from llamakit.core.simd.records import Record
 
 
 def begin(c: Candidates) -> Stage:
@@ -41,4 +42,16 @@ def penalties(s: Setup) -> Stage | None:
         exempt=newline[0] if newline else -1, repeat=p.repeat_penalty, frequency=p.frequency_penalty,
         presence=p.presence_penalty,
     )  # fmt: skip
-    return Stage("sampling.penalties", record)
+    return ShareOfTokens(record, s) if p.frequency_is_share else Stage("sampling.penalties", record)
+
+
+class ShareOfTokens(Stage):
+    """Penalties, that of the frequency shared out among the tokens so far."""
+
+    def __init__(self, record: Record, s: Setup) -> None:
+        super().__init__("sampling.penalties", record)
+        self.history, self.frequency = s.history, s.params.frequency_penalty
+
+    def run(self) -> None:
+        self.record.data["frequency"] = self.frequency / max(1, len(self.history.last()))
+        super().run()
