@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from llamakit import __version__
+from llamakit.server.anthropic.routes import anthropic_routes
 from llamakit.server.errors import add_handlers
 from llamakit.server.health import health_routes
 from llamakit.server.models.models import Models
@@ -33,5 +34,6 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
     add_handlers(app)
     app.include_router(health_routes())
     app.include_router(openai_routes())
+    app.include_router(anthropic_routes())
     app.include_router(native_routes())
     return app

@@ -43,6 +43,11 @@ def chat_request(served: Served, chat: Chat, fields: CompletionFields, **others:
     return ChatRequest(served, chat, opening, fields, generation)
 
 
+def n_prompt_tokens(served: Served, chat: Chat) -> int:
+    """How long the prompt of a chat is. Takes its time, too."""
+    return len(open_chat(served, chat).prompt.encode(served.vocab))
+
+
 @asynccontextmanager
 async def chat_answers(request: Request, asked: ChatRequest) -> AsyncIterator[list[ChatAnswer]]:
     """As many answers as were asked for; see `respond.submitted`."""

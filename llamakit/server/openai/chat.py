@@ -16,7 +16,7 @@ from llamakit.core.engine.scheduler import Prefilled, ScoredPiece
 from llamakit.server.errors import Refused
 from llamakit.server.generation.answer import merged
 from llamakit.server.generation.chat_fields import CHAT_FIELDS, read_chat, unread_variables, without_chat
-from llamakit.server.generation.chat_request import ChatRequest, chat_answers, chat_request
+from llamakit.server.generation.chat_request import ChatRequest, chat_answers, chat_request, n_prompt_tokens
 from llamakit.server.generation.field import Body, FieldError, Flag, Whole, names_of
 from llamakit.server.generation.fields import read_fields
 from llamakit.server.generation.message import ChatAnswer, Spoken
@@ -59,6 +59,14 @@ async def chat_completions(request: Request) -> Response:
     if fields.stream:
         return await stream(request, chunks(request, ask), ping=fields.sse_ping_interval, headers=ask.ignored)
     return JSONResponse(await unless_gone(request, whole(request, ask)), headers=ask.ignored)
+
+
+async def chat_input_tokens(request: Request) -> dict[str, Any]:
+    """How many tokens the prompt of a chat has."""
+    body = await json_object(request)
+    served = await served_for(request, MODEL.read(body))
+    n_tokens = await run_in_threadpool(lambda: n_prompt_tokens(served, read_chat(body, served)))
+    return {"object": "response.input_tokens", "input_tokens": n_tokens}
 
 
 def read(body: Body, served: Served) -> Ask:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from llamakit.server.openai.chat import chat_completions
+from llamakit.server.openai.chat import chat_completions, chat_input_tokens
 from llamakit.server.openai.completions import completions
 from llamakit.server.openai.embeddings import embeddings
 from llamakit.server.openai.models import model, models
+from llamakit.server.openai.responses import input_tokens, responses
+from llamakit.server.openai.unsupported import unsupported_routes
 
 
 def openai_routes() -> APIRouter:
@@ -20,4 +22,10 @@ def openai_routes() -> APIRouter:
     for path in ("/v1/chat/completions", "/chat/completions"):
         router.post(path, tags=["openai"])(chat_completions)
     router.post("/v1/embeddings", tags=["openai"])(embeddings)
+    for path in ("/v1/responses", "/responses"):
+        router.post(path, tags=["openai"])(responses)
+        router.post(f"{path}/input_tokens", tags=["openai"])(input_tokens)
+    for path in ("/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"):
+        router.post(path, tags=["openai"])(chat_input_tokens)
+    router.include_router(unsupported_routes())
     return router
