@@ -36,7 +36,7 @@ class ModelSettings:
     opening: ContextParams = field(default_factory=ContextParams)
     n_slots: int = N_SLOTS
     n_queue_max: int = 1024  # requests that may wait; more are refused
-    embeddings: bool = False
+    embeddings: bool = True
     reranking: bool = False
     pooling: str | None = None  # of embeddings: none, mean, cls, last, rank; None: the model's own
     chat: ChatSettings = field(default_factory=ChatSettings)

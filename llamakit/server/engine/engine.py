@@ -18,6 +18,7 @@ from llamakit.server.engine.messages import (
     Cancel,
     EngineStats,
     FromEngine,
+    GiveUp,
     ModelInfo,
     Read,
     Ready,
@@ -67,7 +68,8 @@ class Engine:
         self.state = EngineState.LOADING
         self.why = "Loading model"  # not ready
         self.was_ready = False
-        self.stats = EngineStats()
+        self.stats: EngineStats | None = None  # as last told
+        self.n_restarts = 0
         self.streams: dict[int, Stream] = {}
         self._info: ModelInfo | None = None
         self._numbers = count(1)
@@ -187,7 +189,8 @@ class Engine:
             self.channel.send(Call(number, name, arguments))
             return await answer
         finally:
-            self._calls.pop(number, None)
+            if self._calls.pop(number, None) is not None and self.state is EngineState.READY:
+                self.channel.send(GiveUp(number))
 
     async def close(self) -> None:
         """Take no more requests, end those that run, and the engine."""
@@ -209,7 +212,8 @@ class Engine:
             self._set(EngineState.READY)
 
     def _tell(self, told: Told) -> None:
-        self.stats, streams = told.stats, self.streams
+        streams = self.streams
+        self.stats = told.stats or self.stats
         for id, event in told.events:
             if (stream := streams.get(id)) is not None:
                 stream.push(event)
@@ -223,7 +227,8 @@ class Engine:
         """The engine has ended by itself; unless that is final, it is being started again."""
         if self.state is EngineState.CLOSED:
             return
-        self.why = reason
+        self.why, self.stats = reason, None
+        self.n_restarts += self.was_ready
         self._set(EngineState.FAILED if is_final else EngineState.LOADING)
         error = EngineLost(reason)
         self._fail(Failed(error), error)

@@ -7,23 +7,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import replace
 from queue import Empty
 from typing import TYPE_CHECKING
 
 from llamakit.core.engine.describe import file_type
-from llamakit.core.engine.scheduler import Event, Failed, Job, Request, Scheduler, Usage
-from llamakit.core.sampling.chain import Sampler
-from llamakit.core.sampling.params import RANDOM_SEED
-from llamakit.core.sampling.reasoning_budget import ReasoningBudget
-from llamakit.core.sampling.seed import choose_seed
+from llamakit.core.engine.pooling import Pooling
+from llamakit.core.engine.scheduler import Cancelled, Event, Failed, Job, Scheduler, Usage
 from llamakit.errors import LlamakitError, UsageError
+from llamakit.server.engine.errands import Errands
 from llamakit.server.engine.messages import (
     Call,
     Cancel,
     EngineStats,
     FromEngine,
+    GiveUp,
     ModelInfo,
     Read,
     Reply,
@@ -31,12 +30,13 @@ from llamakit.server.engine.messages import (
     ToEngine,
     Told,
 )
+from llamakit.server.engine.requests import Requests
 from llamakit.server.engine.stream import WINDOW
 
 if TYPE_CHECKING:
     from llamakit.core.engine.context import Context
-    from llamakit.core.sampling.chain import Constraint
-    from llamakit.server.engine.generation import Budget, Generation
+
+BEAT = 1.0  # seconds between signs of life while there is work
 
 
 class Running:
@@ -48,11 +48,18 @@ class Running:
 
 
 class Host:
-    """Serves messages over a scheduler. `send` is called by a thread of its own."""
+    """Serves messages over a scheduler. `send` is called by several threads."""
 
     def __init__(self, scheduler: Scheduler, send: Callable[[FromEngine], None], info: ModelInfo) -> None:
         self.scheduler, self.info, self._send = scheduler, info, send
+        self._requests = Requests(scheduler.vocab, scheduler.context.n_vocab)
+        pooling = Pooling[info.pooling.upper()] if info.pooling else None
+        self._errands = Errands(scheduler, pooling, tuple(path for path, _ in info.adapters))
+        self._compiling = ThreadPoolExecutor(1, "grammars")
         self._running: dict[int, Running] = {}
+        self._becoming: dict[int, bool] = {}  # ids whose grammar is being compiled; are they still wanted?
+        self._lock = threading.Lock()  # guards both
+        self._calls: dict[int, threading.Event] = {}  # set when the answer is no longer wanted
         self._with_news: deque[int] = deque()
         self._news = threading.Event()
         self._is_closing = False
@@ -62,124 +69,124 @@ class Host:
     def handle(self, message: ToEngine) -> None:
         """What a message asks for; from one thread only."""
         if isinstance(message, Submit):
-            self.submit(message)
+            if message.generation.constraint is None:
+                self._submit(message)
+            else:
+                self._becoming.update(dict.fromkeys(message.ids, True))
+                self._compiling.submit(self._submit, message)
         elif isinstance(message, Cancel):
             for id in message.ids:
-                if (running := self._running.get(id)) is not None:
-                    running.job.cancel()
+                self._cancel(id)
         elif isinstance(message, Read):
             if (running := self._running.get(message.id)) is not None:
                 running.window += message.n
                 self._note(message.id)
         elif isinstance(message, Call):
-            try:
-                raise UsageError(f"{message.name}: not supported by this server")
-            except Exception as error:
-                self._send(Reply(message.number, None, portable(error)))
-
-    def submit(self, message: Submit) -> None:
-        for place, id in enumerate(message.ids):
-            try:
-                request = self.request(message.generation, place)
-                job = self.scheduler.submit(request, lambda id=id: self._note(id))  # type: ignore[misc]
-            except Exception as error:
-                usage = Usage(len(message.generation.tokens))
-                self._send(Told([(id, Failed(portable(error)))], [(id, usage)], self.stats()))
-                continue
-            self._running[id] = Running(id, job)
-            self._note(id)
-
-    def request(self, g: Generation, place: int) -> Request:
-        """The place-th continuation of a prompt."""
-        params = g.sampling
-        if place:
-            params = replace(params, seed=(choose_seed(params.seed) + place) % RANDOM_SEED)
-        vocab = self.scheduler.vocab
-        sampler = Sampler(
-            params,
-            self.scheduler.context.n_vocab,
-            vocab.eog_ids,
-            constraint=self.matcher(g),
-            vocab=vocab,
-            budget=budget(g.budget),
-            constraint_is_lazy=g.constraint_sleeps,
-        )
-        return Request(
-            g.tokens, sampler, n_predict=g.n_predict, stop=g.stop, n_keep=g.n_keep, n_logprobs=g.n_logprobs,
-            show_special=g.show_special, use_cache=g.use_cache, n_prompt_logprobs=g.n_prompt_logprobs,
-            scores_after_sampling=g.post_sampling_probs, tells_progress=g.tells_progress, salt=g.salt,
-            adapters=None if g.adapters is None else tuple((str(i), scale) for i, scale in g.adapters), slot=g.slot,
-            n_discard=g.n_discard, t_max_predict=g.t_max_predict, n_indent=g.n_indent, speculate=g.speculate,
-        )  # fmt: skip
-
-    def matcher(self, g: Generation) -> Constraint | None:
-        if g.constraint is None:
-            return None
-        from llamakit.core.grammar.grammar import Grammar
-
-        grammar, vocab = Grammar(g.constraint.rules), self.scheduler.vocab
-        if g.constraint.triggers is None:
-            return grammar.matcher(vocab)
-        return grammar.lazy_matcher(vocab, g.constraint.triggers)
-
-    def stats(self) -> EngineStats:
-        return EngineStats(self.scheduler.n_running, self.scheduler.n_waiting, time.monotonic())
+            self._calls[message.number] = threading.Event()
+            threading.Thread(target=self._answer, args=(message,), name=message.name, daemon=True).start()
+        elif isinstance(message, GiveUp) and (given_up := self._calls.get(message.number)) is not None:
+            given_up.set()
 
     def close(self) -> None:
         """Give up all that runs; nothing more is sent."""
         for running in [*self._running.values()]:
             running.job.cancel()
+        self._compiling.shutdown(cancel_futures=True)
         self._is_closing = True
         self._news.set()
         self._sender.join()
 
+    def _cancel(self, id: int) -> None:
+        with self._lock:
+            running = self._running.get(id)
+            if running is None and id in self._becoming:
+                self._becoming[id] = False
+        if running is not None:
+            running.job.cancel()
+
+    def _submit(self, message: Submit) -> None:
+        """Make jobs of a generation, unless nobody wants it any more."""
+        ids = message.ids
+        try:
+            if not any(self._becoming.get(id, True) for id in ids):
+                return self._end(message, Cancelled())
+            requests = self._requests.of(message.generation, len(ids))
+            jobs = self.scheduler.submit_many(requests, lambda: self._note(*ids))
+        except Exception as error:
+            return self._end(message, Failed(portable(error)))
+        with self._lock:
+            self._running.update((id, Running(id, job)) for id, job in zip(ids, jobs, strict=True))
+            unwanted = [id for id in ids if not self._becoming.pop(id, True)]
+        for id in unwanted:
+            self._cancel(id)
+        self._note(*ids)  # of what came before they were known
+
+    def _end(self, message: Submit, end: Failed | Cancelled) -> None:
+        """Nothing comes of a generation."""
+        for id in message.ids:
+            self._becoming.pop(id, None)
+        usages = [(id, Usage(len(message.generation.tokens))) for id in message.ids]
+        self._send(Told([(id, end) for id in message.ids], usages))
+
+    def _answer(self, call: Call) -> None:
+        try:
+            if call.name not in Errands.NAMES:
+                raise UsageError(f"{call.name}: an engine cannot be asked for that")
+            value = getattr(self._errands, call.name)(self._calls[call.number], *call.arguments)
+            reply = Reply(call.number, value)
+        except Exception as error:
+            reply = Reply(call.number, None, portable(error))
+        del self._calls[call.number]
+        self._send(reply)
+
     # the sender's thread
-    def _note(self, id: int) -> None:
-        """A job has news; from any thread."""
-        self._with_news.append(id)
+    def _note(self, *ids: int) -> None:
+        """Jobs may have news; from any thread."""
+        self._with_news += ids
         self._news.set()
 
     def _tell(self) -> None:
+        was_busy = False
         while not self._is_closing:
-            self._news.wait()
+            has_news = self._news.wait(BEAT)
             self._news.clear()
-            events: list[tuple[int, Event]] = []
-            usages: list[tuple[int, Usage]] = []
-            seen: set[int] = set()
-            while self._with_news:
-                id = self._with_news.popleft()
-                if id not in seen and (running := self._running.get(id)) is not None:
-                    seen.add(id)
-                    self._collect(running, events, usages)
-            if events or usages:
-                self._send(Told(events, usages, self.stats()))
+            told = self._collected()
+            is_busy = self.scheduler.n_running + self.scheduler.n_waiting > 0
+            if told.usages or (not has_news and (is_busy or was_busy)):
+                told.stats, was_busy = self._stats(), is_busy
+            if told.events or told.stats:
+                self._send(told)
 
-    def _collect(self, running: Running, events: list[tuple[int, Event]], usages: list[tuple[int, Usage]]) -> None:
+    def _collected(self) -> Told:
+        told, seen = Told([], []), set()
+        while self._with_news:
+            id = self._with_news.popleft()
+            if id not in seen and (running := self._running.get(id)) is not None:
+                seen.add(id)
+                self._collect(running, told)
+        return told
+
+    def _collect(self, running: Running, told: Told) -> None:
         """The events of a job that its reader has room for."""
         job = running.job
         while running.window > 0:
             try:
-                event = job.next_event(0)
+                event: Event = job.next_event(0)
             except Empty:
                 return
             running.window -= 1
             is_end = event is job.end
             if is_end or not running.has_begun:
-                usages.append((running.id, copy(job.usage)))
+                told.usages.append((running.id, copy(job.usage)))
                 running.has_begun = True
-            events.append((running.id, Failed(portable(event.error)) if isinstance(event, Failed) else event))
+            told.events.append((running.id, Failed(portable(event.error)) if isinstance(event, Failed) else event))
             if is_end:
                 del self._running[running.id]
                 return
 
-
-def budget(b: Budget | None) -> ReasoningBudget | None:
-    if b is None:
-        return None
-    made = ReasoningBudget(b.starts, b.ends, b.forced_end, b.n_tokens)
-    if b.is_open:
-        made.begin()
-    return made
+    def _stats(self) -> EngineStats:
+        n_held = sum(slot.n_past for slot in self.scheduler.slots_info() if slot.state != "IDLE")
+        return EngineStats(self.scheduler.stats(), n_held, self.scheduler.seconds_stuck, time.monotonic())
 
 
 def portable(error: Exception) -> Exception:
@@ -190,11 +197,11 @@ def portable(error: Exception) -> Exception:
         return LlamakitError(str(error)) if isinstance(error, LlamakitError) else RuntimeError(repr(error))
 
 
-def model_info(context: Context, adapters: tuple[tuple[str, float], ...] = ()) -> ModelInfo:
+def model_info(context: Context, adapters: tuple[tuple[str, float], ...] = (), pooling: str = "") -> ModelInfo:
     model = context.model
     return ModelInfo(
         path=str(model.path), arch=model.arch, description=model.description, file_type=file_type(model.metadata),
         n_vocab=context.n_vocab, n_embd=model.hparams.n_embd, n_ctx_train=model.n_ctx_train, n_params=model.n_params,
         n_bytes=model.n_bytes, n_ctx=context.n_ctx, n_batch=context.n_batch, n_ubatch=context.n_ubatch,
-        n_slots=context.cache.n_seq_max, can_shift=context.can_shift, adapters=adapters,
+        n_slots=context.cache.n_seq_max, can_shift=context.can_shift, pooling=pooling, adapters=adapters,
     )  # fmt: skip

@@ -27,7 +27,7 @@ class LocalChannel:
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits for it
                 loop.call_soon_threadsafe(receive, message)
 
-        self.host = Host(self.scheduler, send, model_info(self.scheduler.context))
+        self.host = Host(self.scheduler, send, model_info(self.scheduler.context, pooling="mean"))
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
         self._thread.start()
         receive(Ready(self.host.info))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from llamakit.core.engine.scheduler import Event, Usage
+from llamakit.core.engine.scheduler.stats import Stats
 from llamakit.server.engine.generation import Generation
 
 
@@ -27,18 +28,18 @@ class ModelInfo:
     n_ubatch: int
     n_slots: int
     can_shift: bool
-    pooling: str = "none"
+    pooling: str = "none"  # of embeddings
     adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and the scales they began with
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class EngineStats:
-    """Of the engine since it was started; times are seconds of `time.monotonic`."""
+    """Of the engine since it was started."""
 
-    n_running: int = 0
-    n_waiting: int = 0
-    last_step: float = 0.0
-    counters: dict[str, float] = field(default_factory=dict)
+    scheduler: Stats
+    n_tokens_held: int  # in the cache, by the requests that run
+    seconds_stuck: float  # how long the present step lasts; 0 while there is nothing to do
+    at: float  # `time.monotonic`
 
 
 # to the engine
@@ -65,11 +66,18 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Ask for something else than tokens; `name` as in `host.CALLS`."""
+    """Ask for something else than tokens: a method of `errands.Errands`."""
 
     number: int
     name: str
     arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The answer to a Call is no longer wanted."""
+
+    number: int
 
 
 # from the engine
@@ -87,13 +95,13 @@ class NotLoaded:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
-    """Events of a step by the ids of their streams, and the usage of those that begin or end."""
+    """Events of a step by the ids of their streams, the usage of those that begin or end, and now and then figures."""
 
     events: list[tuple[int, Event]]
     usages: list[tuple[int, Usage]]
-    stats: EngineStats
+    stats: EngineStats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +113,5 @@ class Reply:
     error: Exception | None = None
 
 
-ToEngine: TypeAlias = Submit | Cancel | Read | Call
+ToEngine: TypeAlias = Submit | Cancel | Read | Call | GiveUp
 FromEngine: TypeAlias = Ready | NotLoaded | Told | Reply

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from llamakit.core.engine import pooling
+from llamakit.core.engine.adapters import load_adapter
 from llamakit.core.engine.context import Context
-from llamakit.core.engine.load import load_model
+from llamakit.core.engine.load import Model, load_model
+from llamakit.core.engine.pooling import Pooling
 from llamakit.core.engine.scheduler import Scheduler
 from llamakit.server.engine.host import Host, model_info
 from llamakit.server.engine.messages import FromEngine
@@ -22,19 +25,44 @@ def open_host(settings: ModelSettings, send: Callable[[FromEngine], None]) -> It
         model = opened.enter_context(
             load_model(settings.path, overrides={**p.overrides, **p.rope.overrides(settings.path)}, use_mmap=p.use_mmap)
         )
+        n_ctx = context_length(p.n_ctx, model.n_ctx_train)
         context = Context(
             model,
-            n_ctx=context_length(p.n_ctx, model.n_ctx_train),
-            n_batch=p.n_batch,
-            n_ubatch=p.n_ubatch,
+            n_ctx=n_ctx,
+            n_batch=p.n_batch if model.decoder.is_causal else n_ctx,
+            n_ubatch=p.n_ubatch if model.decoder.is_causal else n_ctx,  # such texts are computed whole
             n_threads=p.n_threads,
             n_threads_batch=p.n_threads_batch,
             type_k=p.type_k,
             type_v=p.type_v,
             n_seq_max=settings.n_slots,
+            has_head=model.decoder.has_head,
         )
         opened.callback(context.close)
-        scheduler = opened.enter_context(Scheduler(context, model.vocab, n_queue_max=settings.n_queue_max))
-        host = Host(scheduler, send, model_info(context, p.adapters))
+        steer(context, settings)
+        adapters = {str(i): load_adapter(path) for i, (path, _) in enumerate(p.adapters)}
+        scheduler = opened.enter_context(
+            Scheduler(context, model.vocab, n_queue_max=settings.n_queue_max, adapters=adapters)
+        )
+        scheduler.set_adapter_scales({str(i): scale for i, (_, scale) in enumerate(p.adapters)})
+        host = Host(scheduler, send, model_info(context, p.adapters, pooling_of(model, settings)))
         opened.callback(host.close)
         yield host
+
+
+def steer(context: Context, settings: ModelSettings) -> None:
+    """Apply control vectors, where there are any."""
+    p = settings.opening
+    if p.control_vectors:
+        from llamakit.core.engine.steering import load_control_vector, sum_of
+
+        vectors = [(load_control_vector(vector), scale) for vector, scale in p.control_vectors]
+        context.set_directions(sum_of(vectors, context.model.hparams.n_embd, *p.control_layers))
+
+
+def pooling_of(model: Model, settings: ModelSettings) -> str:
+    """Of embeddings: what is asked for, or the file's; the mean where that has none, as one vector is wanted."""
+    own = pooling.pooling_of(model)
+    if settings.pooling is not None:
+        return settings.pooling
+    return (Pooling.MEAN if own is Pooling.NONE else own).name.lower()
