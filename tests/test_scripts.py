@@ -11,8 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llamakit.convert.plan import Source
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import load_model
+from llamakit.core.gguf.reader import GGUFReader
+from llamakit.core.quants import dequantize, quantize
+from tests.core.vocab.vocabs import bpe_metadata
+from tests.tiny import Tiny, write_tiny
 
 REPO = Path(__file__).parents[1]
 SHAPE = "--n-embd 256 --n-layer 2 --n-head 4 --n-head-kv 2 --n-ff 512 --n-vocab 64".split()
@@ -99,3 +104,17 @@ def test_a_peer_that_fails_is_named_with_its_message(model, peer):
     done = run("bench_peers", "--llama-bench", peer, "--models", model, *"-p 0 -n 2 -t 1 -r 1 --pause 0".split())
     assert done.returncode == 1
     assert str(peer) in done.stderr and "no such model" in done.stderr
+
+
+def test_converting_is_measured_with_a_folder_made_of_a_model(tmp_path: Path) -> None:
+    keys = bpe_metadata(["t h", "th e"])
+    tiny = Tiny(n_vocab=len(keys["tokenizer.ggml.tokens"]), metadata=keys)
+    path, folder = write_tiny(tmp_path / "tiny.gguf", tiny), tmp_path / "hf"
+    done = run("bench_convert", "--gguf", path, "--folder", folder, "--rounds", 1, "--outtype", "f32")
+    assert done.returncode == 0, done.stderr
+    assert "llamakit" in done.stdout and "allowed: 2 x 0.0 MB" in done.stdout
+    source = Source.open(folder)
+    with GGUFReader(path) as reader:
+        for name, weight in source.mapped.weights.items():
+            wanted = quantize(np.asarray(dequantize(reader.tensor(name).data, reader.tensor(name).type)), "bf16")
+            np.testing.assert_array_equal(weight.load().reshape(-1), wanted.view(np.uint16).reshape(-1))
