@@ -6,9 +6,12 @@ from typing import ClassVar
 
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import EXPERTS, LAYER, Names
+from llamakit.convert.rotation import log_scale
 from llamakit.convert.weight import Weight
 
 SIGMOID = 2
+GROUPS = ("expert_group_count", "expert_group_used_count")
+LATENT_EPS = 1e-6  # of the norms of what is pressed, whatever that of the others is
 
 
 class DeepSeek2(Family):
@@ -20,6 +23,7 @@ class DeepSeek2(Family):
         "YoutuForCausalLM",
     )
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_v3", "kimi_k2")
+    omitted: ClassVar[frozenset[str]] = frozenset({"rope.scaling.attn_factor"})
     layer: ClassVar[Names] = {
         **LAYER,
         **EXPERTS,
@@ -30,6 +34,10 @@ class DeepSeek2(Family):
         "self_attn.kv_a_layernorm": "attn_kv_a_norm",
         "self_attn.kv_b_proj": "attn_kv_b",
     }
+
+    def expert_keys(self) -> Keys:
+        is_greedy = self.is_second and self.config.str("topk_method", default="greedy") == "greedy"
+        yield from ((k, v) for k, v in super().expert_keys() if not (is_greedy and k in GROUPS and v != 1))
 
     def hparams(self) -> Keys:
         yield from super().hparams()
@@ -52,13 +60,33 @@ class DeepSeek2(Family):
         yield "expert_shared_count", c.int("n_shared_experts", default=0)
         if c.has("routed_scaling_factor"):
             yield "expert_weights_scale", c.float("routed_scaling_factor")
-        if c.bool("norm_topk_prob", default=False):
+        if c.bool("norm_topk_prob", default=False) and not self.is_second:
             yield "expert_weights_norm", True
         if "V3" in c.architecture and not c.has("scoring_func"):
             yield "expert_gating_func", SIGMOID
         yield "rope.dimension_count", n_turned
         if c.rope.has("mscale_all_dim"):
             yield "rope.scaling.yarn_log_multiplier", 0.1 * c.rope.float("mscale_all_dim")
+
+    @property
+    def is_second(self) -> bool:
+        """Version 2, whose experts' shares are never normed, in transformers."""
+        return self.config.model_type == "deepseek_v2"
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        c, rope = self.config, self.config.rope
+        if c.float("rms_norm_eps", default=LATENT_EPS) != LATENT_EPS:
+            yield "llamakit.latent_norm_epsilon", LATENT_EPS
+        if c.str("topk_method", default="") == "group_limited_greedy":
+            yield "llamakit.expert_group_best_count", 1
+        own, whole = rope.float("mscale", default=0.0), rope.float("mscale_all_dim", default=0.0)
+        if rope.str("rope_type", default="") == "yarn" and (own != whole or not own or rope.has("attention_factor")):
+            factor = rope.float("factor")
+            usual = log_scale(factor, own) / log_scale(factor, whole) if own and whole else log_scale(factor, 1.0)
+            yield "llamakit.rope.magnitude", rope.float("attention_factor", default=usual)
+            n = c.int("qk_nope_head_dim") + c.int("qk_rope_head_dim")
+            yield "llamakit.attention.scale", (log_scale(factor, whole) if whole else 1.0) ** 2 / n**0.5
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         c = self.config

@@ -41,6 +41,14 @@ class SmolLM3(Llama):
     hf_names: ClassVar[tuple[str, ...]] = ("SmolLM3ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("smollm3",)
 
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        period = self.config.int("no_rope_layer_interval", default=4)
+        every = [(i + 1) % period != 0 for i in range(self.n_layer)]
+        turns = [n != 0 for n in self.config.ints("no_rope_layers", default=[])] or every
+        if turns != [(i + 1) % 4 != 0 for i in range(self.n_layer)]:
+            yield "attention.rope_pattern", turns
+
 
 class Apertus(Llama):
     """With an activation whose numbers, learned, are keys."""

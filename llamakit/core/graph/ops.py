@@ -257,8 +257,9 @@ class Experts(LikeX):
     "softmax_chosen" among these. With "sparse_mixer" experts are chosen one by one, each with its share of the softmax
     over those left whose logits are below its own by at most 2 * `jitter` of it. `selection_bias` is added for the
     choice only. With groups, only experts of the n_group_used best groups are chosen, by the sum of the two best of
-    each. Then the shares are divided by their sum (`is_normed`) and multiplied by `share_scale`. With `is_share_first`,
-    x is multiplied by the share, not the result. With `up_cap`, what up gives is softcapped first.
+    each, or the best alone (`n_best_of_group`). Then the shares are divided by their sum (`is_normed`) and multiplied
+    by `share_scale`. With `is_share_first`, x is multiplied by the share, not the result. With `up_cap`, what up gives
+    is softcapped first.
     """
 
     x: Node
@@ -276,6 +277,7 @@ class Experts(LikeX):
     selection_bias: Weight | None = None
     n_group: int = 1
     n_group_used: int = 1
+    n_best_of_group: int = 2
     share_scale: float = 1.0
     gate_bias: Weight | None = None  # (experts, rows)
     up_bias: Weight | None = None

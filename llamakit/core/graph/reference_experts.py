@@ -36,7 +36,7 @@ def chosen(op: ops.Experts, logits: Floats, bias: Floats | None) -> tuple[npt.ND
     worth = share if bias is None else share + bias
     if op.n_group > 1:
         groups = worth.reshape(op.n_group, -1)
-        best_two = np.sort(groups, axis=1)[:, -2:].sum(1)
+        best_two = np.sort(groups, axis=1)[:, -op.n_best_of_group :].sum(1)
         best = np.argsort(-best_two, kind="stable")[: op.n_group_used]
         worth = np.where(np.isin(np.arange(op.n_group), best)[:, None], groups, -np.inf).reshape(-1)
     best = np.argsort(-worth, kind="stable")[: op.n_used]

@@ -33,6 +33,7 @@ class Route(Record):
     n_used: i64
     n_group: i64
     n_group_used: i64
+    n_best_of_group: i64  # 1 or 2
     per_expert: i64
     gating: i64
     is_normed: i64
@@ -69,8 +70,8 @@ def best_of(worth, n):
 
 
 @helper
-def leave_best_groups(worth, n, n_used, size):
-    """Numbers of all but the n_used best groups become NEVER; a group counts by the sum of its two largest."""
+def leave_best_groups(worth, n, n_used, size, n_best):
+    """Numbers of all but the n_used best groups become NEVER; a group counts by its largest, or its two."""
     for _ in range(n - n_used):
         worst, least = 0, f32(-NEVER)
         for g in range(n):
@@ -81,6 +82,8 @@ def leave_best_groups(worth, n, n_used, size):
                     first, second = group[e], first
                 elif group[e] > second:
                     second = group[e]
+            if n_best == 1:
+                second = f32(0)
             if group[0] != f32(NEVER) and first + second <= least:
                 worst, least = g, first + second
         for e in range(size):
@@ -119,7 +122,7 @@ def route(op, thread, n_threads):
                 x[i] = vsqrt(softplus(x[i]))
             y[i] = x[i] + view(op.bias, f32x16)[i] if is_null(op.bias) == 0 else x[i]
         if op.n_group > 1:
-            leave_best_groups(worth, op.n_group, op.n_group_used, op.n_expert // op.n_group)
+            leave_best_groups(worth, op.n_group, op.n_group_used, op.n_expert // op.n_group, op.n_best_of_group)
         for k in range(op.n_used):
             best = best_of(worth, op.n_expert)
             shares[k], chosen[k] = row[best], i32(best // op.per_expert)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Attention, Node, Rope, Tempered, Weight
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
 from llamakit.core.models.expert_transformer import ExpertTransformer
-from llamakit.core.models.rope_settings import read_log_scale
+from llamakit.core.models.rope_settings import log_scale, read_log_scale, stretch
 from llamakit.core.models.tensors import Tensors
 
 VOCAB_OF_GLM_FLASH = 154880
@@ -32,11 +33,16 @@ class Deepseek2(ExpertTransformer):
             plain=(meta.int("attention.key_length_mla", 0, min=0) or hp.head_dim) - hp.n_rot,
             turned=hp.n_rot,
             value=meta.int("attention.value_length_mla", 0, min=0) or hp.head_dim_v,
-            eps=hp.eps,
+            eps=meta.section("llamakit").float("latent_norm_epsilon", hp.eps, above=0, max=1),
         )
 
     def rotation_for(self, n_ctx: int) -> Rotation:
         rotation = super().rotation_for(n_ctx)
+        ours = self.meta.section("llamakit")
+        if rotation.yarn is not None and ours.has("rope.magnitude"):  # settings that llama.cpp's formula does not cover
+            own = log_scale(stretch(self.meta), 1.0)
+            self.scale = ours.float("attention.scale", above=0)
+            return replace(rotation, yarn=replace(rotation.yarn, attn_factor=ours.float("rope.magnitude") / own))
         rotation, magnitude = read_log_scale(self.meta, rotation, self.has_equal_scales)
         self.scale = magnitude**2 / math.sqrt(self.latent.head_dim)
         return rotation

@@ -9,6 +9,7 @@ class Ernie45Moe(ExpertTransformer):
     arch = "ernie4_5-moe"
     hf_names = ("Ernie4_5_MoeForCausalLM",)
     is_normed = True
+    shows_dense_layers = True
 
     def read_settings(self) -> None:
         super().read_settings()
@@ -16,4 +17,4 @@ class Ernie45Moe(ExpertTransformer):
         self.step = self.meta.int("interleave_moe_layer_step", min=1)
 
     def is_dense(self, i: int) -> bool:
-        return i < self.n_dense or (i + 1) % self.step != 0
+        return super().is_dense(i) or (i + 1) % self.step != 0

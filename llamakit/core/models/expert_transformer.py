@@ -20,6 +20,7 @@ class ExpertTransformer(Transformer):
     is_normed: ClassVar[bool] = False
     has_expert_scales: ClassVar[bool] = False
     has_shared: ClassVar[bool] = True  # a shared expert, where the metadata gives it a width
+    shows_dense_layers: ClassVar[bool] = False  # a layer with the tensors of a dense one is dense
     clamped: ClassVar[str] = "silu_clamp"  # the kind of `Glu` where a limit is given
 
     def read_settings(self) -> None:
@@ -32,6 +33,8 @@ class ExpertTransformer(Transformer):
         self.shared_limits = meta.floats("swiglu_clamp_shexp", n_block, [0.0] * n_block)
 
     def is_dense(self, i: int) -> bool:
+        if self.shows_dense_layers and self.w.layer(i).has("ffn_gate"):
+            return True
         return i < self.n_dense
 
     def routing(self, i: int) -> Routing:

@@ -7,6 +7,7 @@ from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.mixture import mixture, read_routing
 from llamakit.core.models.granite import Granite
+from llamakit.core.models.rope_settings import layers_that_turn
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
 
@@ -19,7 +20,7 @@ class GraniteSwa(SlidingWindow, Granite):
     def read_settings(self) -> None:
         super().read_settings()
         n_block = len(self.hp.heads)
-        self.turns = self.meta.ints("attention.rope_pattern", n_block, default=[1] * n_block, min=0, max=1)
+        self.turns = layers_that_turn(self.meta, [True] * n_block)
 
     def rotation_of(self, i: int) -> Rotation | None:
         return self.rotation if self.turns[i] else None

@@ -13,6 +13,7 @@ class Qwen2Moe(ExpertTransformer):
     hf_names = ("Qwen2MoeForCausalLM",)
     is_neox = True
     is_normed = False
+    shows_dense_layers = True
 
     def read_settings(self) -> None:
         super().read_settings()

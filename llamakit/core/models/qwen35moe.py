@@ -15,6 +15,7 @@ class Qwen35Moe(Qwen35, ExpertTransformer):
     arch = "qwen35moe"
     hf_names: ClassVar[tuple[str, ...]] = ("Qwen3_5MoeForCausalLM", "Qwen3_5MoeForConditionalGeneration")
     is_normed = True
+    shows_dense_layers = True
     has_expert_scales = True
 
     def shared(self, x: Node, w: Tensors, i: int) -> Node:

@@ -13,5 +13,6 @@ class Qwen3Moe(HeadNorms, ExpertTransformer):
     hf_names: ClassVar[tuple[str, ...]] = ("Qwen3MoeForCausalLM",)
     is_neox = True
     is_normed = True
+    shows_dense_layers = True
     has_expert_scales = True
     has_shared = False

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.rotation import Rotation, Yarn
+from llamakit.core.models.blocks.layer_lists import listed_layers
 from llamakit.errors import ModelError
 
 
@@ -80,6 +81,12 @@ def has_sections(meta: Metadata) -> bool:
     """Whether dimensions turn by several positions (time, height, width), which in text are one."""
     sections = meta.ints("rope.dimension_sections", default=[], min=0)
     return len(sections) > 1 and sections[0] > 0 and sections[1] > 0
+
+
+def layers_that_turn(meta: Metadata, default: list[bool]) -> list[bool]:
+    """Which layers turn their heads at all, in files that list them."""
+    key = "attention.rope_pattern"
+    return listed_layers(meta, key, len(default)) or default
 
 
 def original_context(meta: Metadata) -> int:

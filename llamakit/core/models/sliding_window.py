@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.core.graph.rotation import Rotation
+from llamakit.core.models.blocks.layer_lists import layers_with_window
 from llamakit.core.models.rope_settings import read_rotation
 from llamakit.core.models.transformer import Transformer
-from llamakit.core.models.windows import layers_with_window
 
 
 class SlidingWindow(Transformer):

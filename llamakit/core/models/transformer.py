@@ -11,9 +11,9 @@ from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.base import Decoder
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import head_norm, qkv
+from llamakit.core.models.blocks.layer_lists import layers_with_window
 from llamakit.core.models.hparams import MOST_LAYERS
 from llamakit.core.models.tensors import Tensors
-from llamakit.core.models.windows import layers_with_window
 
 
 class Transformer(Decoder):

@@ -202,6 +202,7 @@ def route(run_kernel, logits: np.ndarray, n_used: int, is_normed: bool, n_thread
         "bias": None,
         "n_group": 1,
         "n_group_used": 1,
+        "n_best_of_group": 2,
         "per_expert": 1,
         "gating": GATINGS["softmax"],
         "scale": 1.0,
@@ -271,6 +272,10 @@ def test_only_experts_of_the_best_groups_are_chosen(run_kernel):
     assert chosen.tolist() == [[0, 3, 4]]
     _, chosen = route(run_kernel, logits, 3, True, n_group=3, n_group_used=1, gating=GATINGS["softmax_chosen"])
     assert chosen.tolist() == [[3, 4, 5]]
+    _, chosen = route(
+        run_kernel, logits, 3, True, n_group=3, n_group_used=1, n_best_of_group=1, gating=GATINGS["softmax_chosen"]
+    )
+    assert chosen.tolist() == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -27,6 +27,7 @@ class Routing:
     share_scale: float = 1.0
     n_group: int = 1
     n_group_used: int = 1
+    n_best_of_group: int = 2
     activation: str = "silu"
     limit: float = 0.0
     up_cap: float = 0.0
@@ -58,6 +59,7 @@ def read_routing(
         "activation": read_activation(meta, "silu"),
         "share_scale": meta.float("expert_weights_scale", 0.0) or 1.0,
         "n_group": n_group,
+        "n_best_of_group": meta.section(OURS).int("expert_group_best_count", 2, min=1, max=2),
         "n_group_used": meta.int("expert_group_used_count", 1, min=0, max=n_group) or n_group,
     }
     return Routing(**(settings | fields))  # type: ignore[arg-type]
@@ -88,7 +90,7 @@ def mixture(x: Node, w: Tensors, routing: Routing, router: Node | None = None, s
     bias = w.find("exp_probs_b.bias", r.n_expert) or w.find_bare("exp_probs_b", r.n_expert)
     return Experts(
         x, router, gate, up, down, r.n_used, r.is_normed, r.activation, **scales, gating=r.gating,
-        selection_bias=bias, n_group=r.n_group, n_group_used=r.n_group_used,
+        selection_bias=bias, n_group=r.n_group, n_group_used=r.n_group_used, n_best_of_group=r.n_best_of_group,
         share_scale=r.share_scale, **biases, limit=r.limit, up_cap=r.up_cap,
         is_share_first=r.is_share_first, per_expert=r.per_expert, jitter=r.jitter,
     )  # fmt: skip
