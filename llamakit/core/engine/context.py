@@ -109,19 +109,19 @@ class Context:
 
         store = KernelStore()
         base = store.load([*Executor.KERNELS, *Weights.KERNELS], report=counting(report, "compile"))
-        self._executor = Executor(base, n_threads)
-        self._closing = weakref.finalize(self, self._executor.close)
+        self.executor = Executor(base, n_threads)
+        self._closing = weakref.finalize(self, self.executor.close)
         n_tensors, n_packed = len(model.reader.tensors), 0
 
         def run_kernel(name: str, record: Record) -> None:
             nonlocal n_packed
-            self._executor.run(link([Step(name, record)], base))
+            self.executor.run(link([Step(name, record)], base))
             n_packed += 1
             if report:
                 report("pack", min(n_packed, n_tensors), n_tensors)
 
         weights = Weights(model.reader, run_kernel)
-        memory = Memory(weights, self.cache, self._batch, self.n_ctx, self._executor.n_threads, observer)
+        memory = Memory(weights, self.cache, self._batch, self.n_ctx, self.executor.n_threads, observer)
         self.has_head = has_head
         self.formula = Formula(graph, decoder.layer_outputs, observer.wants if observer else None)
         self.directions: Mapping[int, Floats] = {}  # see `set_directions`
@@ -202,6 +202,11 @@ class Context:
     def graph(self) -> Node:
         """The fused formula of the model."""
         return self._programs.graph
+
+    @property
+    def weights(self) -> Weights:
+        """The model's, packed."""
+        return self._programs.memory.weights
 
     # computing
     def prefill(self, tokens: Sequence[int], seq: int = 0) -> Floats:
@@ -286,7 +291,7 @@ class Context:
 
         What is in the cache stays. To go back, give the file's own: `context.model.reader.tensor(name).data`.
         """
-        self._programs.memory.weights.replace(name, data)
+        self.weights.replace(name, data)
 
     @property
     def adapters(self) -> list[tuple[Adapter, float]]:
@@ -301,7 +306,7 @@ class Context:
         """
         if self._adapters.rescale(adapters):
             return
-        in_use = AdaptersInUse(self.model, self._programs.memory.weights, self._adapters.n_added)
+        in_use = AdaptersInUse(self.model, self.weights, self._adapters.n_added)
         self._programs = self._prepared(self._programs.of(in_use.add(self._plain, adapters)))
         self._adapters.forget()
         self._adapters, self._hidden = in_use, None
@@ -311,22 +316,18 @@ class Context:
 
         Other numbers for the same layers cost nothing. Raises ModelError where layers cannot be reached (`symbols_of`).
         """
-        weights = self._programs.memory.weights
         symbols = symbols_of(directions, self.formula.layer_outputs)
         for i, direction in directions.items():
-            weights.add(f"direction.{i}", np.asarray(direction, np.float32))
+            self.weights.add(f"direction.{i}", np.asarray(direction, np.float32))
         if directions.keys() != self.directions.keys():
             self.formula.directions = symbols
             self._rebuild()
             for i in self.directions.keys() - directions.keys():
-                weights.forget(f"direction.{i}")
+                self.weights.forget(f"direction.{i}")
         self.directions = dict(directions)
 
     def watch(self, observer: Observer | None, taps: Mapping[int, tuple[str, ...]]) -> None:
-        """Let an observer see values of the formula from now on, their names by the ids of their nodes; see `trace.py`.
-
-        Raises UsageError when another one watches.
-        """
+        """Let an observer, the only one, see values of the formula, by the ids of their nodes; see `trace.py`."""
         memory = self._programs.memory
         if memory.observer is not None and observer is not None:
             raise UsageError("the context is being watched already: one observer at a time")
@@ -340,7 +341,7 @@ class Context:
 
     def run_kernels(self, steps: list[Step], kernels: Kernels) -> None:
         """Run kernels that are no part of the model on its threads, e.g. over the rows of a slice."""
-        self._executor.run(link(steps, kernels), self.n_threads_batch)
+        self.executor.run(link(steps, kernels), self.n_threads_batch)
 
     def _check_room(self, chunks: Sequence[Chunk]) -> None:
         """Before anything is computed: are the sequences there, once each, and do the positions suffice?"""
@@ -380,7 +381,7 @@ class Context:
             yield program.logits[: len(rows), : programs.graph.width]
 
     def _walk(self, programs: Programs, program: Program, n_threads: int) -> None:
-        self._executor.run(program, n_threads)
+        self.executor.run(program, n_threads)
         if programs.memory.observer is not None:
             programs.memory.observer.check()
 

@@ -59,6 +59,16 @@ class Packed:
         return self.n_groups * self.n_blocks * BLOCK_SIZES[self.type].n_bytes * ROWS
 
 
+@dataclass(frozen=True)
+class Matrix:
+    """What is packed together: the tensors, all their rows (of one expert), columns, and bytes (of one expert)."""
+
+    names: tuple[str, ...]
+    n_rows: int
+    width: int
+    n_bytes: int
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
     """Where one tensor's matrices lie among packed ones."""
@@ -119,6 +129,17 @@ class Weights:
         self._added[name] = Added(data)
         for vector, compute in self._users.get(name, ()):
             vector[:] = compute()
+
+    def matrices(self) -> dict[int, Matrix]:
+        """Those that are packed, by address."""
+        found = {}
+        for key, packed in self._packed.items():
+            n_expert = key[0][2][0] if len(key[0][2]) == 3 else 1
+            found[int(packed.data.ctypes.data)] = Matrix(
+                tuple(name for name, _, _ in key), sum(shape[-2] for _, _, shape in key), key[0][2][-1],
+                packed.data.nbytes // n_expert,
+            )  # fmt: skip
+        return found
 
     def forget(self, name: str) -> None:
         """Drop an added tensor and what was made of it; programs that use it keep theirs."""

@@ -1,0 +1,131 @@
+"""How long each op of a model takes, while a context computes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.graph.executor import Executor
+from llamakit.core.graph.memory import aligned
+from llamakit.core.graph.program import ADDRESS, Program, Step
+from llamakit.core.graph.weights import Matrix
+from llamakit.core.kernels.profile import STRIDE, Times
+from llamakit.core.kernels.store import KernelStore
+from llamakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamakit.core.engine.context import Context
+
+KERNEL = "profile.walk"
+
+
+@dataclass
+class OpTime:
+    """One op of one program, over all its runs."""
+
+    kernel: str  # without what it is specialized for: "gemv.rows"
+    variant: str  # that: ":q4_k"
+    weights: tuple[str, ...]  # tensors that it multiplies by
+    n_threads: int
+    seconds: float = 0.0
+    n_runs: int = 0
+    n_bytes: int = 0  # of weights, read
+    n_flops: int = 0  # products and sums with weights
+
+    @property
+    def layer(self) -> int | None:
+        """Of its weights; None where they are of no layer, or there are none."""
+        first = self.weights[0] if self.weights else ""
+        return int(first.split(".")[1]) if first.startswith("blk.") else None
+
+
+class Profile:
+    """Times the programs of a context from `with` to its end; `ops` are those of each program, in order.
+
+    Costs about 50 ns an op. Raises UsageError while another profile is on.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.programs: dict[int, list[OpTime]] = {}
+        self._alive: list[Program] = []  # ids are theirs
+
+    @property
+    def ops(self) -> list[OpTime]:
+        return [op for ops in self.programs.values() for op in ops]
+
+    @property
+    def seconds(self) -> float:
+        return sum(op.seconds for op in self.ops)
+
+    def __enter__(self) -> Profile:
+        if isinstance(self.context.executor, TimedExecutor):
+            raise UsageError("the context is being profiled already")
+        self._plain = self.context.executor
+        self.context.executor = TimedExecutor(self._plain, self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.executor = self._plain
+
+    def note(self, program: Program, seconds: npt.NDArray[np.float64], n_threads: int) -> None:
+        """One run of a program: the time of each of its ops."""
+        matrices = self.context.weights.matrices()
+        if id(program) not in self.programs:
+            self.programs[id(program)] = [op_of(step, matrices, n_threads) for step in program.steps]
+            self._alive.append(program)
+        for op, step, time in zip(self.programs[id(program)], program.steps, seconds.tolist(), strict=True):
+            op.seconds += time
+            op.n_runs += 1
+            if (matrix := matrix_of(step, matrices)) is not None:
+                n_rows = ctypes.c_int64.from_address(address_of(step.record.values["n_rows"])).value
+                is_chosen = step.record.values.get("choice") is not None
+                op.n_flops += 2 * n_rows * matrix.n_rows * matrix.width
+                op.n_bytes += matrix.n_bytes * (n_rows if is_chosen else 1)
+
+
+def op_of(step: Step, matrices: Mapping[int, Matrix], n_threads: int) -> OpTime:
+    kernel, _, variant = step.kernel.partition("[")
+    matrix = matrix_of(step, matrices)
+    return OpTime(kernel, variant.rstrip("]"), matrix.names if matrix else (), n_threads)
+
+
+def matrix_of(step: Step, matrices: Mapping[int, Matrix]) -> Matrix | None:
+    """What a step multiplies by."""
+    weight = step.record.values.get("weight")
+    return matrices.get(address_of(weight)) if weight is not None and "n_rows" in step.record.values else None
+
+
+def address_of(value: int | npt.NDArray[np.generic]) -> int:
+    return value if isinstance(value, int) else int(value.ctypes.data)
+
+
+class TimedExecutor(Executor):
+    """Another executor's threads, whose walks are timed."""
+
+    def __init__(self, plain: Executor, profile: Profile) -> None:
+        self.__dict__.update(plain.__dict__)
+        self._profile = profile
+        self._own = KernelStore().load([*Executor.KERNELS, KERNEL])
+        self._timed = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(self._own[KERNEL])
+        self._plain_walk = self._walk
+        self._clock = ctypes.cast(ctypes.CDLL(None).timespec_get, ctypes.c_void_p).value or 0
+
+    def run(self, program: Program, n_threads: int | None = None) -> None:
+        n_ops = len(program.steps)
+        rows = aligned((n_ops + 1) * STRIDE).reshape(-1, STRIDE)
+        rows[:, :ADDRESS].view(np.uint64)[:] = self._clock
+        times = Times(rows=rows, n_rows=n_ops + 1)
+        self._walk = lambda control: self._timed(control, times.data.ctypes.data)  # type: ignore[assignment]
+        try:
+            super().run(program, n_threads)
+        finally:
+            self._walk = self._plain_walk
+        moments = rows[:, ADDRESS : ADDRESS + 16].copy().view(np.int64)
+        seconds = np.diff((moments[:, 0] - moments[0, 0]) + moments[:, 1] / 1e9)
+        self._profile.note(program, seconds, min(n_threads or self.n_threads, self.n_threads))
