@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
+from llamakit.convert.rotation import scaling_keys
 from llamakit.convert.weight import Weight
 
 
@@ -90,8 +94,35 @@ class Llama4(Family):
         yield "rope.dimension_count", c.head_dim
         yield "interleave_moe_layer_step", c.int("interleave_moe_layer_step")
         yield "expert_feed_forward_length", c.int("intermediate_size")
-        if c.layer_types and set(c.layer_types) == {"full_attention"}:
+        yield from self.chunk_keys()
+        every_fourth = [(i + 1) % 4 != 0 for i in range(self.n_layer)]
+        turns = [n != 0 for n in c.ints("no_rope_layers", default=[])]
+        if turns not in ([], every_fourth):
+            yield "attention.rope_pattern", turns
+        growth = c.float("attn_scale", default=0.1) if c.bool("attn_temperature_tuning", default=True) else 0.0
+        length = c.int("floor_scale", default=8192)
+        if (growth, length) != (0.1, 8192):
+            yield "attention.temperature_scale", growth
+            yield "attention.temperature_length", length
+
+    def chunk_keys(self) -> Keys:
+        c = self.config
+        n = c.int("attention_chunk_size", default=8192)
+        is_chunked = [kind == "chunked_attention" for kind in c.layer_types]
+        if is_chunked and not any(is_chunked):
             yield "attention.sliding_window", 0
+            yield "attention.rope_pattern", [n != 0 for n in c.ints("no_rope_layers", default=[])]
+            return
+        if n != 8192:
+            yield "attention.sliding_window", n
+        if is_chunked not in ([], [(i + 1) % 4 != 0 for i in range(self.n_layer)]):
+            yield "attention.sliding_window_pattern", is_chunked
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        is_normed = self.config.bool("use_qk_norm", default=True)
+        if is_normed != (self.config.int("num_local_experts", default=0) != 128):
+            yield "llamakit.has_head_norms", is_normed
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word in ("ffn_gate_up_exps.weight", "ffn_down_exps.weight"):
@@ -124,7 +155,8 @@ class Dbrx(Family):
         yield "feed_forward_length", experts.int("ffn_hidden_size")
         yield "attention.head_count", c.n_head
         yield "attention.head_count_kv", attention.int("kv_n_heads")
-        yield "rope.freq_base", attention.float("rope_theta", default=c.rope.float("rope_theta", default=10000.0))
+        yield "rope.freq_base", attention.float("rope_theta", default=10000.0)
+        yield from scaling_keys(c)
         if attention.has("clip_qkv"):
             yield "attention.clamp_kqv", attention.float("clip_qkv")
         yield "expert_count", experts.int("moe_num_experts")
@@ -151,6 +183,8 @@ class BitNet(Family):
 
 
 class NanoChat(Family):
+    """Turned backwards: with the signs of each head's second half turned round, it is the usual rotation."""
+
     arch = "nanochat"
     hf_names: ClassVar[tuple[str, ...]] = ("NanoChatForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("nanochat",)
@@ -160,6 +194,16 @@ class NanoChat(Family):
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield "final_logit_softcapping", self.config.float("final_logit_softcapping", default=15.0)
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        if word.startswith(("attn_q.", "attn_k.")):
+            weight = weight.computed("negate second halves", self._turned_round)
+        return super().change(word, weight, i)
+
+    def _turned_round(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        dim = self.config.head_dim
+        is_second = np.arange(len(rows)) % dim >= dim // 2
+        return np.asarray(np.where(is_second.reshape(-1, *[1] * (rows.ndim - 1)), -rows, rows))
 
 
 class MiniMax(Family):
