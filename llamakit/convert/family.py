@@ -36,8 +36,10 @@ ACTIVATIONS = {
 _LEFT_OUT = (
     "vision_", "visual.", "vision.", "audio_", "audio.", "talker.", "token2wav.", "projector.", "image_newline",
     "patch_embed", "multi_modal", "rotary_emb.inv_freq", "rotary_pos_emb.inv_freq", ".masked_bias", ".attn.bias",
-    ".attention.bias", "embeddings.position_ids", "num_batches_tracked",
+    ".attention.bias", "embeddings.position_ids", "num_batches_tracked", "code2wav.", "pre_mm_projector_norm",
+    "view_seperator", "patch_merger.", "patch_merge_mlp.", "model.connector.",
 )  # fmt: skip
+_LEFT_OUT_BEGINNINGS = ("vit.", "vit_", "vpm.", "siglip2.", "conformer.", "merger.", "model.merger.", "resampler.", "mlp1.")
 
 
 @dataclass(slots=True)
@@ -210,7 +212,7 @@ class Family:
 
     def renamed(self, name: str) -> str | None:
         """A checkpoint's name as the tables have it; None for what is left out."""
-        if any(part in name for part in _LEFT_OUT):
+        if any(part in name for part in _LEFT_OUT) or name.startswith(_LEFT_OUT_BEGINNINGS):
             return None
         is_tied = self.config.has("tie_word_embeddings") and self.config.bool("tie_word_embeddings")
         return None if is_tied and name.endswith("lm_head.weight") else name

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.convert.family import Family, Keys
-from llamakit.convert.names import LAYER, Names
+from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.settings import n_dense
+from llamakit.convert.family import GATINGS, Family, Keys
+from llamakit.convert.names import EXPERTS, LAYER, Names
 
 
 class CommandR(Family):
@@ -16,10 +18,12 @@ class CommandR(Family):
 
     def hparams(self) -> Keys:
         yield from super().hparams()
-        if self.config.has("model_max_length"):
-            yield "context_length", self.config.int("model_max_length")
-        yield "logit_scale", self.config.float("logit_scale")
-        yield "rope.scaling.type", "none"
+        c = self.config
+        if c.has("model_max_length"):
+            yield "context_length", c.int("model_max_length")
+        yield "logit_scale", c.float("logit_scale")
+        if not c.rope.has("factor"):
+            yield "rope.scaling.type", "none"
 
 
 class Cohere2(Family):
@@ -35,5 +39,37 @@ class Cohere2(Family):
         if self.window_pattern() not in ([], [(i + 1) % 4 != 0 for i in range(self.n_layer)]):
             yield "attention.sliding_window_pattern", self.window_pattern()
         yield "vocab_size", c.int("vocab_size")
+        yield "rope.dimension_count", c.head_dim
+        if not c.rope.has("factor"):
+            yield "rope.scaling.type", "none"
+
+
+class Cohere2Moe(Family):
+    arch = "cohere2moe"
+    hf_names: ClassVar[tuple[str, ...]] = ("Cohere2MoeForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("cohere2_moe",)
+    layer: ClassVar[Names] = {**LAYER, **EXPERTS, **NEXTN}
+
+    @property
+    def n_layer(self) -> int:
+        return self.config.n_layer + self.config.int("num_nextn_predict_layers", default=0)
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c, n_ff = self.config, self.config.int("intermediate_size")
+        yield "logit_scale", c.float("logit_scale")
+        yield "attention.sliding_window", c.int("sliding_window")
+        yield "attention.sliding_window_pattern", self.window_pattern()
+        yield "vocab_size", c.int("vocab_size")
+        yield "expert_feed_forward_length", n_ff
+        yield "leading_dense_block_count", n_dense(c, default=0)
+        yield "expert_weights_norm", c.bool("norm_topk_prob", default=False)
+        if c.has("expert_selection_fn"):
+            yield "expert_gating_func", GATINGS[c.str("expert_selection_fn")]
+        if n_shared := c.int("num_shared_experts", default=0):
+            yield "expert_shared_count", n_shared
+            yield "expert_shared_feed_forward_length", n_ff * n_shared
+        if self.n_layer > c.n_layer:
+            yield "nextn_predict_layers", self.n_layer - c.n_layer
         yield "rope.dimension_count", c.head_dim
         yield "rope.scaling.type", "none"

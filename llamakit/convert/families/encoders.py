@@ -143,6 +143,8 @@ class T5(Family):
         "T5ForConditionalGeneration",
         "MT5ForConditionalGeneration",
         "UMT5ForConditionalGeneration",
+        "T5WithLMHeadModel",
+        "UMT5Model",
     )
     model_types: ClassVar[tuple[str, ...]] = ("t5", "mt5", "umt5")
     layer: ClassVar[Names] = {
@@ -216,3 +218,10 @@ class T5(Family):
             yield "attention.relative_max_distance", most
         if c.bool("scale_decoder_outputs", default=c.bool("tie_word_embeddings", default=True)):
             yield "logit_scale", c.int("d_model") ** -0.5
+
+
+class T5Encoder(T5):
+    arch = "t5encoder"
+    hf_names: ClassVar[tuple[str, ...]] = ("T5EncoderModel", "UMT5EncoderModel", "MT5EncoderModel")
+    model_types: ClassVar[tuple[str, ...]] = ()
+    omitted: ClassVar[frozenset[str]] = frozenset({"decoder_block_count", "decoder_start_token_id", "logit_scale"})

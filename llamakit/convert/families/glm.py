@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.convert.family import Family, Keys
+from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.settings import n_dense
+from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import EXPERTS, LAYER, Names
 from llamakit.convert.rotation import n_rotated
+from llamakit.convert.weight import Array, Weight
 
 SIGMOID = 2
 
@@ -34,20 +37,48 @@ class Glm4(Glm):
     }
 
 
+class Glm4V(Glm4):
+    """The text part. By several axes GGUF turns halves of a head, the checkpoint neighbours."""
+
+    hf_names: ClassVar[tuple[str, ...]] = ("Glm4vForConditionalGeneration", "GlmOcrForConditionalGeneration")
+    model_types: ClassVar[tuple[str, ...]] = ("glm4v", "glm_ocr")
+    layer: ClassVar[Names] = {**Glm4.layer, **NEXTN}
+
+    @property
+    def n_layer(self) -> int:
+        n, n_more = self.config.n_layer, self.config.int("num_nextn_predict_layers", default=0)
+        return n + n_more if any(f"layers.{n}.eh_proj" in name for name in self.checkpoint) else n
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        if self.n_layer > self.config.n_layer:
+            yield "nextn_predict_layers", self.n_layer - self.config.n_layer
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        if word.startswith(("attn_q.", "attn_k.")) and self.config.rope.has("mrope_section"):
+            weight = self._by_halves(weight)
+        return super().change(word, weight, i)
+
+    def _by_halves(self, weight: Weight) -> Weight:
+        dim, n_turned = self.config.head_dim, n_rotated(self.config, default=0.5)
+        order = [*range(0, n_turned, 2), *range(1, n_turned, 2), *range(n_turned, dim)]
+
+        def move(rows: Array) -> Array:
+            return rows.reshape(-1, dim, *rows.shape[1:])[:, order].reshape(rows.shape)
+
+        return weight.moved("neighbours to halves", move)
+
+
 class Glm4Moe(Family):
     arch = "glm4moe"
-    hf_names: ClassVar[tuple[str, ...]] = ("Glm4MoeForCausalLM",)
-    model_types: ClassVar[tuple[str, ...]] = ("glm4_moe",)
+    hf_names: ClassVar[tuple[str, ...]] = ("Glm4MoeForCausalLM", "Glm4vMoeForConditionalGeneration")
+    model_types: ClassVar[tuple[str, ...]] = ("glm4_moe", "glm4v_moe")
+    rotated_part = 0.5  # of a head, where the config does not say
     layer: ClassVar[Names] = {
         **LAYER,
         **EXPERTS,
         "post_attention_layernorm": "post_attention_norm",
-        "eh_proj": "nextn.eh_proj",
-        "enorm": "nextn.enorm",
-        "hnorm": "nextn.hnorm",
-        "embed_tokens": "nextn.embed_tokens",
-        "shared_head.head": "nextn.shared_head_head",
-        "shared_head.norm": "nextn.shared_head_norm",
+        **NEXTN,
     }
 
     @property
@@ -63,12 +94,20 @@ class Glm4Moe(Family):
     def hparams(self) -> Keys:
         yield from super().hparams()
         c = self.config
-        yield "rope.dimension_count", n_rotated(c, default=0.5)
+        yield "rope.dimension_count", n_rotated(c, default=self.rotated_part)
         yield "expert_feed_forward_length", c.int("moe_intermediate_size")
         yield "expert_shared_count", c.int("n_shared_experts")
-        yield "leading_dense_block_count", c.int("first_k_dense_replace")
+        yield "leading_dense_block_count", n_dense(c, default=0)
         yield "expert_gating_func", SIGMOID
         yield "expert_weights_scale", c.float("routed_scaling_factor")
         yield "expert_weights_norm", c.bool("norm_topk_prob")
         if self.n_predict_layers:
             yield "nextn_predict_layers", self.n_predict_layers
+
+
+class Solar(Glm4Moe):
+    """Solar Open: whole heads turn, unless the config says otherwise."""
+
+    hf_names: ClassVar[tuple[str, ...]] = ("SolarOpenForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("solar_open",)
+    rotated_part = 1.0

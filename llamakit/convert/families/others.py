@@ -1,4 +1,4 @@
-"""Decoders that need no file of their own: GPT-OSS, Hunyuan, Llama 4, DBRX, BitNet, nanochat."""
+"""Decoders that need no file of their own: GPT-OSS, Llama 4, DBRX, BitNet, nanochat."""
 
 from __future__ import annotations
 
@@ -47,30 +47,6 @@ class GptOss(Family):
             (f"ffn_gate_exps.{suffix}", weight.moved("even rows", lambda array: array[:, ::2])),
             (f"ffn_up_exps.{suffix}", weight.moved("odd rows", lambda array: array[:, 1::2])),
         ]
-
-
-class Hunyuan(Family):
-    arch = "hunyuan-dense"
-    hf_names: ClassVar[tuple[str, ...]] = ("HunYuanDenseV1ForCausalLM",)
-    model_types: ClassVar[tuple[str, ...]] = ("hunyuan_v1_dense",)
-    layer: ClassVar[Names] = {
-        **LAYER,
-        "self_attn.query_layernorm": "attn_q_norm",
-        "self_attn.key_layernorm": "attn_k_norm",
-    }
-
-    def hparams(self) -> Keys:
-        yield from super().hparams()
-        rope, dim = self.config.rope, self.config.head_dim
-        if rope.str("rope_type", default="") == "dynamic" and rope.has("alpha"):
-            # A base made larger for the longer context: NTK-aware scaling.
-            base = rope.float("rope_theta", default=10000.0) * rope.float("alpha") ** (dim / (dim - 2))
-            yield "rope.freq_base", base
-            yield "rope.scaling.type", "none"
-
-    def tokenizer_keys(self) -> Keys:
-        if self.config.has("eod_token_id"):
-            yield "eos_token_id", self.config.int("eod_token_id")
 
 
 class Llama4(Family):

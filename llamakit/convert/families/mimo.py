@@ -1,0 +1,75 @@
+"""MiMo 2: layers with a window have heads, bases and sinks of their own."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.settings import copied
+from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Family, Keys
+from llamakit.convert.names import EXPERTS, LAYER, Names
+
+_FORETELLING = re.compile(r"(?:model\.)?mtp\.layers\.(\d+)\.(.+)")
+
+
+class MiMo2(Family):
+    arch = "mimo2"
+    hf_names: ClassVar[tuple[str, ...]] = ("MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM")
+    model_types: ClassVar[tuple[str, ...]] = ("mimo_v2_flash", "mimo_v2")
+    layer: ClassVar[Names] = {
+        **LAYER,
+        **EXPERTS,
+        **NEXTN,
+        "self_attn.qkv_proj": "attn_qkv",
+        "self_attn.attention_sink_bias": "attn_sinks.weight",
+        "pre_mlp_layernorm": "ffn_norm",
+        "final_layernorm": "layer_output_norm",
+    }
+
+    @property
+    def n_predict_layers(self) -> int:
+        """Layers that foretell further tokens, which the config does not count."""
+        numbers = [int(match[1]) for name in self.checkpoint if (match := _FORETELLING.fullmatch(name))]
+        return max(numbers, default=-1) + 1
+
+    @property
+    def n_layer(self) -> int:
+        return self.config.n_layer + self.n_predict_layers
+
+    def renamed(self, name: str) -> str | None:
+        match = _FORETELLING.fullmatch(name)
+        name = f"layers.{self.config.n_layer + int(match[1])}.{match[2]}" if match else name
+        return super().renamed(name)
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        kinds = c.ints("hybrid_layer_pattern", default=[int(kind) for kind in self.window_pattern()])
+        yield "attention.head_count_kv", self._heads_kv()
+        yield "attention.sliding_window", c.int("sliding_window", "sliding_window_size")
+        yield "attention.sliding_window_pattern", [*kinds, *[1] * self.n_predict_layers]
+        yield "attention.value_length", c.int("v_head_dim")
+        yield "expert_feed_forward_length", c.int("moe_intermediate_size")
+        yield "rope.dimension_count", int(c.head_dim * c.rope.float("partial_rotary_factor"))
+        if c.has("layernorm_epsilon"):
+            yield "attention.layer_norm_rms_epsilon", c.float("layernorm_epsilon")
+        yield from copied(c, {"attention.value_scale": "attention_value_scale"})
+        if c.float("routed_scaling_factor", default=1.0) != 1:
+            yield "expert_weights_scale", c.float("routed_scaling_factor")
+        if not c.has(*SCORE_FUNCTIONS):
+            yield "expert_gating_func", GATINGS["sigmoid"]
+        if self.n_predict_layers:
+            yield "nextn_predict_layers", self.n_predict_layers
+
+    def _heads_kv(self) -> list[int]:
+        """By layer, from the matrices: not every config names the number of layers with a window."""
+        c, found = self.config, [self.config.n_head_kv] * self.n_layer
+        for name, tensor in self.checkpoint.tensors.items():
+            match = re.search(r"layers\.(\d+)\.self_attn\.(k|qkv)_proj\.weight$", self.renamed(name) or "")
+            if match and match[2] == "k":
+                found[int(match[1])] = tensor.shape[0] // c.head_dim
+            elif match:
+                rest = tensor.shape[0] - c.n_head * c.head_dim
+                found[int(match[1])] = rest // (c.head_dim + c.int("v_head_dim"))
+        return found

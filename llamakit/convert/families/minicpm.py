@@ -1,0 +1,97 @@
+"""MiniCPM 1 to 3: sums, embeddings and logits are scaled."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from llamakit.convert.families.phi import LongRope
+from llamakit.convert.family import Keys, Named
+from llamakit.convert.names import LAYER, Names
+from llamakit.convert.rotation import n_rotated
+from llamakit.convert.weight import constant
+from llamakit.errors import ModelError
+
+# Keys of the scales, and what version 3 has for them, which GGUF's readers know.
+MINICPM3_SCALES = {
+    "embedding_scale": ("scale_emb", 12.0),
+    "residual_scale": ("scale_depth", 1.4),
+    "logit_scale": ("dim_model_base", 256.0),
+}
+
+
+class Factors(LongRope):
+    """Rotation's factors for short and for long contexts, without any of the keys."""
+
+    def n_turned(self) -> int:
+        return n_rotated(self.config)
+
+    def extra(self) -> Named:
+        rope = self.config.rope
+        if not rope.has("long_factor") and not rope.has("short_factor"):
+            return
+        for length in ("long", "short"):
+            factors = rope.floats(f"{length}_factor")
+            if len(factors) != self.n_turned() // 2:
+                n = self.n_turned() // 2
+                raise ModelError(f"{self.config.path}: {length}_factor has {len(factors)} numbers, not {n}")
+            yield f"rope_factors_{length}.weight", constant(factors, f"{length}_factor")
+
+
+class Scaled(Factors):
+    arch = ""
+
+    def scales(self) -> dict[str, float]:
+        c = self.config
+        return {
+            "embedding_scale": c.float("scale_emb"),
+            "residual_scale": c.float("scale_depth") / c.n_layer**0.5,
+            "logit_scale": c.n_embd / c.float("dim_model_base"),
+        }
+
+
+class MiniCPM(Scaled):
+    arch = "minicpm"
+    hf_names: ClassVar[tuple[str, ...]] = ("MiniCPMForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("minicpm",)
+    turns_neighbours = True
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield from self.scales().items()
+
+
+class MiniCPM3(Scaled):
+    """With keys and values of all heads pressed into one vector. Its scales are keys only where they are others."""
+
+    arch = "minicpm3"
+    hf_names: ClassVar[tuple[str, ...]] = ("MiniCPM3ForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("minicpm3",)
+    layer: ClassVar[Names] = {
+        **LAYER,
+        "self_attn.q_a_proj": "attn_q_a",
+        "self_attn.q_a_layernorm": "attn_q_a_norm",
+        "self_attn.q_b_proj": "attn_q_b",
+        "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+        "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+        "self_attn.kv_b_proj": "attn_kv_b",
+    }
+
+    def n_turned(self) -> int:
+        return self.config.int("qk_rope_head_dim")
+
+    def hparams(self) -> Keys:
+        c = self.config
+        for key, value in super().hparams():
+            if key != "attention.value_length" and (key != "rope.freq_base" or value != 10000):
+                yield key, value
+        yield "vocab_size", c.int("vocab_size")
+        if c.has("q_lora_rank"):
+            yield "attention.q_lora_rank", c.int("q_lora_rank")
+        yield "attention.kv_lora_rank", c.int("kv_lora_rank")
+        yield "attention.key_length", c.int("qk_nope_head_dim") + self.n_turned()
+        if c.int("v_head_dim", default=c.n_embd // c.n_head) != c.n_embd // c.n_head:
+            yield "attention.value_length", c.int("v_head_dim")
+        for ours, theirs in MINICPM3_SCALES.items():
+            if c.float(theirs[0], default=theirs[1]) != theirs[1]:
+                yield ours, self.scales()[ours]
+        yield "rope.dimension_count", self.n_turned()
