@@ -15,6 +15,7 @@ from llamakit.server.models.models import Models
 from llamakit.server.native.routes import native_routes
 from llamakit.server.openai.routes import openai_routes
 from llamakit.server.settings import ServerSettings
+from llamakit.server.tgi.routes import tgi_routes
 
 
 def create_app(models: Models, settings: ServerSettings | None = None) -> FastAPI:
@@ -36,4 +37,5 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
     app.include_router(openai_routes())
     app.include_router(anthropic_routes())
     app.include_router(native_routes())
+    app.include_router(tgi_routes())
     return app

@@ -18,7 +18,7 @@ from llamakit.server.native.lora import get_adapters, set_adapters
 from llamakit.server.native.props import get_props, post_props
 from llamakit.server.native.rerank import RERANK_FIELDS, rerank
 from llamakit.server.native.slots import FILENAME, get_slots, post_slots
-from llamakit.server.native.tokens import TOKENIZE_FIELDS, TOKENS, apply_template, detokenize, tokenize
+from llamakit.server.native.tokens import TOKENS, apply_template, detokenize
 from llamakit.server.openai.embeddings import EMBEDDING_FIELDS, NORM
 from llamakit.server.openai.fields import MODEL
 
@@ -40,7 +40,6 @@ def native_routes() -> APIRouter:
 
     post(completion, COMPLETION_FIELDS, "/completion", "/completions")
     post(infill, (*INFILL_FIELDS, MODEL, *ALL_FIELDS), "/infill")
-    post(tokenize, (*TOKENIZE_FIELDS, MODEL), "/tokenize")
     post(detokenize, (TOKENS, MODEL), "/detokenize")
     post(apply_template, (*CHAT_FIELDS, MODEL), "/apply-template")
     post(embedding, (*EMBEDDING_FIELDS, NORM), "/embedding", "/embeddings")
