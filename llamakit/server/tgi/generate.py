@@ -83,7 +83,8 @@ async def ask_for(request: Request, body: Body, is_stream: bool) -> Ask:
 
 def read(body: Body, served: Served, limits: GenerateLimits, is_stream: bool, received: float) -> Ask:
     """Raises Invalid, FieldError."""
-    inputs, given = body.get("inputs"), body.get("parameters") or {}
+    inputs, given = body.get("inputs"), body.get("parameters")
+    given = {} if given is None else given
     if not isinstance(inputs, str):
         raise FieldError("inputs", "is missing") if inputs is None else wrong_type("inputs", "a text", inputs)
     if not isinstance(given, dict):
