@@ -35,6 +35,7 @@ class Group:
 COMMANDS: Mapping[str, Command | Group] = {
     "run": Command("llamakit.cli.run", "run", "Complete a prompt with a model."),
     "chat": Command("llamakit.cli.chat", "chat", "Talk with a model."),
+    "server": Command("llamakit.cli.server", "server", "Serve a model over HTTP."),
     "bench": Command("llamakit.cli.bench", "bench", "Measure prompt processing and text generation."),
     "embed": Command("llamakit.cli.embed", "embed", "Turn texts into vectors, and compare them."),
     "tokenize": Command("llamakit.cli.tokenize", "tokenize", "Show the tokens of a text."),

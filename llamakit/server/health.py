@@ -35,6 +35,8 @@ def why_not_ready(models: Models) -> str | None:
         engine = served.engine
         if engine.state is EngineState.LOADING and not engine.was_ready:
             return "Loading model"
+        if engine.state is EngineState.CLOSED:
+            return "the server ends"
         if engine.state is not EngineState.READY:
             return engine.why
         if engine.heartbeat_age > OLD:

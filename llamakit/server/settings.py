@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llamakit.core.chat.output.format import ReasoningFormat
+from llamakit.server.operations.limits import Limits
+from llamakit.server.operations.origins import Origins
 from llamakit.tools.completion import ContextParams
 
 N_SLOTS = 16  # requests computed together, unless asked for more: they share one cache, so they cost little
@@ -36,6 +38,7 @@ class ModelSettings:
     opening: ContextParams = field(default_factory=ContextParams)
     n_slots: int = N_SLOTS
     n_queue_max: int = 1024  # requests that may wait; more are refused
+    n_prefill_beside: int = 128  # tokens of prompts computed in a step while others draw
     embeddings: bool = True
     reranking: bool = False
     pooling: str | None = None  # of embeddings: none, mean, cls, last, rank; None: the model's own
@@ -62,3 +65,12 @@ class ServerSettings:
     has_web_page: bool = True
     web_folder: str | None = None  # static files in place of the page
     api_prefix: str = ""
+    api_keys: tuple[str, ...] = ()
+    origins: Origins = field(default_factory=Origins)
+    limits: Limits = field(default_factory=Limits)
+    keep_alive: int = 75  # seconds that a connection may be idle between two requests
+    grace: float = 30.0  # seconds for requests that run when the server is told to end
+    ssl_key_file: str | None = None
+    ssl_cert_file: str | None = None
+    otlp_endpoint: str | None = None  # of a collector of traces
+    otlp_service_name: str = "llamakit.server"

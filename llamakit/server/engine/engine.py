@@ -9,7 +9,7 @@ from enum import Enum
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llamakit.core.engine.scheduler import Cancelled, Failed, QueueFull, SchedulerClosed
+from llamakit.core.engine.scheduler import Failed, QueueFull, SchedulerClosed
 from llamakit.errors import UsageError
 from llamakit.server.engine.errors import EngineLoading, EngineLost, PromptTooLong
 from llamakit.server.engine.generation import Generation
@@ -137,9 +137,17 @@ class Engine:
         if len(tokens) > info.n_ctx and (generation.n_keep is None or not info.can_shift):
             raise PromptTooLong(len(tokens), info.n_ctx)
 
-    def cancel_all(self) -> None:
+    def refuse(self) -> None:
+        """Take no more requests; those that run go on."""
+        if self.state is not EngineState.FAILED:
+            self._set(EngineState.CLOSED)
+
+    def end_all(self) -> None:
+        """End those that run with an error."""
         for stream in [*self.streams.values()]:
             stream.cancel()
+        error = SchedulerClosed("the server ends")
+        self._fail(Failed(error), error)
 
     # all else
     async def embed(self, texts: Sequence[Sequence[int]], norm: int = EUCLID) -> list[Floats]:
@@ -195,7 +203,7 @@ class Engine:
     async def close(self) -> None:
         """Take no more requests, end those that run, and the engine."""
         self._set(EngineState.CLOSED)
-        self._fail(Cancelled(), SchedulerClosed("the server ends"))
+        self.end_all()
         await self.channel.close()
 
     # from the channel
@@ -209,7 +217,8 @@ class Engine:
                 answer.set_exception(message.error) if message.error else answer.set_result(message.value)
         elif isinstance(message, Ready):
             self._info, self.was_ready = message.info, True
-            self._set(EngineState.READY)
+            if self.state is EngineState.LOADING:
+                self._set(EngineState.READY)
 
     def _tell(self, told: Told) -> None:
         streams = self.streams
@@ -225,15 +234,14 @@ class Engine:
 
     def _lost(self, reason: str, is_final: bool) -> None:
         """The engine has ended by itself; unless that is final, it is being started again."""
-        if self.state is EngineState.CLOSED:
-            return
         self.why, self.stats = reason, None
         self.n_restarts += self.was_ready
-        self._set(EngineState.FAILED if is_final else EngineState.LOADING)
+        if self.state is not EngineState.CLOSED:
+            self._set(EngineState.FAILED if is_final else EngineState.LOADING)
         error = EngineLost(reason)
         self._fail(Failed(error), error)
 
-    def _fail(self, end: Failed | Cancelled, error: Exception) -> None:
+    def _fail(self, end: Failed, error: Exception) -> None:
         """End all that was asked of the engine."""
         streams, calls = [*self.streams.values()], [*self._calls.values()]
         self.streams.clear()

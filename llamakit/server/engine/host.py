@@ -148,6 +148,8 @@ class Host:
     def _tell(self) -> None:
         was_busy = False
         while not self._is_closing:
+            if not self.scheduler.is_alive:
+                raise RuntimeError("the scheduler has ended")
             has_news = self._news.wait(BEAT)
             self._news.clear()
             told = self._collected()

@@ -42,7 +42,13 @@ def open_host(settings: ModelSettings, send: Callable[[FromEngine], None]) -> It
         steer(context, settings)
         adapters = {str(i): load_adapter(path) for i, (path, _) in enumerate(p.adapters)}
         scheduler = opened.enter_context(
-            Scheduler(context, model.vocab, n_queue_max=settings.n_queue_max, adapters=adapters)
+            Scheduler(
+                context,
+                model.vocab,
+                n_queue_max=settings.n_queue_max,
+                n_prefill_beside=settings.n_prefill_beside,
+                adapters=adapters,
+            )
         )
         scheduler.set_adapter_scales({str(i): scale for i, (_, scale) in enumerate(p.adapters)})
         host = Host(scheduler, send, model_info(context, p.adapters, pooling_of(model, settings)))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from llamakit.server.engine.frames import Frames, frame
 from llamakit.server.engine.messages import FromEngine, NotLoaded, Ready, ToEngine
+from llamakit.server.engine.spawn import Spawned, spawn
 from llamakit.server.settings import ModelSettings
 
 log = logging.getLogger(__name__)
@@ -22,32 +21,24 @@ FIRST_WAIT, LONGEST_WAIT = 0.25, 30.0  # seconds before it is tried again: twice
 TIME_TO_END = 5.0  # seconds that an engine has when its socket is closed
 
 
-@dataclass
 class Worker:
-    """A process, and our end of the pair of sockets that leads to it."""
+    """An engine's process; it begins to load its model at once."""
 
-    process: subprocess.Popen[bytes]
-    connection: socket.socket
-    frames: Frames = field(default_factory=Frames)
-    why: str = ""  # it could not load its model
-
-
-def start_worker(settings: ModelSettings) -> Worker:
-    """To be called by the main thread: the process ends with the thread that has started it."""
-    ours, its = socket.socketpair()
-    command = [sys.executable, "-m", "llamakit.server.engine.worker", str(its.fileno())]
-    with its:
-        process = subprocess.Popen(command, pass_fds=[its.fileno()], stdin=subprocess.DEVNULL)
-    ours.sendall(frame(settings))
-    return Worker(process, ours)
+    def __init__(self, settings: ModelSettings, spawned: Spawned | None = None) -> None:
+        spawned = spawned or spawn()
+        self.process, self.connection = spawned.process, spawned.connection
+        self.frames = Frames()
+        self.why = ""  # it could not load
+        with contextlib.suppress(OSError):  # it has ended already: that will be noticed
+            self.connection.sendall(frame(settings))
 
 
 class ProcessChannel:
     """A channel (see `engine.py`) to a process. It begins to load at once, before there is an event loop."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, spawned: Spawned | None = None) -> None:
         self.settings = settings
-        self.worker = start_worker(settings)
+        self.worker = Worker(settings, spawned)
         self._transport: asyncio.WriteTransport | None = None
         self._n_failures = 0
         self._was_ready = self._is_closing = False
@@ -92,7 +83,7 @@ class ProcessChannel:
             await asyncio.sleep(min(FIRST_WAIT * 2 ** (self._n_failures - 1), LONGEST_WAIT))
             if self._is_closing:
                 return
-            self.worker = start_worker(self.settings)
+            self.worker = Worker(self.settings)
 
     async def _talk(self, worker: Worker) -> None:
         """Until the process closes its end."""

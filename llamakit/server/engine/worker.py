@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
+FAILED = 70  # exit code of a mistake of ours
 LEFT_TO_THE_WEB_PROCESS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # which ends this one when it is time
 SWITCH_INTERVAL = 5e-4  # seconds: the thread of the engine waits no longer than this for others to let Python go
 
@@ -35,6 +36,7 @@ def main(fd: int) -> int:
     for number in LEFT_TO_THE_WEB_PROCESS:
         signal.signal(number, signal.SIG_IGN)
     die_with_parent()
+    threading.excepthook = end_at_once
     sys.setswitchinterval(SWITCH_INTERVAL)
     with socket.socket(fileno=fd) as connection:
         return serve(connection)
@@ -43,6 +45,7 @@ def main(fd: int) -> int:
 def serve(connection: socket.socket) -> int:
     """Returns the exit code: 0 when the web process has gone."""
     from llamakit.server.engine.messages import NotLoaded, Ready
+    from llamakit.server.engine.open import open_host
 
     sending = threading.Lock()
 
@@ -54,11 +57,11 @@ def serve(connection: socket.socket) -> int:
             os._exit(0)
 
     messages = receive(connection)
-    settings: ModelSettings = next(messages)
+    settings: ModelSettings | None = next(messages, None)
+    if settings is None:
+        return 0
     with ExitStack() as opened:
         try:
-            from llamakit.server.engine.open import open_host
-
             host = opened.enter_context(open_host(settings, send))
         except Exception as error:
             if not isinstance(error, LlamakitError):
@@ -70,6 +73,12 @@ def serve(connection: socket.socket) -> int:
         for message in messages:
             host.handle(message)
     return 0
+
+
+def end_at_once(mistake: threading.ExceptHookArgs) -> None:
+    """Of a thread that none of the others can do without: the web process starts the engine again."""
+    log.critical("a thread of the engine has ended", exc_info=mistake.exc_value)
+    os._exit(FAILED)
 
 
 def die_with_parent() -> None:

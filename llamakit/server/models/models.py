@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from llamakit.errors import UsageError
+from llamakit.server.engine.engine import EngineState
 from llamakit.server.models.served import Served
 
 
@@ -29,6 +30,16 @@ class Models(Protocol):
     def served(self) -> Sequence[Served]:
         """Those that are open, the default first."""
 
+    @property
+    def failure(self) -> str | None:
+        """Why there is nothing to be served any more; None while there is."""
+
+    def refuse(self) -> None:
+        """Take no more requests; those that run go on."""
+
+    def end_all(self) -> None:
+        """End those that run with an error."""
+
     async def close(self) -> None:
         """End the engines."""
 
@@ -46,6 +57,17 @@ class OneModel:
         (served,) = self.served
         served.engine.check_ready()
         return served
+
+    @property
+    def failure(self) -> str | None:
+        engine = self.served[0].engine
+        return engine.why if engine.state is EngineState.FAILED else None
+
+    def refuse(self) -> None:
+        self.served[0].engine.refuse()
+
+    def end_all(self) -> None:
+        self.served[0].engine.end_all()
 
     async def close(self) -> None:
         await self.served[0].engine.close()

@@ -1,0 +1,221 @@
+"""Options of `llamakit server` alone, named as llama-server's and TGI's: groups (see `option_groups`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from llamakit.cli.declared import Declared
+from llamakit.cli.options import option
+
+WEB = "Address and web page"
+SERVING = "Serving"
+MODELS = "Several models"
+ENDING = "Start and end"
+
+
+def web(*names: str, help: str, env: str | None = None, **more: Any) -> Any:
+    return option(*names, help=help, panel=WEB, env=env, **more)
+
+
+def serving(*names: str, help: str, env: str | None = None, **more: Any) -> Any:
+    return option(*names, help=help, panel=SERVING, env=env, **more)
+
+
+@dataclass(frozen=True)
+class WebOptions:
+    """Where the server listens, and what it shows."""
+
+    host: Annotated[
+        str, web("--host", env="HOST", help="Addresses to listen on, a,b; one that ends in .sock is a UNIX socket.")
+    ] = "127.0.0.1"
+    port: Annotated[int, web("--port", env="PORT", help="Port; 0: any that is free.")] = 8080
+    reuse_port: Annotated[
+        bool, web("--reuse-port", env="REUSE_PORT", help="Let other servers listen on the port too.")
+    ] = False
+    insecure: Annotated[
+        bool, web("--insecure", help="Let other machines connect though there is no API key (--api-key).")
+    ] = False
+    ssl_key_file: Annotated[
+        str | None, web("--ssl-key-file", env="SSL_KEY_FILE", help="Private key of a certificate, PEM: serve HTTPS.")
+    ] = None
+    ssl_cert_file: Annotated[str | None, web("--ssl-cert-file", env="SSL_CERT_FILE", help="That certificate, PEM.")] = (
+        None
+    )
+    timeout: Annotated[
+        int, web("-to", "--timeout", env="TIMEOUT", help="Seconds that a client may take to read or write.")
+    ] = 3600
+    api_prefix: Annotated[str, web("--api-prefix", env="API_PREFIX", help="Path in front of all routes.")] = ""
+    path: Annotated[
+        str | None, web("--path", env="STATIC_PATH", help="Folder of files to serve in place of the web page.")
+    ] = None
+    ui: Annotated[bool, web("--ui/--no-ui", "--webui/--no-webui", env="UI", help="The web page at /.")] = True
+    slots: Annotated[bool, web("--slots/--no-slots", env="ENDPOINT_SLOTS", help="GET /slots.")] = True
+    props: Annotated[bool, web("--props", env="ENDPOINT_PROPS", help="POST /props.")] = False
+    metrics: Annotated[bool, web("--metrics", env="ENDPOINT_METRICS", help="GET /metrics, for Prometheus.")] = False
+
+
+@dataclass(frozen=True)
+class AccessOptions:
+    """Who may ask."""
+
+    api_key: Annotated[
+        list[str],
+        Declared(
+            ("--api-key",), "Keys, one of which a request must have; repeat or list a,b.", WEB, "LLAMA_API_KEY", {}
+        ),
+    ] = field(default_factory=list)
+    api_key_file: Annotated[
+        str | None, web("--api-key-file", env="API_KEY_FILE", help="File of such keys, one a line; # comments.")
+    ] = None
+    allowed_hosts: Annotated[
+        list[str],
+        web(
+            "--allowed-hosts", help="Names of this server, besides --host's and localhost; *: any. Repeat or list a,b."
+        ),
+    ] = field(default_factory=list)
+    cors_origins: Annotated[
+        list[str],
+        web(
+            "--cors-origins", "--cors-allow-origin", env="CORS_ORIGINS",
+            help="Web pages that may ask, by their origin; localhost: any of this machine, *: all. Repeat or list a,b.",
+            show_default="none",
+        ),
+    ] = field(default_factory=list)  # fmt: skip
+    cors_methods: Annotated[str, web("--cors-methods", env="CORS_METHODS", help="Methods that they may use.")] = (
+        "GET, POST, DELETE, OPTIONS"
+    )
+    cors_headers: Annotated[str, web("--cors-headers", env="CORS_HEADERS", help="Headers that they may send.")] = "*"
+    cors_credentials: Annotated[
+        bool,
+        web("--cors-credentials/--no-cors-credentials", env="CORS_CREDENTIALS", help="Whether they may log in."),
+    ] = True
+
+
+@dataclass(frozen=True)
+class ServingOptions:
+    """How requests are served."""
+
+    alias: Annotated[
+        list[str], serving("-a", "--alias", env="ALIAS", help="Names of the model; the first is in answers. List a,b.")
+    ] = field(default_factory=list)
+    parallel: Annotated[
+        int,
+        serving(
+            "-np", "--parallel", env="N_PARALLEL",
+            help="Requests computed together; others wait. All share the context: none has only a part. -1: 16.",
+        ),
+    ] = -1  # fmt: skip
+    max_concurrent_requests: Annotated[
+        int | None,
+        serving(
+            "--max-concurrent-requests",
+            help="Requests that run or wait; more are refused with 429.",
+            show_default="1024 + those of -np",
+        ),
+    ] = None
+    max_input_tokens: Annotated[
+        int | None,
+        serving("--max-input-tokens", "--max-input-length", help="Longest prompt.", show_default="the context"),
+    ] = None
+    max_total_tokens: Annotated[
+        int | None,
+        serving("--max-total-tokens", help="Longest prompt and answer together.", show_default="the context"),
+    ] = None
+    max_batch_prefill_tokens: Annotated[
+        int, serving("--max-batch-prefill-tokens", help="Tokens of prompts computed in a step while others answer.")
+    ] = 128
+    kv_unified: Annotated[
+        bool,
+        serving(
+            "-kvu/-no-kvu", "--kv-unified/--no-kv-unified", env="KV_UNIFIED",
+            help="A request may use all of the context; without, its share of -np.",
+        ),
+    ] = True  # fmt: skip
+    kv_unified_per_slot: Annotated[
+        int | None,
+        serving(
+            "--kv-unified-per-slot", env="KV_UNIFIED_PER_SLOT", help="Most tokens of a request.", show_default="all"
+        ),
+    ] = None
+    embedding: Annotated[
+        bool,
+        serving(
+            "--embeddings/--no-embeddings", "--embedding/--no-embedding", env="EMBEDDINGS", help="Vectors of texts."
+        ),
+    ] = True
+    reranking: Annotated[
+        bool, serving("--reranking", "--rerank", env="RERANKING", help="Scores of documents: pooling rank.")
+    ] = False
+    pooling: Annotated[
+        str | None,
+        serving("--pooling", env="POOLING", help="none, mean, cls, last or rank.", show_default="the model's, or mean"),
+    ] = None
+    cache_prompt: Annotated[
+        bool,
+        serving("--cache-prompt/--no-cache-prompt", env="CACHE_PROMPT", help="Begin with what earlier prompts left."),
+    ] = True
+    slot_save_path: Annotated[
+        str | None, serving("--slot-save-path", help="Folder for saved slots.", show_default="they cannot be saved")
+    ] = None
+    spm_infill: Annotated[bool, serving("--spm-infill", help="Infill: the suffix before the prefix.")] = False
+    sse_ping_interval: Annotated[
+        int, serving("--sse-ping-interval", env="SSE_PING_INTERVAL", help="Seconds between signs of life; -1: none.")
+    ] = 30
+
+
+@dataclass(frozen=True)
+class ModelsOptions:
+    """More models than one."""
+
+    models_dir: Annotated[
+        str | None,
+        option(
+            "--models-dir",
+            panel=MODELS,
+            env="MODELS_DIR",
+            help="Folder of GGUF files, each loaded when it is asked for.",
+        ),
+    ] = None
+    models_max: Annotated[
+        int,
+        option(
+            "--models-max", panel=MODELS, env="MODELS_MAX",
+            help="Models loaded at once; the one not used for longest makes way. 0: any number.",
+        ),
+    ] = 4  # fmt: skip
+    models_autoload: Annotated[
+        bool,
+        option(
+            "--models-autoload/--no-models-autoload", panel=MODELS, env="MODELS_AUTOLOAD",
+            help="Load a model when a request names it.",
+        ),
+    ] = True  # fmt: skip
+    config_file: Annotated[
+        str | None,
+        option(
+            "--config-file", panel=MODELS, help="File of settings and models, as llama-cpp-python's server reads it."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class EndOptions:
+    """How it starts and ends, and what it tells meanwhile."""
+
+    grace: Annotated[
+        float,
+        option(
+            "-g", "--graceful-termination-timeout", panel=ENDING,
+            help="Seconds that requests have when the server is told to end.",
+        ),
+    ] = 30.0  # fmt: skip
+    json_output: Annotated[
+        bool, option("--log-jsonl/--no-log-jsonl", "--json-output", panel=ENDING, env="LOG_JSONL", help="Log in JSON.")
+    ] = False
+    otlp_endpoint: Annotated[
+        str | None, option("--otlp-endpoint", panel=ENDING, help="Send traces there (OTLP over HTTP).")
+    ] = None
+    otlp_service_name: Annotated[
+        str, option("--otlp-service-name", panel=ENDING, help="The server's name in traces.")
+    ] = "llamakit.server"

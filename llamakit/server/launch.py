@@ -1,0 +1,133 @@
+"""A server's life: it listens, loads its models, serves, and ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from llamakit.server.app import create_app
+from llamakit.server.engine.engine import Engine
+from llamakit.server.engine.process import ProcessChannel
+from llamakit.server.engine.spawn import Spawned
+from llamakit.server.listening import address_of, close, listen
+from llamakit.server.models.models import Models, OneModel
+from llamakit.server.models.served import open_served
+from llamakit.server.operations.connections import protocol_class
+from llamakit.server.settings import ModelSettings, ServerSettings
+
+log = logging.getLogger(__name__)
+
+TIME_TO_SAY_SO = 2  # seconds that replies have to go out when all streams have ended
+POLL = 0.05  # seconds between looks at what still runs
+
+
+class Web(uvicorn.Server):
+    """uvicorn, with an end of its own.
+
+    SIGTERM and SIGINT: new requests are refused, those that run have `settings.grace` seconds; what runs then, or at a
+    second signal, ends with an error. SIGHUP means nothing.
+    """
+
+    def __init__(self, app: ASGIApp, models: Models, settings: ServerSettings) -> None:
+        super().__init__(config_of(app, settings))
+        self.models, self.settings = models, settings
+        self.failure: str | None = None  # why it had to end
+        self.n_signals = 0
+        self._draining: asyncio.Task[None] | None = None
+
+    def capture_signals(self) -> Any:
+        return Signals(self)
+
+    def told_to_end(self) -> None:
+        self.n_signals += 1
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self.drain())
+
+    async def drain(self) -> None:
+        """Let what runs come to its end."""
+        log.info("the server ends; requests that run have %g seconds, a second signal ends them", self.settings.grace)
+        self.models.refuse()
+        deadline = time.monotonic() + self.settings.grace
+        while self.is_busy and time.monotonic() < deadline and self.n_signals < 2:
+            await asyncio.sleep(POLL)
+        if self.is_busy:
+            log.warning("requests that still run are ended")
+            self.models.end_all()
+        self.should_exit = True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether requests are answered."""
+        return bool(self.server_state.tasks)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self.failure is None and (failure := self.models.failure) is not None:
+            self.failure = failure
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+class Signals:
+    """Signals of a server, from the time that it is entered on."""
+
+    def __init__(self, web: Web) -> None:
+        self.web = web
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.web.told_to_end)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def __exit__(self, *_: object) -> None:
+        """They stay: a signal that comes while the process ends must not end it in another way."""
+
+
+def config_of(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=protocol_class(settings.limits),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        headers=[("Server", "llama.cpp")],
+        proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive,
+        timeout_graceful_shutdown=TIME_TO_SAY_SO,
+        ssl_keyfile=settings.ssl_key_file,
+        ssl_certfile=settings.ssl_cert_file,
+    )
+
+
+def serve(
+    settings: ServerSettings,
+    model: ModelSettings,
+    hosts: Sequence[str],
+    port: int,
+    reuse_port: bool = False,
+    spawned: Spawned | None = None,
+) -> int:
+    """Serve a model until told to end.   -> exit code: 0, or 1 where it cannot be served any more
+
+    `spawned` is a process that waits to be its engine. Raises what opening the model's file or listening does.
+    """
+    listening = listen(hosts, port, reuse_port=reuse_port)
+    try:
+        channel = ProcessChannel(model, spawned)
+        models = OneModel(open_served(model, Engine(channel, n_queue_max=model.n_queue_max)))
+        web = Web(create_app(models, settings), models, settings)
+        scheme = "https" if settings.ssl_cert_file else "http"
+        log.info("listening on %s", ", ".join(address_of(each, scheme) for each in listening))
+        web.run(listening)
+    finally:
+        close(listening)
+    return 0 if web.failure is None else 1
