@@ -42,6 +42,12 @@ def bench(
     output: Annotated[str, option("-o", "--output", panel=OUTPUT, help="md, csv, json, jsonl or sql.")] = "md",
     output_err: Annotated[str, option("-oe", "--output-err", panel=OUTPUT, help="The same on stderr.")] = "none",
     name_tests: Annotated[bool, option("--progress", panel=OUTPUT, help="Name each test on stderr.")] = False,
+    profile: Annotated[
+        bool, option("--profile", panel=OUTPUT, help="Time each op instead: where the time of a test goes.")
+    ] = False,
+    profile_html: Annotated[
+        str | None, option("--profile-html", panel=OUTPUT, help="The same, and a page with pictures to this file.")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Measure how fast a model runs here: prompt processing (pp) and text generation (tg).
@@ -73,6 +79,10 @@ def bench(
             type_v=split(cache_type_v, str) or ["f16"],
             n_threads=[n or None for n in numbers("-t", threads)] or [None],
         )
+        if profile or profile_html is not None:
+            from llamakit.cli.bench_profile import run
+
+            return run(grid, output, profile_html, repetitions, report)
         done: list[Result] = []
         runner = Runner(repetitions, warmup, delay, report, log if name_tests else ignore)
         if output != "none":
