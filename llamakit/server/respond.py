@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import islice
@@ -33,9 +33,9 @@ PATIENCE = 15.0  # seconds that a stream's head waits for its first event, so th
 
 @asynccontextmanager
 async def submitted(
-    request: Request, served: Served, generations: Sequence[Generation], n: int = 1
+    request: Request, served: Served, generations: Sequence[Generation], n: int = 1, hidden: Collection[int] = ()
 ) -> AsyncIterator[list[list[Answer]]]:
-    """n answers to each prompt; they are cancelled however the block ends. Raises what `Engine.submit` does.
+    """n answers to each prompt, without `hidden` tokens; they are cancelled however the block ends. Raises what `Engine.submit` does.
 
     Cells of the cache are shared by requests with the same API key alone.
     """
@@ -46,7 +46,7 @@ async def submitted(
             streams.append(served.engine.submit(replace(generation, salt=salt) if salt else generation, n))
             if (record := current()) is not None:
                 record.add(streams[-1])
-        yield [[Answer(stream) for stream in of_prompt] for of_prompt in streams]
+        yield [[Answer(stream, hidden) for stream in of_prompt] for of_prompt in streams]
     finally:
         for of_prompt in streams:
             for stream in of_prompt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,10 +27,13 @@ class Said:
 
 
 class Answer:
-    """The text of one stream. When it has ended, `finish` says why, and `stop_text` which stop text was found."""
+    """The text of one stream. When it has ended, `finish` says why, and `stop_text` which stop text was found.
 
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
+    hidden: tokens that are no part of it, as those that end it where special tokens are shown.
+    """
+
+    def __init__(self, stream: Stream, hidden: Collection[int] = ()) -> None:
+        self.stream, self.hidden = stream, hidden
         self.finish: Finish | None = None
         self.stop_text: str | None = None
         self.prompt_scores: PromptScores | None = None
@@ -54,6 +57,8 @@ class Answer:
         """
         async for event in self.stream.events():
             if isinstance(event, Piece):
+                if event.token in self.hidden:
+                    continue
                 self._waiting.append((self._n_heard, event))
                 if said := self._push(event.text):
                     yield said

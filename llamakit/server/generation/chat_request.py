@@ -53,5 +53,6 @@ async def chat_answers(request: Request, asked: ChatRequest) -> AsyncIterator[li
     """As many answers as were asked for; see `respond.submitted`."""
     from llamakit.server.respond import submitted
 
-    async with submitted(request, asked.served, [asked.generation], asked.fields.n_cmpl) as ((*answers,),):
+    hidden = asked.served.vocab.eog_ids
+    async with submitted(request, asked.served, [asked.generation], asked.fields.n_cmpl, hidden) as ((*answers,),):
         yield [ChatAnswer(answer, asked.opening, asked.fields.stream) for answer in answers]
