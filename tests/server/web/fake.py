@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from llamakit.server.web.routes import web_routes
 
 Chunk = dict[str, object]
+BREAK: Chunk = {}  # the connection ends here
 
 
 @dataclass
@@ -99,6 +100,8 @@ def fake_app(fake: Fake) -> FastAPI:
 async def events(fake: Fake, reply: list[Chunk | threading.Event]) -> AsyncIterator[str]:
     try:
         for part in reply:
+            if part is BREAK:
+                return
             if isinstance(part, threading.Event):
                 while not part.is_set():
                     await asyncio.sleep(0.01)

@@ -10,5 +10,5 @@ import { listenToKeys } from "./view/shortcuts.tsx";
 render(<App />, document.body);
 listenToKeys();
 void askServer();
-await Promise.all([loadList(), followLocation()]);
 if (!isNarrow.value) focusComposer();
+await Promise.all([loadList(), followLocation()]);

@@ -2,7 +2,7 @@
 
 import { request } from "./client.ts";
 import { events } from "./events.ts";
-import { Failure, problemOfEvent } from "./problem.ts";
+import { Failure, type Problem, problemOfEvent } from "./problem.ts";
 
 export interface Alternative {
   text: string;
@@ -36,20 +36,29 @@ export type Part =
   | { kind: "usage"; usage: Usage }
   | { kind: "timings"; timings: Timings };
 
-/** Throws Failure for errors of the server, TypeError when the connection breaks, AbortError when it is stopped. */
+/** Throws Failure for errors of the server, TypeError where there is none, AbortError when it is stopped. */
 export async function* chat(body: Record<string, unknown>, signal: AbortSignal): AsyncGenerator<Part> {
   const response = await request("v1/chat/completions", body, signal);
-  if (response.body === null) throw new TypeError("an answer without a body");
   let isWhole = false;
-  for await (const data of events(response.body)) {
-    if (data === "[DONE]") return;
-    const chunk = JSON.parse(data) as Chunk;
-    if (chunk.error) throw new Failure(problemOfEvent(chunk.error));
-    isWhole ||= Boolean(chunk.choices?.[0]?.finish_reason);
-    yield* partsOf(chunk);
+  try {
+    for await (const data of events(response.body ?? new ReadableStream())) {
+      if (data === "[DONE]") return;
+      const chunk = JSON.parse(data) as Chunk;
+      if (chunk.error) throw new Failure(problemOfEvent(chunk.error));
+      isWhole ||= Boolean(chunk.choices?.[0]?.finish_reason);
+      yield* partsOf(chunk);
+    }
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // what a reader throws when the connection ends
   }
-  if (!isWhole) throw new TypeError("the stream broke off");
+  if (!isWhole) throw new Failure(BROKEN);
 }
+
+const BROKEN: Problem = {
+  title: "The answer broke off",
+  advice: "The connection to the server ended. Is it still running? Its log tells more.",
+  remedy: "retry",
+};
 
 interface LogprobJSON {
   token: string;

@@ -8,9 +8,11 @@ import { settings } from "../settings.ts";
 import { add, chat, showMessage, thread } from "./chats.ts";
 import { Clock } from "./clock.ts";
 import { type Answer, type Conversation, type Message, branch, newId } from "./conversation.ts";
+import { Pace } from "./pace.ts";
 import { requestBody } from "./request.ts";
 import { type Chat, save } from "./store.ts";
 
+const SHOW_EVERY_MS = 40;
 const SAVE_EVERY_MS = 1000;
 
 interface Run {
@@ -98,27 +100,23 @@ async function write(
 ): Promise<Message> {
   let message = begun;
   const clock = new Clock();
-  let shown = 0;
-  let saved = performance.now();
+  const showing = new Pace(SHOW_EVERY_MS, () => show(message));
+  const saving = new Pace(SAVE_EVERY_MS, () => void save(null, [message]));
   try {
     const body = requestBody(conversation.system, history, settings.value, model.value?.id ?? null);
     for await (const part of stream(body, controller.signal)) {
       message = extended(message, part);
       if (part.kind === "text" || part.kind === "reasoning") clock.tick();
-      const now = performance.now();
-      if (now - shown > 30) {
-        show(message);
-        shown = now;
-      }
-      if (now - saved > SAVE_EVERY_MS) {
-        void save(null, [message]);
-        saved = now;
-      }
+      showing.ask();
+      saving.ask();
     }
     return ended(message, clock, {});
   } catch (error) {
     if (controller.signal.aborted) return ended(message, clock, { finish: "stopped" });
     return ended(message, clock, { finish: "failed", problem: problemOfError(error) });
+  } finally {
+    showing.cancel();
+    saving.cancel();
   }
 }
 

@@ -1,5 +1,8 @@
 // Times of an answer by this page's clock, for servers that tell none.
 
+/** Shorter ones say more of this page than of the model. */
+const LEAST_SECONDS = 0.05;
+
 export class Clock {
   private readonly asked = performance.now();
   private first = 0;
@@ -19,6 +22,6 @@ export class Clock {
     const firstMs = Math.round(this.first - this.asked);
     const seconds = (this.last - this.first) / 1000;
     const nAfterFirst = (nTokens ?? this.n) - 1;
-    return nAfterFirst > 0 && seconds > 0 ? { firstMs, perSecond: nAfterFirst / seconds } : { firstMs };
+    return nAfterFirst > 0 && seconds > LEAST_SECONDS ? { firstMs, perSecond: nAfterFirst / seconds } : { firstMs };
   }
 }

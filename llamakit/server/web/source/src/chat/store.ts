@@ -60,7 +60,8 @@ export async function loadChat(id: string): Promise<Chat | null> {
   const conversation = await result((await reading(CONVERSATIONS)).get(id) as IDBRequest<Conversation | undefined>);
   if (conversation === undefined) return null;
   const index = (await reading(MESSAGES)).index(BY_CONVERSATION);
-  return { conversation, messages: await result(index.getAll(id) as IDBRequest<Message[]>) };
+  const messages = await result(index.getAll(id) as IDBRequest<Message[]>);
+  return { conversation, messages: messages.sort((a, b) => a.created - b.created) };
 }
 
 export async function save(conversation: Conversation | null, messages: readonly Message[]): Promise<void> {

@@ -11,7 +11,7 @@ export function announce(text: string): void {
 
 export function Announcer(): VNode {
   return (
-    <div class="away" role="status" aria-live="polite" data-testid="announcer">
+    <div class="away" role="status" aria-live="polite">
       {said}
     </div>
   );

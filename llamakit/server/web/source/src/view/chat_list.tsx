@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { isRunning } from "../chat/answering.ts";
 import { chat, conversations, exportChats, importChats, removeChat, rename, search, startChat } from "../chat/chats.ts";
 import type { Conversation } from "../chat/conversation.ts";
@@ -184,8 +184,14 @@ function RowButton({ icon, label, onClick }: { icon: "pencil" | "export" | "tras
   );
 }
 
-/** Enter keeps the new title, Escape the old one. */
+/** Enter and leaving keep the new title, Escape the old one. */
 function TitleInput({ title, onDone }: { title: string; onDone: (title: string | null) => void }): VNode {
+  const isDone = useRef(false); // as it also loses the focus when it goes
+  const finish = (text: string | null): void => {
+    if (isDone.current) return;
+    isDone.current = true;
+    onDone(text);
+  };
   return (
     <input
       class="title-input"
@@ -193,14 +199,13 @@ function TitleInput({ title, onDone }: { title: string; onDone: (title: string |
       defaultValue={title}
       ref={(input) => input?.select()}
       onKeyDown={(event) => {
-        if (event.key === "Enter") onDone(event.currentTarget.value);
-        if (event.key === "Escape") {
-          event.preventDefault();
-          event.stopPropagation();
-          onDone(null);
-        }
+        if (event.key === "Enter") finish(event.currentTarget.value);
+        if (event.key !== "Escape") return;
+        event.preventDefault();
+        event.stopPropagation();
+        finish(null);
       }}
-      onBlur={(event) => onDone(event.currentTarget.value)}
+      onBlur={(event) => finish(event.currentTarget.value)}
     />
   );
 }

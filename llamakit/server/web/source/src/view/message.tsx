@@ -24,7 +24,8 @@ export function editLast(): void {
 export function MessageView({ message }: { message: Message }): VNode {
   const isUser = message.role === "user";
   return (
-    <article class={`message ${message.role}`} aria-label={isUser ? "You" : "Answer"} data-id={message.id}>
+    <article class={`message ${message.role}`} aria-label={isUser ? "You" : "Answer"}>
+      <h2 class="away">{isUser ? "You" : "Answer"}</h2>
       {edited.value === message.id ? (
         <Editor
           text={message.text}
@@ -72,7 +73,7 @@ function AnswerView({ message, answer }: { message: Message; answer: Answer }): 
           <Icon name="tokens" /> Token probabilities
         </button>
       )}
-      <Speed message={message} answer={answer} isWriting={isWriting} />
+      {!isWriting && <Speed answer={answer} />}
     </div>
   );
 }
