@@ -98,15 +98,18 @@ def llama3_factors(config: Config, dim: int, default: float = 8.0) -> Weight:
     factor = rope.float("factor", default=default)
     low, high = rope.float("low_freq_factor", default=1.0), rope.float("high_freq_factor", default=4.0)
     n_ctx = rope.float("original_max_position_embeddings", default=8192.0)
-    frequencies = np.float32(1.0) / np.float32(base) ** (np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim))
+    # torch's powers are nearly always the nearest float32, which NumPy's in float32 are less often.
+    exponents = np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim)
+    one = np.float32(1.0)
+    frequencies = one / (np.float64(base) ** exponents.astype(np.float64)).astype(np.float32)
     factors = []
     for frequency in frequencies:
-        wave = np.float32(2 * math.pi) / frequency
+        wave = one / frequency * np.float32(2 * math.pi)  # torch divides numbers by tensors so
         if wave < n_ctx / high:
             factors.append(1.0)
         elif wave > n_ctx / low:
             factors.append(factor)
         else:
-            smooth = (np.float32(n_ctx) / wave - np.float32(low)) / np.float32(high - low)
-            factors.append(float(1 / ((1 - smooth) / np.float32(factor) + smooth)))
+            smooth = (one / wave * np.float32(n_ctx) - np.float32(low)) / np.float32(high - low)
+            factors.append(float(one / ((one - smooth) / np.float32(factor) + smooth)))
     return constant(factors, "frequency factors")

@@ -47,10 +47,6 @@ DIFFERS: dict[str, tuple[set[str], str]] = {
         {"t5.attention.relative_max_distance"},
         "distances count up to 32; the reference leaves that out, and llama.cpp takes 128",
     ),
-    "apertus": (
-        {"rope_freqs.weight"},
-        "one of eight factors differs in its last bit: torch computes powers in its own way",
-    ),
 }
 GELU = {"falcon", "falcon-new", "gptneox", "gptneox-seq", "mpt"}  # exact in transformers, by tanh here
 NOT_THE_SAME = {}
