@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llamakit.api.grammar import LlamaGrammar
+    from llamakit.api.llama import Llama
     from llamakit.core.chat.template import ChatTemplate
     from llamakit.core.gguf.reader import GGUFReader
     from llamakit.core.gguf.writer import GGUFWriter
     from llamakit.errors import GGUFError, LlamakitError
-    from llamakit.grammar import LlamaGrammar
-    from llamakit.llama import Llama
 
 __version__ = "0.1.0"
 
@@ -31,8 +31,8 @@ _HOMES = {
     "GGUFReader": "llamakit.core.gguf.reader",
     "GGUFWriter": "llamakit.core.gguf.writer",
     "GGUFError": "llamakit.errors",
-    "Llama": "llamakit.llama",
-    "LlamaGrammar": "llamakit.grammar",
+    "Llama": "llamakit.api.llama",
+    "LlamaGrammar": "llamakit.api.grammar",
     "LlamakitError": "llamakit.errors",
 }
 

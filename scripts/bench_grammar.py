@@ -157,9 +157,9 @@ def summary(name: str, values: Iterable[float]) -> str:
 
 def measure_model(path: Path, n_rounds: int) -> None:
     """Tokens drawn with and without a grammar, on the same context."""
+    from llamakit.api.grammar import LlamaGrammar
     from llamakit.core.engine.context import Context
     from llamakit.core.engine.load import load_model
-    from llamakit.grammar import LlamaGrammar
 
     grammar = LlamaGrammar.from_file(Path(__file__).parents[1] / "grammars" / "json.gbnf")
     model = load_model(path)

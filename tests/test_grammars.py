@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llamakit.grammar import LlamaGrammar
+from llamakit.api.grammar import LlamaGrammar
 
 FOLDER = Path(__file__).parents[1] / "grammars"
 

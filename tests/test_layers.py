@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "llamakit"
 # Highest first; folders on one line do not know each other.
 LAYERS = [
     ["cli"],
-    ["server"],
-    ["tools", "convert", "api"],
+    ["server", "api"],
+    ["tools", "convert"],
     ["core.engine"],
     ["core.models", "core.kv", "core.sampling", "core.chat"],
     ["core.graph"],
@@ -25,7 +25,7 @@ LAYERS = [
     ["errors"],
 ]
 NO_API = {"__init__", "__main__", "errors"}
-API = {path.stem for path in PACKAGE.glob("*.py")} - NO_API  # llamakit.Llama and what it is made of
+API = {path.stem for path in PACKAGE.glob("*.py")} - NO_API  # llamakit.quants
 RANK = {folder: rank for rank, folders in enumerate(LAYERS) for folder in folders}
 HEAVY = {
     "numba",
@@ -91,7 +91,8 @@ def test_a_module_imports_only_from_layers_below(path: str) -> None:
         ("", "cli", True),
         ("__main__", "cli", True),
         ("api", "core.engine", True),
-        ("api", "tools", False),
+        ("api", "tools", True),
+        ("tools", "api", False),
         ("core.engine", "api", False),
     ],
 )

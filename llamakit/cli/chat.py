@@ -22,8 +22,8 @@ from llamakit.cli.run_log import INFO, Log, LogOptions
 from llamakit.cli.sampling_options import SamplingOptions, sampling_of, sampling_params
 
 if TYPE_CHECKING:
+    from llamakit.api.grammar import LlamaGrammar
     from llamakit.core.sampling.params import SamplingParams
-    from llamakit.grammar import LlamaGrammar
     from llamakit.tools.chat.draws import Draws
     from llamakit.tools.chat.interaction import Interaction
     from llamakit.tools.chat.speaker import Speaker

@@ -15,7 +15,7 @@ from llamakit.cli.chat_screen import GREEN, Screen
 from llamakit.errors import LlamakitError, UsageError
 
 if TYPE_CHECKING:
-    from llamakit.grammar import LlamaGrammar
+    from llamakit.api.grammar import LlamaGrammar
     from llamakit.tools.chat.conversation import Conversation
     from llamakit.tools.chat.draws import Draws
     from llamakit.tools.chat.events import Event

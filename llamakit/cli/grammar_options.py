@@ -8,7 +8,7 @@ from llamakit.cli.options import SAMPLING, option
 from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
-    from llamakit.grammar import LlamaGrammar
+    from llamakit.api.grammar import LlamaGrammar
 
 GrammarText = Annotated[
     str | None, option("--grammar", panel=SAMPLING, metavar="GBNF", help="Write only what this grammar allows.")
@@ -58,8 +58,8 @@ def read_grammar(
 
 def make_grammar(name: str, text: str) -> LlamaGrammar:
     """The grammar of one option's text."""
+    from llamakit.api.grammar import LlamaGrammar, read_text
     from llamakit.core.grammar.errors import GrammarError
-    from llamakit.grammar import LlamaGrammar, read_text
 
     path = text if name.endswith("-file") else None
     text = text if path is None else read_text(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llamakit.llama import Llama
+from llamakit.api.llama import Llama
 from tests.api.model import TINY
 from tests.tiny import write_tiny
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from llamakit.api.llama import Llama
 from llamakit.errors import GGUFError, LlamakitError, UsageError, VocabError
-from llamakit.llama import Llama
 from tests.api.model import PROMPT, SPM, TEXTS, TINY, take
 from tests.core.vocab.vocabs import bpe_metadata, spm_metadata
 from tests.tiny import Tiny, write_tiny
@@ -137,7 +137,7 @@ def test_a_closed_model_computes_no_more(path):
 def test_a_model_nobody_uses_any_more_gives_back_its_threads(path):
     code = """
 import gc, sys, threading
-from llamakit.llama import Llama
+from llamakit.api.llama import Llama
 llm = Llama(sys.argv[1], n_threads=3, verbose=False)
 llm.eval([1])
 assert threading.active_count() == 3

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from llamakit.api.grammar import LlamaGrammar
 from llamakit.cli import grammar_options as g
 from llamakit.cli.command import read_and_call
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.errors import UsageError
-from llamakit.grammar import LlamaGrammar
 
 YES = 'root ::= "yes"'
 

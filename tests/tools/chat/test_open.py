@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llamakit.api.grammar import LlamaGrammar
 from llamakit.core.chat.output.format import ReasoningFormat
 from llamakit.core.sampling.params import SamplingParams
-from llamakit.grammar import LlamaGrammar
 from llamakit.tools.chat.conversation import Conversation
 from llamakit.tools.chat.draws import AfterThoughts, Draws
 from llamakit.tools.chat.events import Delta

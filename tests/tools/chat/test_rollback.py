@@ -122,7 +122,7 @@ def test_answers_follow_from_the_seed_and_their_number(context: Context) -> None
 
 
 def test_a_grammar_holds_for_each_answer_anew(context: Context) -> None:
-    from llamakit.grammar import LlamaGrammar
+    from llamakit.api.grammar import LlamaGrammar
 
     class Words(TalkVocab):
         def __init__(self) -> None:

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from llamakit.completion_api import StopText
+from llamakit.api.completion import StopText
+from llamakit.api.grammar import LlamaGrammar
+from llamakit.api.llama import Llama
 from llamakit.errors import UsageError
-from llamakit.grammar import LlamaGrammar
-from llamakit.llama import Llama
 from tests.api.model import TEXTS
 
 

@@ -14,9 +14,9 @@ from llamakit.core.vocab.stream import TextStream
 from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
+    from llamakit.api.llama import Llama
     from llamakit.core.grammar.grammar import Grammar
     from llamakit.core.sampling.chain import Constraint
-    from llamakit.llama import Llama
 
 
 def create_completion(

@@ -9,14 +9,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llamakit.completion_api import create_completion
+from llamakit.api.completion import create_completion
+from llamakit.api.options import cache_type, metadata_as_text, rope_overrides
+from llamakit.api.tokens import TokenApi
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import load_model
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.sampling.params import RANDOM_SEED
 from llamakit.core.vocab.base import Vocab, load_vocab
-from llamakit.llama_options import cache_type, metadata_as_text, rope_overrides
-from llamakit.token_api import TokenApi
 
 if TYPE_CHECKING:
     from llamakit.core.grammar.grammar import Grammar
@@ -150,7 +150,7 @@ class Llama(TokenApi):
     def create_completion(
         self, prompt: str | Sequence[int], **options: Any
     ) -> dict[str, Any] | Iterator[dict[str, Any]]:
-        """Complete a text; see `completion_api.create_completion` for the options."""
+        """Complete a text; see `completion.create_completion` for the options."""
         return create_completion(self, prompt, **options)
 
     __call__ = create_completion

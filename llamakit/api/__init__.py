@@ -1,0 +1,1 @@
+"""The library: `Llama` under llama-cpp-python's names, and what goes with it."""
