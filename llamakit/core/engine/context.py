@@ -362,7 +362,7 @@ class Context:
         fields["n_tokens"] = self.cache.place([(part.seq, len(part.tokens)) for part in batch])
         fields["n_runs"] = len(batch)
         n_outputs = len(outputs)
-        program = programs.find(first, n_outputs)
+        program = programs.find(first, n_outputs, len(batch))
         n_threads = self._pace.n_threads if first == 1 else self.n_threads_batch
         if n_outputs <= program.capacity.n_outputs:
             self._pick(outputs)

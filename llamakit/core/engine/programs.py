@@ -12,8 +12,10 @@ from llamakit.core.graph.lower import Lowered, Memory, lower
 from llamakit.core.graph.ops import Node
 from llamakit.core.graph.plan import Capacity
 from llamakit.core.graph.program import Program, link
+from llamakit.core.kernels import few_rows
 from llamakit.core.kernels.store import KernelStore
 
+FEW = 24  # tokens, at most, of a program for few of them
 OUTPUTS = 64  # rows of logits computed together: more would need hundreds of megabytes with large vocabularies
 
 
@@ -40,8 +42,10 @@ class Programs:
         """Those of another graph, in the same memory."""
         return Programs(graph, self.memory, self.n_ubatch, self.store)
 
-    def capacity(self, n_tokens: int, n_outputs: int) -> Capacity:
-        """The smallest program that takes such a run."""
+    def capacity(self, n_tokens: int, n_outputs: int, n_runs: int = 1) -> Capacity:
+        """The smallest program that takes such a run, of tokens of n_runs sequences."""
+        if n_runs > 1 and n_tokens <= FEW <= self.n_ubatch and few_rows.pays():
+            return Capacity(FEW, 1 if n_outputs <= 1 else FEW, is_few=True)
         return Capacity(1 if n_tokens == 1 else self.n_ubatch, 1 if n_outputs <= 1 else min(OUTPUTS, self.n_ubatch))
 
     def usual(self) -> list[Capacity]:
@@ -66,8 +70,8 @@ class Programs:
             whole, body, head = (link(steps, kernels) for steps in ([*low.body, *low.head], low.body, low.head))
             self._linked[c] = Runnable(c, whole, body, head, low.logits)
 
-    def find(self, n_tokens: int, n_outputs: int) -> Runnable:
-        capacity = self.capacity(n_tokens, n_outputs)
+    def find(self, n_tokens: int, n_outputs: int, n_runs: int = 1) -> Runnable:
+        capacity = self.capacity(n_tokens, n_outputs, n_runs)
         if capacity not in self._linked:
             self.prepare([capacity], lambda name: None)
         return self._linked[capacity]

@@ -25,7 +25,7 @@ from llamakit.core.graph.rotation import Rotation
 from llamakit.core.graph.source import KeepSource, SourceAttention
 from llamakit.core.graph.tap import Observer, Rows, Tap
 from llamakit.core.graph.weights import Packed, Weights, padded
-from llamakit.core.kernels import bf16, float_gemm, gemm
+from llamakit.core.kernels import bf16, few_rows, float_gemm, gemm
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.elementwise import Elementwise
 from llamakit.core.kernels.elementwise import SelectRows as SelectRowsRecord
@@ -111,7 +111,8 @@ class Lowered:
 def lower(root: Node, memory: Memory, capacity: Capacity) -> Lowered:
     """Records for runs of up to `capacity` rows. Raises ModelError for an op or a type without a kernel."""
     n = gemm.register_tile()[1]
-    rows = Capacity(*(c if c == 1 else padded(c, n) for c in (capacity.n_tokens, capacity.n_outputs)))
+    n_rows = (c if c == 1 else padded(c, n) for c in (capacity.n_tokens, capacity.n_outputs))
+    rows = Capacity(*n_rows, is_few=capacity.is_few)
     plan = plan_buffers(root, rows)
     lowering = Lowering(memory, plan, rows, aligned(plan.n_bytes))
     body, head = lowering.all_steps()
@@ -242,14 +243,14 @@ class Lowering:
         if id(node) in self.plan.copies:
             assert node.residual is not None
             steps.append(self.copy(node, node.residual))
-        is_few = self.rows_of(node) == 1
+        is_one = self.rows_of(node) == 1
         prepared: set[bool | None] = set()
         for segment in segments(node):
             parts = tuple(node.weight.parts[i] for i in segment)
             packed = self.memory.weights.pack(parts, node.weight.is_interleaved)
             offset = node.first + sum(p.n_rows for p in node.weight.parts[: segment[0]])
             fields = self.product(node, parts, segment, packed, self.at(node) + 4 * offset)
-            if is_few:
+            if is_one:
                 x = (self.at(node.x), pitch(node.x), node.x.width)
                 steps.append(self.gemv(packed, *x, self.norm_of(node), node.eps, fields))
             else:
@@ -314,8 +315,11 @@ class Lowering:
             x=self.at(node.x), norm=self.norm_of(node), out=q, n_rows=self.row_count(node), n=width, eps=node.eps,
         ))  # fmt: skip
         record = Gemm(weight=packed.data, x=q, n_blocks=packed.n_blocks, **fields)
-        n_bytes = 4 * gemm.scratch_floats(n_rows, width, packed.tile)
-        product = self.with_scratch(f"gemm.rows[{packed.word},{n_groups},{n}]", record, n_bytes)
+        if self.capacity.is_few:
+            product = self.with_scratch(f"few_rows.rows[{packed.word},{n}]", record, 4 * few_rows.scratch_floats(n))
+        else:
+            n_bytes = 4 * gemm.scratch_floats(n_rows, width, packed.tile)
+            product = self.with_scratch(f"gemm.rows[{packed.word},{n_groups},{n}]", record, n_bytes)
         return [quantize, product] if is_first else [product]
 
     def float_gemm(self, node: Matmul, packed: Packed, fields: dict[str, Any], is_first: bool) -> list[Step]:

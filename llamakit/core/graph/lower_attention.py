@@ -50,7 +50,9 @@ def lower_attention(lowering: Lowering, node: RopeAttention) -> list[Step]:
 
 def attend_step(lowering: Lowering, node: RopeAttention | SourceAttention, attend: attention.Attention) -> Step:
     m, cache = lowering.memory, lowering.memory.cache
-    rows = attention.tile_rows(node.n_head, node.n_head_kv, lowering.rows_of(node), m.n_threads)
+    is_few = lowering.capacity.is_few  # of many sequences, one token or little more of each
+    n_tokens, n_threads = (1, 1) if is_few else (lowering.rows_of(node), m.n_threads)
+    rows = attention.tile_rows(node.n_head, node.n_head_kv, n_tokens, n_threads)
     n_bytes = attention.scratch_bytes(m.n_ctx, node.head_dim, node.head_dim_v, rows)
     name = f"attention.attend[{cache.type_k.name},{cache.type_v.name},{rows},{attention.tile_columns(rows)}]"
     return lowering.with_scratch(name, attend, n_bytes, "scratch_pitch", 1)

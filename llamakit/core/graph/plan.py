@@ -44,6 +44,7 @@ class Capacity:
 
     n_tokens: int
     n_outputs: int
+    is_few: bool = False  # several, but so few that unpacking weights for all of them first does not pay
 
 
 @dataclass

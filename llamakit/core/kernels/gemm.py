@@ -73,14 +73,17 @@ def unpacker(tile: Tile) -> Any:
     return unpack
 
 
-def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
-    """The helper for a register tile: out[row][group] (+)= n_groups of the panel's groups x n rows of x."""
-    block_type, size = activation_block(n), n_groups * n
+def block_product(tile: Tile, n_groups: int, n: int, stride: int) -> Any:
+    """The helper for 32 columns: total[group][row] += n_groups groups of 16 weight rows x n rows of x.
+
+    The quants of its columns are quants[first + word * stride + group], their scales and minimums d[i * stride + group],
+    with i from `scale` on.
+    """
     start, has_min, by_halves = starter(tile), tile.has_min, tile.scale_columns == 16
     multiply = dot4_wide if tile.is_wide else dot4
 
     @inlined
-    def by_32(total, sums, quants, d_panel, m_panel, block):
+    def by_32(total, sums, part_sums, quants, first, d, m, scale, block):
         for j in range(n):
             for g in range(n_groups):
                 sums[g * n + j] = start(block.start + j, block.half_starts, 0)
@@ -89,17 +92,17 @@ def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
                 word = repeat4(block.q + (j * 32 + s * 4))
                 for g in range(n_groups):
                     k = g * n + j
-                    sums[k] = multiply(sums[k], as_bytes(quants[s * GROUPS + g]), word)
+                    sums[k] = multiply(sums[k], as_bytes(quants[first + s * stride + g]), word)
         for g in range(n_groups):
-            d = d_panel[g]
+            d_group = d[scale * stride + g]
             for j in range(n):
                 k = g * n + j
-                total[k] = fma(to_float(sums[k]), d * repeat_f32(block.d + j), total[k])
+                total[k] = fma(to_float(sums[k]), d_group * repeat_f32(block.d + j), total[k])
                 if has_min:
-                    total[k] = fma(m_panel[g], repeat_f32(block.sum + j), total[k])
+                    total[k] = fma(m[scale * stride + g], repeat_f32(block.sum + j), total[k])
 
     @inlined
-    def by_16(total, sums, part_sums, quants, d_panel, m_panel, block):
+    def by_16(total, sums, part_sums, quants, first, d, m, scale, block):
         for half in range(2):
             for j in range(n):
                 for g in range(n_groups):
@@ -109,23 +112,31 @@ def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
                     word = repeat4(block.q + (j * 32 + half * 16 + s * 4))
                     for g in range(n_groups):
                         k = g * n + j
-                        sums[k] = multiply(sums[k], as_bytes(quants[(half * 4 + s) * GROUPS + g]), word)
+                        sums[k] = multiply(sums[k], as_bytes(quants[first + (half * 4 + s) * stride + g]), word)
             for g in range(n_groups):
-                d = d_panel[half * GROUPS + g]
+                d_group = d[(scale + half) * stride + g]
                 for j in range(n):
                     k = g * n + j
                     if half == 0:
-                        part_sums[k] = to_float(sums[k]) * d
+                        part_sums[k] = to_float(sums[k]) * d_group
                     else:
-                        part_sums[k] = fma(to_float(sums[k]), d, part_sums[k])
+                        part_sums[k] = fma(to_float(sums[k]), d_group, part_sums[k])
         for g in range(n_groups):
             for j in range(n):
                 k = g * n + j
                 if has_min:
                     for half in range(2):
                         half_sum = repeat_f32(block.half_sums + (2 * j + half))
-                        part_sums[k] = fma(m_panel[half * GROUPS + g], half_sum, part_sums[k])
+                        part_sums[k] = fma(m[(scale + half) * stride + g], half_sum, part_sums[k])
                 total[k] = fma(part_sums[k], repeat_f32(block.d + j), total[k])
+
+    return by_16 if by_halves else by_32
+
+
+def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
+    """The helper for a register tile: out[row][group] (+)= n_groups of the panel's groups x n rows of x."""
+    block_type, size, n_scales = activation_block(n), n_groups * n, 32 // tile.scale_columns
+    multiply_block = block_product(tile, n_groups, n, GROUPS)
 
     @helper
     def multiply_tile(n_blocks32, quants, d_panel, m_panel, x, out, is_first):
@@ -135,12 +146,8 @@ def multiplier(tile: Tile, n_groups: int, n: int) -> Any:
             for g in range(n_groups):
                 total[g * n + j] = f32x16(0) if is_first else out[j * GROUPS + g]
         for _ in range(n_blocks32):
-            if by_halves:
-                by_16(total, sums, part_sums, quants, d_panel, m_panel, block)
-                d_panel, m_panel = d_panel + 2 * GROUPS, m_panel + 2 * GROUPS
-            else:
-                by_32(total, sums, quants, d_panel, m_panel, block)
-                d_panel, m_panel = d_panel + GROUPS, m_panel + GROUPS
+            multiply_block(total, sums, part_sums, quants, 0, d_panel, m_panel, 0, block)
+            d_panel, m_panel = d_panel + n_scales * GROUPS, m_panel + n_scales * GROUPS
             quants, block = quants + 8 * GROUPS, block + 1
         for j in range(n):
             for g in range(n_groups):

@@ -29,6 +29,7 @@ QUANTIZED = (
 FLOATS = ("f32", "f16", "bf16")
 TYPES = (*QUANTIZED, *FLOATS)
 KINDS = ("one by one", "together")  # GEMV, GEMM
+FEW = "a few together"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Bench:
         self.batch = Batch(n_tokens=0, n_outputs=0, n_runs=0, tokens=self.tokens, positions=None, cells=None,
                            outputs=None, runs=None, tables=None)  # fmt: skip
         memory = Memory(weights(arrays, n_threads), None, self.batch, 64, n_threads)
-        self.lowered: Lowered = lower(fuse(root), memory, Capacity(self.n_rows, self.n_rows))
+        self.lowered: Lowered = lower(fuse(root), memory, Capacity(self.n_rows, self.n_rows, is_few=kind == FEW))
 
     @property
     def steps(self) -> list[Step]:

@@ -23,11 +23,12 @@ REPO = Path(__file__).parents[3]
 AVX512 = "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx512vnni,+avx512bf16,+evex512," + AVX2
 SOME = (
     "gemv.rows[:q4_k]", "gemm.rows[:q4_0,2,6]", "gemm.rows[:q4_k,2,6]", "gemm.rows[:q6_k,2,6]",
-    "float_gemm.rows[f32,2,6]", "bf16_gemm.rows[2,6]", "attention.attend[f16,f16,6,4]",
+    "float_gemm.rows[f32,2,6]", "bf16_gemm.rows[2,6]", "attention.attend[f16,f16,6,4]", "few_rows.rows[:q4_1,6]",
 )  # fmt: skip
 ALL = (
     *(f"gemv.rows[:{type}]" for type in QUANTIZED),
     *(f"gemm.rows[:{type},2,6]" for type in QUANTIZED),
+    *(f"few_rows.rows[:{type},6]" for type in QUANTIZED),
     "float_gemv.rows[f16]", "float_gemv.rows[bf16]", "float_gemm.rows[f16,2,6]", "bf16_gemv.rows",
     "attention.attend[f32,f32,6,4]", "attention.attend[q8_0,q8_0,6,4]", "attention.attend[f16,f16,1,4]",
 )  # fmt: skip

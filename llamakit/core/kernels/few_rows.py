@@ -1,0 +1,75 @@
+"""A few rows of x: a register tile of rows at a time, straight from the tiles of weights.
+
+Between `gemv.py`, which would read and unpack the weights for each row, and `gemm.py`, which unpacks whole panels for
+many rows: here 32 columns of 16 weight rows are unpacked in registers, and serve all rows of a tile of x at once. The
+order of float operations is that of both.
+"""
+
+from __future__ import annotations
+
+from llamakit.core.kernels.epilogue import GATED, finish
+from llamakit.core.kernels.gemm import Gemm, block_product
+from llamakit.core.kernels.kernel import Kernel, kernel, share
+from llamakit.core.kernels.quantize import activation_block
+from llamakit.core.kernels.tile import ROWS, Tile
+from llamakit.core.simd.op import helper
+from llamakit.core.simd.ops import registers, view
+from llamakit.core.simd.records import f32x16, i32x16
+from llamakit.core.simd.target import host_target
+
+
+def pays() -> bool:
+    """Whether the registers hold a tile of rows beside the weights."""
+    return host_target().has_avx512
+
+
+def scratch_floats(n: int) -> int:
+    """Floats of scratch that a thread takes: the results of two groups of weights and n rows of x."""
+    return 2 * n * ROWS
+
+
+def rows(tile: Tile, n: int) -> Kernel:
+    """The product of one quantized type with tiles of n rows of x, as `quantize.tiles[n]` leaves them."""
+    block_type, tile_bytes = activation_block(n), ROWS * tile.n_bytes
+    n_parts, n_scales = tile.n_columns // tile.part_columns, tile.n_columns // tile.scale_columns
+    n_words, n_blocks32 = tile.part_columns // 4, tile.part_columns // 32
+    n_block_scales = 32 // tile.scale_columns
+    scales, part, multiply_block = tile.scales, tile.part, block_product(tile, 1, n, 1)
+    x_block_bytes = tile.n_columns // 32 * block_type.size  # of a tile of rows
+
+    @helper
+    def multiply_rows(weight, n_blocks, x, out):
+        """out[row] = 16 rows of weights x n rows of x"""
+        total, sums, part_sums = registers(f32x16, n), registers(i32x16, n), registers(f32x16, n)
+        q, d, m = registers(i32x16, n_words), registers(f32x16, n_scales), registers(f32x16, n_scales)
+        block = view(x, block_type)
+        for j in range(n):
+            total[j] = f32x16(0)
+        for _ in range(n_blocks):
+            scales(weight, d, m)
+            for h in range(n_parts):
+                part(weight, h, q)
+                for b in range(n_blocks32):
+                    scale = (h * n_blocks32 + b) * n_block_scales
+                    multiply_block(total, sums, part_sums, q, 8 * b, d, m, scale, block)
+                    block = block + 1
+            weight = weight + tile_bytes
+        for j in range(n):
+            out[j] = total[j]
+
+    @kernel(Gemm)
+    def few(op, thread, n_threads):
+        n_rows = op.n_rows[0]
+        results = view(op.scratch + thread * op.n_scratch, f32x16)
+        n_groups = 2 if op.mode == GATED else 1  # of a unit
+        n_bytes = op.n_blocks * tile_bytes  # of a group
+        first, last = share(op.n_groups // n_groups, thread, n_threads)
+        for unit in range(first, last):
+            for t in range((n_rows + n - 1) // n):
+                for k in range(n_groups):
+                    weight = op.weight + (unit * n_groups + k) * n_bytes
+                    multiply_rows(weight, op.n_blocks, op.x + t * op.n_blocks * x_block_bytes, results + k * n)
+                for j in range(min(n, n_rows - t * n)):
+                    finish(op, t * n + j, unit, 0, results + j, n)
+
+    return few
