@@ -32,7 +32,7 @@ def vocabulary_keys(
         if pre and pre.patterns is not None:
             found[REGEX_KEY] = list(pre.patterns)
             found[IGNORE_MERGES_KEY] = bool(files.model.get("ignore_merges"))
-    else:
+    elif table.kind != "rwkv":
         found[f"{PREFIX}pre"] = "default"
     found[f"{PREFIX}tokens"] = table.texts
     if table.scores is not None:

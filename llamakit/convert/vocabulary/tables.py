@@ -7,6 +7,7 @@ import binascii
 import logging
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from llamakit.convert.checkpoint import read_json
 from llamakit.convert.vocabulary.files import TokenizerFiles
 from llamakit.convert.vocabulary.sentencepiece_model import PieceType, SentencePieceModel
+from llamakit.convert.vocabulary.world import WORLD, read_world
 from llamakit.core.vocab.letters import BYTES
 from llamakit.core.vocab.text import SPACE
 from llamakit.core.vocab.tokens import TokenType
@@ -65,6 +67,8 @@ def looks_special(text: str) -> bool:
 
 def read_table(files: TokenizerFiles, n_vocab: int | None, has_all_added: bool = False) -> Table:
     """The table of whatever files a folder has; `n_vocab` pads it. Raises VocabError where none is of a known kind."""
+    if (files.folder / WORLD).is_file():
+        return _of_world(files.folder / WORLD, n_vocab)
     if files.sentencepiece is not None:
         table = _of_sentencepiece(files, files.sentencepiece, n_vocab)
         if has_all_added:
@@ -83,6 +87,15 @@ def read_table(files: TokenizerFiles, n_vocab: int | None, has_all_added: bool =
     if files.tokenizer:
         raise files.error(f"a tokenizer of the kind {kind!r:.40}; known are BPE, WordPiece, Unigram")
     raise VocabError(f"{files.folder}: no tokenizer.model and no tokenizer.json")
+
+
+def _of_world(path: Path, n_vocab: int | None) -> Table:
+    texts, types = read_world(path)
+    table = Table.blank("rwkv", n_vocab or len(texts))
+    for i, (text, type_) in enumerate(zip(texts, types, strict=True)):
+        table.put(i, text, TokenType(type_), 0.0)
+    table.scores = None
+    return table
 
 
 def _of_sentencepiece(files: TokenizerFiles, model: SentencePieceModel, n_vocab: int | None) -> Table:
