@@ -28,7 +28,6 @@ SOME = (
 ALL = (
     *(f"gemv.rows[:{type}]" for type in QUANTIZED),
     *(f"gemm.rows[:{type},2,6]" for type in QUANTIZED),
-    *(f"few_rows.rows[:{type},6]" for type in QUANTIZED),
     "float_gemv.rows[f16]", "float_gemv.rows[bf16]", "float_gemm.rows[f16,2,6]", "bf16_gemv.rows",
     "attention.attend[f32,f32,6,4]", "attention.attend[q8_0,q8_0,6,4]", "attention.attend[f16,f16,1,4]",
 )  # fmt: skip
