@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Response
 
 from llamakit import __version__
 from llamakit.server.anthropic.routes import anthropic_routes
-from llamakit.server.errors import add_handlers
+from llamakit.server.errors import Refused, add_handlers
 from llamakit.server.health import health_routes
+from llamakit.server.models.figures import figures_of
 from llamakit.server.models.models import Models
 from llamakit.server.native.routes import native_routes
 from llamakit.server.openai.routes import openai_routes
+from llamakit.server.operations.auth import ApiKeys
+from llamakit.server.operations.guard import Guard, Operations
+from llamakit.server.operations.logs import log_request
+from llamakit.server.operations.metrics import Metrics
 from llamakit.server.settings import ServerSettings
 from llamakit.server.tgi.routes import tgi_routes
+
+if TYPE_CHECKING:
+    from llamakit.server.operations.tracing import Tracing
 
 
 def create_app(models: Models, settings: ServerSettings | None = None) -> FastAPI:
@@ -23,19 +32,53 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
 
     `app.state` holds `models` and `settings`; routes get a model by `models.served.served_for`.
     """
+    settings = settings or ServerSettings()
+    metrics = Metrics(lambda: figures_of(models), settings.n_ctx_measured)
+    tracing = tracing_of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models.start()
         yield
         await models.close()
+        if tracing is not None:
+            tracing.close()
 
     app = FastAPI(title="llamakit", version=__version__, lifespan=lifespan)
-    app.state.models, app.state.settings = models, settings or ServerSettings()
+    app.state.models, app.state.settings = models, settings
+    observers = [metrics.observe, log_request, *([tracing.observe] if tracing is not None else [])]
+    operations = Operations(ApiKeys(settings.api_keys), settings.origins, settings.limits, observers=observers)
+    app.add_middleware(Guard, operations=operations)
     add_handlers(app)
-    app.include_router(health_routes())
-    app.include_router(openai_routes())
-    app.include_router(anthropic_routes())
-    app.include_router(native_routes())
-    app.include_router(tgi_routes())
+    for routes in (
+        health_routes(),
+        metrics_routes(metrics if settings.has_metrics else None),
+        openai_routes(),
+        anthropic_routes(),
+        native_routes(),
+        tgi_routes(),
+    ):
+        app.include_router(routes, prefix=settings.api_prefix)
     return app
+
+
+def tracing_of(settings: ServerSettings) -> Tracing | None:
+    """What sends traces, where there is a collector. Raises UsageError where the package for it is missing."""
+    if settings.otlp_endpoint is None:
+        return None
+    from llamakit.server.operations.tracing import Tracing
+
+    return Tracing(settings.otlp_endpoint, settings.otlp_service_name)
+
+
+def metrics_routes(metrics: Metrics | None) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/metrics")
+    async def get_metrics() -> Response:
+        if metrics is None:
+            raise Refused(501, "This server does not support metrics endpoint. Start it with `--metrics`")
+        headers = {"Process-Start-Time-Unix": str(int(metrics.started))}
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4", headers=headers)
+
+    return router

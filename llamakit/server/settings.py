@@ -62,6 +62,7 @@ class ServerSettings:
     has_slots: bool = True  # GET /slots
     has_props: bool = False  # POST /props
     has_metrics: bool = False  # GET /metrics
+    n_ctx_measured: int = 32768  # bounds the histograms of lengths
     has_web_page: bool = True
     web_folder: str | None = None  # static files in place of the page
     api_prefix: str = ""
