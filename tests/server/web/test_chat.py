@@ -23,10 +23,16 @@ def wait_until(is_true):
 
 
 def test_an_answer_streams(page, fake):
-    gate = threading.Event()
+    read, gate = threading.Event(), threading.Event()
     timings = {"prompt_per_second": 912.3, "predicted_per_second": 118.4}
-    fake.answers([*words("The first sentence. And the"), gate, *words(" second one."), *end(timings=timings)])
+    progress = {"choices": [], "prompt_progress": {"total": 200, "cache": 0, "processed": 84, "time_ms": 3}}
+    fake.answers(
+        [progress, read, *words("The first sentence. And the"), gate, *words(" second one."), *end(timings=timings)]
+    )
     say(page, "Hello")
+    see(page, "Reading the prompt")
+    see(page, "42 %")
+    read.set()
     see(page, "And the")
     assert "second one" not in answers(page).inner_text()
     assert page.get_by_role("status").inner_text() == "The first sentence."
@@ -43,6 +49,7 @@ def test_an_answer_streams(page, fake):
             "messages": [{"role": "user", "content": "Hello"}],
             "stream": True,
             "stream_options": {"include_usage": True},
+            "return_progress": True,
         }
     ]
 

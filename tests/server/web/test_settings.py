@@ -11,6 +11,8 @@ pytest.importorskip("fastapi")
 from .fake import delta, end
 from .reading import answers, ask, see
 
+ALWAYS = {"model", "messages", "stream", "stream_options", "return_progress"}
+
 
 @pytest.fixture
 def page(open_page):
@@ -37,7 +39,7 @@ def test_only_what_was_changed_is_sent(page, fake):
     assert request["messages"][0] == {"role": "system", "content": "Be brief."}
     chosen = {"temperature": 0.25, "max_tokens": 12, "stop": ["END", "STOP"], "cache_prompt": False}
     assert {name: request[name] for name in chosen} == chosen
-    assert set(request) == {"model", "messages", "stream", "stream_options"} | set(chosen)
+    assert set(request) == ALWAYS | set(chosen)
     page.reload()
     page.get_by_role("button", name="Settings, 4 changed").click()
     assert page.get_by_label("Temperature (changed)", exact=True).input_value() == "0.25"
@@ -50,7 +52,7 @@ def test_a_value_out_of_its_limits_is_not_taken(page, fake):
     for label, value in [("Top-p", "1.5"), ("Top-k", "1.5"), ("Top-k", "-1")]:
         change(page, label, value)
     ask(page, "Hello")
-    assert set(fake.requests[0]) == {"model", "messages", "stream", "stream_options"}
+    assert set(fake.requests[0]) == ALWAYS
 
 
 def test_a_schema_is_checked_and_sent(page, fake):

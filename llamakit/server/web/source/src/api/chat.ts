@@ -31,6 +31,7 @@ export type Part =
   | { kind: "reasoning"; text: string }
   | { kind: "call"; index: number; name: string; arguments: string }
   | { kind: "tokens"; tokens: Token[] }
+  | { kind: "progress"; share: number }
   | { kind: "finish"; reason: string }
   | { kind: "model"; name: string }
   | { kind: "usage"; usage: Usage }
@@ -83,11 +84,15 @@ interface Chunk {
     completion_tokens?: number;
     prompt_tokens_details?: { cached_tokens?: number } | null;
   } | null;
+  prompt_progress?: { total?: number; processed?: number } | null;
   timings?: { prompt_per_second?: number; predicted_per_second?: number } | null;
 }
 
 function* partsOf(chunk: Chunk): Generator<Part> {
   if (chunk.model) yield { kind: "model", name: chunk.model };
+  if (chunk.prompt_progress?.total) {
+    yield { kind: "progress", share: (chunk.prompt_progress.processed ?? 0) / chunk.prompt_progress.total };
+  }
   const choice = chunk.choices?.[0];
   const delta = choice?.delta;
   if (delta?.reasoning_content) yield { kind: "reasoning", text: delta.reasoning_content };

@@ -136,6 +136,8 @@ function extended(message: Message, part: Part): Message {
     }
     case "tokens":
       return answer({ tokens: [...(old.tokens ?? []), ...part.tokens] });
+    case "progress":
+      return answer({ progress: part.share });
     case "finish":
       return answer({ finish: part.reason === "length" || part.reason === "tool_calls" ? part.reason : "stop" });
     case "model":

@@ -28,6 +28,8 @@ export interface Answer {
   reasoning?: string;
   calls?: Call[];
   tokens?: Token[];
+  /** How much of the prompt has been read, before the first token. */
+  progress?: number;
   usage?: Usage;
   timings?: Timings;
   /** By this page's clock: milliseconds to the first token, tokens per second after it. */

@@ -66,7 +66,7 @@ export const GROUPS: readonly Group[] = [
       number("repeat_penalty", "Repeat penalty", "Above 1 makes tokens that were said less likely.", {
         min: 0, max: 2, step: 0.01,
       }),
-      integer("repeat_last_n", "Repeat window", "How many last tokens are looked at; -1 for all.", FROM_MINUS_1),
+      integer("repeat_last_n", "Repeat window", "How many last tokens are looked at; 0 for none.", COUNT),
       number("presence_penalty", "Presence penalty", "Taken from tokens that were said.", { min: -2, max: 2, step: 0.1 }),
       number("frequency_penalty", "Frequency penalty", "Taken for every time a token was said.", {
         min: -2, max: 2, step: 0.1,
@@ -74,7 +74,7 @@ export const GROUPS: readonly Group[] = [
       number("dry_multiplier", "DRY multiplier", "Against repeated sequences; 0 is off.", TENTHS),
       number("dry_base", "DRY base", "How fast the penalty grows with a sequence.", TENTHS),
       integer("dry_allowed_length", "DRY allowed length", "Sequences up to this length are free.", COUNT),
-      integer("dry_penalty_last_n", "DRY window", "How many last tokens are looked at; -1 for all.", FROM_MINUS_1),
+      integer("dry_penalty_last_n", "DRY window", "How many last tokens are looked at; 0 for none.", COUNT),
       lines("dry_sequence_breakers", "DRY breakers", "One a line; no sequence reaches across them."),
     ],
   },

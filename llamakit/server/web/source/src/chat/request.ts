@@ -22,6 +22,7 @@ export function requestBody(
     ],
     stream: true,
     stream_options: { include_usage: true },
+    return_progress: true,
     ...(settings.hasProbabilities ? { logprobs: true, top_logprobs: N_ALTERNATIVES } : {}),
     ...settings.fields,
     ...(schema === null ? {} : { response_format: { type: "json_schema", json_schema: { name: "answer", schema } } }),

@@ -44,8 +44,8 @@ export function ChatList(): VNode | null {
         <button type="button" class="button new" onClick={newChat}>
           <Icon name="plus" /> New chat
         </button>
-        <button type="button" class="icon-button" aria-label="Close the list" onClick={close}>
-          <Icon name="close" />
+        <button type="button" class="icon-button" aria-label="Close the list" title="Close the list (b)" onClick={close}>
+          <Icon name="side" />
         </button>
       </header>
       <div class="search">

@@ -2,7 +2,7 @@
 
 import type { VNode } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { model, props } from "../api/server.ts";
+import { props } from "../api/server.ts";
 import { isRunning, send, stop } from "../chat/answering.ts";
 import { chat, thread } from "../chat/chats.ts";
 import { count } from "./format.ts";
@@ -44,7 +44,7 @@ export function Composer(): VNode {
           id="composer"
           ref={box}
           aria-label="Message"
-          placeholder={`Message ${model.value?.id ?? "the model"}`}
+          placeholder="Write a message"
           rows={Math.min(text.split("\n").length, MOST_ROWS)}
           value={text}
           enterkeyhint="send"

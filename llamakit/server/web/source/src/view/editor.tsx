@@ -1,7 +1,7 @@
 // A message's text while it is edited.
 
 import type { VNode } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 interface Props {
   text: string;
@@ -13,7 +13,7 @@ interface Props {
 export function Editor({ text: begun, action, onDone, onCancel }: Props): VNode {
   const [text, setText] = useState(begun);
   const box = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     box.current?.focus();
     box.current?.setSelectionRange(begun.length, begun.length);
   }, []);

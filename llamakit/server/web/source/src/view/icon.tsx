@@ -3,7 +3,6 @@
 import type { VNode } from "preact";
 
 const PATHS = {
-  branch: "M6 4v9a4 4 0 0 0 4 4h8 M14 13l4 4-4 4",
   check: "M5 12.5l4.5 4.5L19 7.5",
   close: "M6 6l12 12 M18 6L6 18",
   copy: "M9 9h10v11H9z M15 9V4H5v11h4",
@@ -12,7 +11,6 @@ const PATHS = {
   help: "M9 9a3 3 0 1 1 4.2 2.7c-.8.4-1.2 1-1.2 1.8v.5 M12 17.5v.01",
   import: "M12 4v11 M7.5 10.5L12 15l4.5-4.5 M5 15v5h14v-5",
   left: "M14.5 6l-6 6 6 6",
-  menu: "M4 7h16 M4 12h16 M4 17h16",
   moon: "M19 14.5A8 8 0 0 1 9.5 5a7.5 7.5 0 1 0 9.5 9.5z",
   pencil: "M5 19l1-4L16 5l3 3L9 18z M14 7l3 3",
   plus: "M12 5v14 M5 12h14",
@@ -21,6 +19,7 @@ const PATHS = {
   search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13z M15.5 15.5L20 20",
   send: "M12 19V5 M6 11l6-6 6 6",
   settings: "M4 8h9 M19 8h1 M4 16h1 M11 16h9 M16 5.5v5 M8 13.5v5",
+  side: "M4 5h16v14H4z M9.5 5v14",
   stop: "M7 7h10v10H7z",
   sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z M12 2.5v2 M12 19.5v2 M2.5 12h2 M19.5 12h2 M5.3 5.3l1.4 1.4 M17.3 17.3l1.4 1.4 M5.3 18.7l1.4-1.4 M17.3 6.7l1.4-1.4",
   tokens: "M4 18V9 M9 18V5 M14 18v-6 M19 18v-3",

@@ -60,13 +60,7 @@ function AnswerView({ message, answer }: { message: Message; answer: Answer }): 
           <pre tabIndex={0}>{call.arguments}</pre>
         </details>
       ))}
-      {isWriting && !message.text && !answer.reasoning && (
-        <p class="waiting" aria-label="Waiting for the first words">
-          <i />
-          <i />
-          <i />
-        </p>
-      )}
+      {isWriting && !message.text && !answer.reasoning && <Waiting progress={answer.progress} />}
       {answer.problem && <Notice problem={answer.problem} onRetry={() => void regenerate(message)} />}
       {answer.tokens && !isWriting && (
         <button type="button" class="chip" aria-pressed={hasTokens} onClick={() => setTokens(!hasTokens)}>
@@ -75,6 +69,26 @@ function AnswerView({ message, answer }: { message: Message; answer: Answer }): 
       )}
       {!isWriting && <Speed answer={answer} />}
     </div>
+  );
+}
+
+/** Before the first token: how far the prompt has been read, where the server tells. */
+function Waiting({ progress }: { progress: number | undefined }): VNode {
+  if (progress === undefined || progress >= 1) {
+    return (
+      <p class="waiting" role="img" aria-label="Waiting for the first words">
+        <i />
+        <i />
+        <i />
+      </p>
+    );
+  }
+  return (
+    <label class="waiting">
+      Reading the prompt
+      <progress max={1} value={progress} />
+      {Math.round(100 * progress)} %
+    </label>
   );
 }
 

@@ -4,6 +4,19 @@ import type { VNode } from "preact";
 import { model, props } from "../api/server.ts";
 import { bytes, count, short } from "./format.ts";
 
+/** What matters before the first question. */
+export function briefFacts(): string {
+  const { nParams, nBytes } = model.value ?? {};
+  const { nCtx } = props.value;
+  return [
+    nParams && `${short(nParams)} parameters`,
+    nBytes && bytes(nBytes),
+    nCtx && `${count(nCtx)} tokens of context`,
+  ]
+    .filter(Boolean)
+    .join(" · ");
+}
+
 export function ModelFacts(): VNode | null {
   if (model.value === null) return null;
   const { id, nParams, nBytes, nCtxTrain } = model.value;

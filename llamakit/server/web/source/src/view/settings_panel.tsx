@@ -27,7 +27,7 @@ export function SettingsPanel(): VNode | null {
           <Icon name="close" />
         </button>
       </header>
-      <div class="panel-scroll">
+      <div class="panel-scroll settings">
         <SystemPrompt />
         <section>
           <label for="schema">JSON schema</label>
@@ -137,7 +137,7 @@ function Check({ label, help, isOn, onChange }: {
 
 function Key(): VNode {
   return (
-    <section>
+    <form onSubmit={(event) => event.preventDefault()}>
       <label for="api-key">API key</label>
       <input
         id="api-key"
@@ -157,7 +157,7 @@ function Key(): VNode {
           isKeyKept.value = isKept;
         }}
       />
-    </section>
+    </form>
   );
 }
 

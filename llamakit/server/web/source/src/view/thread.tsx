@@ -7,6 +7,7 @@ import { chat, thread } from "../chat/chats.ts";
 import type { Message } from "../chat/conversation.ts";
 import { announce, sentences } from "./announcer.tsx";
 import { Icon } from "./icon.tsx";
+import { briefFacts } from "./model_facts.tsx";
 import { Actions, MessageView } from "./message.tsx";
 import { Notice } from "./notice.tsx";
 
@@ -54,6 +55,7 @@ function Welcome(): VNode {
     <div class="welcome">
       <h2>{model.value?.id ?? "llamakit"}</h2>
       <p>Ask anything. What you write goes to this server and nowhere else.</p>
+      <p class="hint">{briefFacts()}</p>
     </div>
   );
 }

@@ -21,7 +21,7 @@ export function TopBar(): VNode {
             isListOpen.value = true;
           }}
         >
-          <Icon name="menu" />
+          <Icon name="side" />
         </button>
       )}
       <ModelChoice />
