@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.staticfiles import StaticFiles
 
 from llamakit import __version__
 from llamakit.server.anthropic.routes import anthropic_routes
@@ -16,12 +17,13 @@ from llamakit.server.models.figures import figures_of
 from llamakit.server.models.models import Models
 from llamakit.server.native.routes import native_routes
 from llamakit.server.openai.routes import openai_routes
-from llamakit.server.operations.auth import ApiKeys
+from llamakit.server.operations.auth import PUBLIC, ApiKeys
 from llamakit.server.operations.guard import Guard, Operations
 from llamakit.server.operations.logs import log_request
 from llamakit.server.operations.metrics import Metrics
 from llamakit.server.settings import ServerSettings
 from llamakit.server.tgi.routes import tgi_routes
+from llamakit.server.web.routes import is_page, web_routes
 
 if TYPE_CHECKING:
     from llamakit.server.operations.tracing import Tracing
@@ -47,7 +49,9 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
     app = FastAPI(title="llamakit", version=__version__, lifespan=lifespan)
     app.state.models, app.state.settings = models, settings
     observers = [metrics.observe, log_request, *([tracing.observe] if tracing is not None else [])]
-    operations = Operations(ApiKeys(settings.api_keys), settings.origins, settings.limits, observers=observers)
+    operations = Operations(
+        ApiKeys(settings.api_keys), settings.origins, settings.limits, public_under(settings.api_prefix), observers
+    )
     app.add_middleware(Guard, operations=operations)
     add_handlers(app)
     for routes in (
@@ -59,7 +63,27 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
         tgi_routes(),
     ):
         app.include_router(routes, prefix=settings.api_prefix)
+    add_pages(app, settings)
     return app
+
+
+def add_pages(app: FastAPI, settings: ServerSettings) -> None:
+    """The web page, or files in place of it."""
+    if settings.web_folder is not None:
+        files = StaticFiles(directory=settings.web_folder, html=True)
+        app.mount(settings.api_prefix or "/", files, name="files")
+    elif settings.has_web_page:
+        app.include_router(web_routes(), prefix=settings.api_prefix)
+
+
+def public_under(prefix: str) -> Callable[[str], bool]:
+    """Which paths need no key: the page's, and those of whoever watches the server."""
+
+    def is_public(path: str) -> bool:
+        path = path.removeprefix(prefix)
+        return path in PUBLIC or is_page(path)
+
+    return is_public
 
 
 def tracing_of(settings: ServerSettings) -> Tracing | None:
