@@ -122,7 +122,7 @@ class Context:
 
         weights = Weights(model.reader, run_kernel)
         memory = Memory(weights, self.cache, self._batch, self.n_ctx, self.executor.n_threads, observer)
-        self.has_head = has_head
+        self.has_head, self.has_few = has_head, n_seq_max > 1  # a program for a few tokens at once
         self.formula = Formula(graph, decoder.layer_outputs, observer.wants if observer else None)
         self.directions: Mapping[int, Floats] = {}  # see `set_directions`
         self._plain = self.formula.fused()
@@ -362,7 +362,7 @@ class Context:
         fields["n_tokens"] = self.cache.place([(part.seq, len(part.tokens)) for part in batch])
         fields["n_runs"] = len(batch)
         n_outputs = len(outputs)
-        program = programs.find(first, n_outputs, len(batch))
+        program = programs.find(first, n_outputs, self.has_few)
         n_threads = self._pace.n_threads if first == 1 else self.n_threads_batch
         if n_outputs <= program.capacity.n_outputs:
             self._pick(outputs)

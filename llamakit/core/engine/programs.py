@@ -42,9 +42,9 @@ class Programs:
         """Those of another graph, in the same memory."""
         return Programs(graph, self.memory, self.n_ubatch, self.store)
 
-    def capacity(self, n_tokens: int, n_outputs: int, n_runs: int = 1) -> Capacity:
-        """The smallest program that takes such a run, of tokens of n_runs sequences."""
-        if n_runs > 1 and n_tokens <= FEW <= self.n_ubatch and few_rows.pays():
+    def capacity(self, n_tokens: int, n_outputs: int, has_few: bool = False) -> Capacity:
+        """The smallest program that takes such a run; with `has_few`, there is one for few tokens besides."""
+        if has_few and 1 < n_tokens <= FEW <= self.n_ubatch and few_rows.pays():
             return Capacity(FEW, 1 if n_outputs <= 1 else FEW, is_few=True)
         return Capacity(1 if n_tokens == 1 else self.n_ubatch, 1 if n_outputs <= 1 else min(OUTPUTS, self.n_ubatch))
 
@@ -70,8 +70,8 @@ class Programs:
             whole, body, head = (link(steps, kernels) for steps in ([*low.body, *low.head], low.body, low.head))
             self._linked[c] = Runnable(c, whole, body, head, low.logits)
 
-    def find(self, n_tokens: int, n_outputs: int, n_runs: int = 1) -> Runnable:
-        capacity = self.capacity(n_tokens, n_outputs, n_runs)
+    def find(self, n_tokens: int, n_outputs: int, has_few: bool = False) -> Runnable:
+        capacity = self.capacity(n_tokens, n_outputs, has_few)
         if capacity not in self._linked:
             self.prepare([capacity], lambda name: None)
         return self._linked[capacity]

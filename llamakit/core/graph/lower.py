@@ -111,8 +111,8 @@ class Lowered:
 def lower(root: Node, memory: Memory, capacity: Capacity) -> Lowered:
     """Records for runs of up to `capacity` rows. Raises ModelError for an op or a type without a kernel."""
     n = gemm.register_tile()[1]
-    n_rows = (c if c == 1 else padded(c, n) for c in (capacity.n_tokens, capacity.n_outputs))
-    rows = Capacity(*n_rows, is_few=capacity.is_few)
+    n_tokens, n_outputs = (c if c == 1 else padded(c, n) for c in (capacity.n_tokens, capacity.n_outputs))
+    rows = Capacity(n_tokens, n_outputs, capacity.is_few)
     plan = plan_buffers(root, rows)
     lowering = Lowering(memory, plan, rows, aligned(plan.n_bytes))
     body, head = lowering.all_steps()
@@ -309,7 +309,9 @@ class Lowering:
         n_groups, n = gemm.register_tile()
         if packed.tile is None:
             return self.float_gemm(node, packed, fields, is_first)
-        n_rows, width = self.rows_of(node), node.x.width
+        if self.capacity.is_few:
+            n = few_rows.TILE_ROWS
+        n_rows, width = padded(self.rows_of(node), n), node.x.width
         q = self.buffer("quantized", n_rows * width // 32 * activation_block(1).size)
         quantize = Step(f"quantize.tiles[{n}]", Quantize(
             x=self.at(node.x), norm=self.norm_of(node), out=q, n_rows=self.row_count(node), n=width, eps=node.eps,

@@ -1,11 +1,13 @@
 """A few rows of x: a register tile of rows at a time, straight from the tiles of weights.
 
 Between `gemv.py`, which would read and unpack the weights for each row, and `gemm.py`, which unpacks whole panels for
-many rows: here 32 columns of 16 weight rows are unpacked in registers, and serve all rows of a tile of x at once. The
-order of float operations is that of both.
+many rows: here 32 columns of 16 weight rows are unpacked in registers, and serve all rows of a tile of x at once, or
+half of them where no more are filled. The order of float operations is that of both.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from llamakit.core.kernels.epilogue import GATED, finish
 from llamakit.core.kernels.gemm import Gemm, block_product
@@ -16,6 +18,8 @@ from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import registers, view
 from llamakit.core.simd.records import f32x16, i32x16
 from llamakit.core.simd.target import host_target
+
+TILE_ROWS = 8  # with the quants of 32 columns they fit the registers of AVX-512
 
 
 def pays() -> bool:
@@ -28,14 +32,13 @@ def scratch_floats(n: int) -> int:
     return 2 * n * ROWS
 
 
-def rows(tile: Tile, n: int) -> Kernel:
-    """The product of one quantized type with tiles of n rows of x, as `quantize.tiles[n]` leaves them."""
-    block_type, tile_bytes = activation_block(n), ROWS * tile.n_bytes
+def multiplier(tile: Tile, n_slots: int, n: int) -> Any:
+    """The helper that multiplies 16 rows of weights with the first n rows of a tile of n_slots."""
+    block_type, tile_bytes = activation_block(n_slots), ROWS * tile.n_bytes
     n_parts, n_scales = tile.n_columns // tile.part_columns, tile.n_columns // tile.scale_columns
     n_words, n_blocks32 = tile.part_columns // 4, tile.part_columns // 32
     n_block_scales = 32 // tile.scale_columns
     scales, part, multiply_block = tile.scales, tile.part, block_product(tile, 1, n, 1)
-    x_block_bytes = tile.n_columns // 32 * block_type.size  # of a tile of rows
 
     @helper
     def multiply_rows(weight, n_blocks, x, out):
@@ -57,6 +60,15 @@ def rows(tile: Tile, n: int) -> Kernel:
         for j in range(n):
             out[j] = total[j]
 
+    return multiply_rows
+
+
+def rows(tile: Tile, n: int) -> Kernel:
+    """The product of one quantized type with tiles of n rows of x, as `quantize.tiles[n]` leaves them."""
+    multiply_rows, multiply_half = multiplier(tile, n, n), multiplier(tile, n, n // 2)
+    tile_bytes, n_half = ROWS * tile.n_bytes, n // 2
+    x_block_bytes = tile.n_columns // 32 * activation_block(n).size  # of a tile of rows
+
     @kernel(Gemm)
     def few(op, thread, n_threads):
         n_rows = op.n_rows[0]
@@ -66,10 +78,14 @@ def rows(tile: Tile, n: int) -> Kernel:
         first, last = share(op.n_groups // n_groups, thread, n_threads)
         for unit in range(first, last):
             for t in range((n_rows + n - 1) // n):
+                x, n_used = op.x + t * op.n_blocks * x_block_bytes, min(n, n_rows - t * n)
                 for k in range(n_groups):
                     weight = op.weight + (unit * n_groups + k) * n_bytes
-                    multiply_rows(weight, op.n_blocks, op.x + t * op.n_blocks * x_block_bytes, results + k * n)
-                for j in range(min(n, n_rows - t * n)):
+                    if n_used > n_half:
+                        multiply_rows(weight, op.n_blocks, x, results + k * n)
+                    else:
+                        multiply_half(weight, op.n_blocks, x, results + k * n)
+                for j in range(n_used):
                     finish(op, t * n + j, unit, 0, results + j, n)
 
     return few

@@ -23,7 +23,7 @@ REPO = Path(__file__).parents[3]
 AVX512 = "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx512vnni,+avx512bf16,+evex512," + AVX2
 SOME = (
     "gemv.rows[:q4_k]", "gemm.rows[:q4_0,2,6]", "gemm.rows[:q4_k,2,6]", "gemm.rows[:q6_k,2,6]",
-    "float_gemm.rows[f32,2,6]", "bf16_gemm.rows[2,6]", "attention.attend[f16,f16,6,4]", "few_rows.rows[:q4_1,6]",
+    "float_gemm.rows[f32,2,6]", "bf16_gemm.rows[2,6]", "attention.attend[f16,f16,6,4]", "few_rows.rows[:q4_1,8]",
 )  # fmt: skip
 ALL = (
     *(f"gemv.rows[:{type}]" for type in QUANTIZED),
