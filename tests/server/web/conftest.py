@@ -54,10 +54,11 @@ def open_page(browser, fake):
         if message.type == "error" and not is_status:
             complaints.append(message.text)
 
-    def open_page(width=1280, height=800, **options):
+    def open_page(width=1280, height=800, before="", **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         context.set_default_timeout(10_000)
         contexts.append(context)
+        context.add_init_script(before)
         page = context.new_page()
         page.on("request", lambda request: addresses.append(request.url))
         page.on("console", note)

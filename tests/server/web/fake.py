@@ -25,6 +25,7 @@ class Fake:
     models: list[str] = field(default_factory=lambda: ["tiny"])
     n_ctx: int = 4096
     key: str | None = None
+    is_loading: bool = False
     replies: list[list[Chunk | threading.Event] | JSONResponse] = field(default_factory=list)
     requests: list[dict] = field(default_factory=list)
     n_cancelled: int = 0
@@ -68,6 +69,8 @@ def fake_app(fake: Fake) -> FastAPI:
         if needs_key and request.headers.get("authorization") != f"Bearer {fake.key}":
             error = {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}
             return JSONResponse({"error": error}, 401)
+        if fake.is_loading and request.url.path.startswith("/v1"):
+            return JSONResponse({"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}, 503)
         return await call_next(request)
 
     @app.get("/v1/models")

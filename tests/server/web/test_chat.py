@@ -220,3 +220,20 @@ def test_conversations_are_answered_beside_each_other(page, fake):
     gate.set()
     page.get_by_role("button", name="Send").wait_for()
     assert texts(page) == ["First", "Slow but sure"]
+
+
+def test_a_browser_that_keeps_nothing_still_chats(open_page, fake):
+    page = open_page(before="IDBFactory.prototype.open = () => { throw new Error('no store here') }")
+    ask(page, "Hello")
+    assert texts(page) == ["Hello", "You said: Hello"]
+    assert "This conversation is not kept" in page.get_by_role("alert").inner_text()
+    assert "No store here." in page.get_by_role("alert").inner_text()
+
+
+def test_a_model_that_loads_is_waited_for(open_page, fake):
+    fake.is_loading = True
+    page = open_page()
+    assert "The server is not ready" in page.get_by_role("alert").inner_text()
+    fake.is_loading = False
+    page.get_by_role("heading", name="tiny", level=1).wait_for()
+    assert page.get_by_role("alert").count() == 0

@@ -66,6 +66,7 @@ def test_a_schema_is_checked_and_sent(page, fake):
     see(page, "You said: Hello")
     wanted = {"name": "answer", "schema": {"type": "integer"}}
     assert fake.requests[0]["response_format"] == {"type": "json_schema", "json_schema": wanted}
+    assert answers(page).locator("pre").inner_text() == "You said: Hello"  # its spaces stay
 
 
 def test_further_fields_are_sent_as_they_are(page, fake):

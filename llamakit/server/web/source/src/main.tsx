@@ -10,5 +10,8 @@ import { listenToKeys } from "./view/shortcuts.tsx";
 render(<App />, document.body);
 listenToKeys();
 void askServer();
+addEventListener("visibilitychange", () => {
+  if (!document.hidden) void loadList(); // other tabs may have changed it
+});
 if (!isNarrow.value) focusComposer();
 await Promise.all([loadList(), followLocation()]);

@@ -65,6 +65,15 @@ export function problemOfError(error: unknown): Problem {
   return { title: "Something went wrong", advice: String(error), remedy: "retry" };
 }
 
+/** The browser's own store failing: a private window, or a full disk. */
+export function problemOfStore(error: unknown): Problem {
+  const reason = error instanceof Error ? sentence(error.message) : "";
+  return {
+    title: "This conversation is not kept",
+    advice: `The browser does not store it. ${reason} Is this a private window, or the disk full? Copy what you need.`,
+  };
+}
+
 /** An error that comes as an event of a stream, whose status was sent long before. */
 export function problemOfEvent(error: unknown): Problem {
   const code = (error as { code?: unknown } | null)?.code;

@@ -21,6 +21,10 @@ export interface Props {
   defaults: Record<string, unknown>;
 }
 
+const ASK_AGAIN_MS = 1500;
+
+let waiting: number | undefined;
+
 export const models = signal<Model[]>([]);
 export const props = signal<Props>({ defaults: {} });
 export const serverProblem = signal<Problem | null>(null);
@@ -37,6 +41,7 @@ export async function askServer(): Promise<void> {
     serverProblem.value = null;
   } catch (error) {
     serverProblem.value = problemOfError(error);
+    if (serverProblem.value.remedy === "retry") askLater();
     return;
   }
   try {
@@ -44,6 +49,12 @@ export async function askServer(): Promise<void> {
   } catch {
     props.value = { defaults: {} };
   }
+}
+
+/** A model that is loading, or a server that starts, is there after a while. */
+function askLater(): void {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => void askServer(), ASK_AGAIN_MS);
 }
 
 async function fetchModels(): Promise<Model[]> {

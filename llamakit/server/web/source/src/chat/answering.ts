@@ -5,12 +5,12 @@ import { chat as stream, type Part } from "../api/chat.ts";
 import { problemOfError } from "../api/problem.ts";
 import { model } from "../api/server.ts";
 import { settings } from "../settings.ts";
-import { add, chat, showMessage, thread } from "./chats.ts";
+import { add, chat, keep, showMessage, thread } from "./chats.ts";
 import { Clock } from "./clock.ts";
 import { type Answer, type Conversation, type Message, branch, newId } from "./conversation.ts";
 import { Pace } from "./pace.ts";
 import { requestBody } from "./request.ts";
-import { type Chat, save } from "./store.ts";
+import type { Chat } from "./store.ts";
 
 const SHOW_EVERY_MS = 40;
 const SAVE_EVERY_MS = 1000;
@@ -74,7 +74,7 @@ async function answer({ conversation, messages }: Chat, parent: string | null, a
     role: "assistant",
     text: "",
     created: Date.now() + 1, // after the question
-    answer: { finish: "running" },
+    answer: { finish: "running", ...(settings.value.schema.trim() ? { isJson: true } : {}) },
   };
   const controller = new AbortController();
   setRun(conversation.id, { controller, message });
@@ -87,7 +87,7 @@ async function answer({ conversation, messages }: Chat, parent: string | null, a
   const finished = await write(message, controller, conversation, branch(messages, parent), show);
   setRun(conversation.id, null);
   showMessage(finished);
-  await save(null, [finished]);
+  await keep(null, [finished]);
 }
 
 /** The message when it is whole, stopped or broken. */
@@ -101,7 +101,7 @@ async function write(
   let message = begun;
   const clock = new Clock();
   const showing = new Pace(SHOW_EVERY_MS, () => show(message));
-  const saving = new Pace(SAVE_EVERY_MS, () => void save(null, [message]));
+  const saving = new Pace(SAVE_EVERY_MS, () => void keep(null, [message]));
   try {
     const body = requestBody(conversation.system, history, settings.value, model.value?.id ?? null);
     for await (const part of stream(body, controller.signal)) {

@@ -1,6 +1,7 @@
 // The conversations of this browser, and the one in view.
 
 import { computed, signal } from "@preact/signals";
+import { type Problem, problemOfStore } from "../api/problem.ts";
 import { change, settings } from "../settings.ts";
 import { branch, type Conversation, type Message, newestLeaf, newId, titleOf } from "./conversation.ts";
 import { type Chat, allConversations, allMessages, loadChat, remove, save } from "./store.ts";
@@ -17,8 +18,25 @@ function newChat(): Chat {
   return { conversation: { ...conversation, head: null }, messages: [] };
 }
 
+/** Why conversations are not kept, where they are not. */
+export const storeProblem = signal<Problem | null>(null);
+
 export async function loadList(): Promise<void> {
-  conversations.value = (await allConversations()).sort((a, b) => b.updated - a.updated);
+  try {
+    conversations.value = (await allConversations()).sort((a, b) => b.updated - a.updated);
+  } catch (error) {
+    storeProblem.value = problemOfStore(error);
+  }
+}
+
+/** Save; where the browser cannot, the chat goes on in the page's memory and the reader is told. */
+export async function keep(conversation: Conversation | null, messages: readonly Message[]): Promise<void> {
+  try {
+    await save(conversation, messages);
+    storeProblem.value = null;
+  } catch (error) {
+    storeProblem.value = problemOfStore(error);
+  }
 }
 
 export function startChat(): void {
@@ -40,7 +58,7 @@ export async function add(conversation: Conversation, messages: Message[]): Prom
   const changed = { ...conversation, title, head: last?.id ?? conversation.head, updated: Date.now() };
   showConversation(changed);
   messages.forEach(showMessage);
-  await save(changed, messages);
+  await keep(changed, messages);
   return changed;
 }
 
@@ -60,7 +78,7 @@ function showConversation(conversation: Conversation): void {
 
 async function changeConversation(conversation: Conversation): Promise<void> {
   showConversation(conversation);
-  await save(conversation, []);
+  await keep(conversation, []);
 }
 
 /** Go to the newest branch through a message. */

@@ -25,6 +25,8 @@ export interface Call {
 export interface Answer {
   finish: Finish;
   model?: string;
+  /** Whether it had to follow a schema. */
+  isJson?: boolean;
   reasoning?: string;
   calls?: Call[];
   tokens?: Token[];

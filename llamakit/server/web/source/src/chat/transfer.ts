@@ -53,6 +53,7 @@ function answerOf(answer: Fields, at: string): Answer {
   const finish = FINISHES.find((one) => one === answer.finish) ?? "stopped";
   return {
     finish,
+    ...(answer.isJson === true ? { isJson: true } : {}),
     ...(answer.model === undefined ? {} : { model: string(answer.model, `${at}.answer.model`) }),
     ...(answer.reasoning === undefined ? {} : { reasoning: string(answer.reasoning, `${at}.answer.reasoning`) }),
   };

@@ -5,6 +5,8 @@ import { props } from "../api/server.ts";
 import type { Field } from "../chat/fields.ts";
 import { changeField, type FieldValue, settings } from "../settings.ts";
 
+const DRAWN_SEED = 0xffffffff;
+
 interface Props {
   field: Field;
   value: FieldValue | undefined;
@@ -83,7 +85,7 @@ function Choice({
       value={value === undefined ? "" : write(value)}
       onChange={(event) => onChange(event.currentTarget.value ? read(event.currentTarget.value) : undefined)}
     >
-      <option value="">{serverValue ? `default (${serverValue})` : "default"}</option>
+      <option value="">{serverValue ? `${serverValue} (default)` : "default"}</option>
       {choices.map((choice) => (
         <option key={choice} value={choice}>
           {choice}
@@ -118,7 +120,8 @@ function Text({ field, value, id, onChange }: Props): VNode {
 /** The server's own value as a text; empty where it tells none. */
 function defaultOf(name: string): string {
   const value = props.value.defaults[name];
-  if (typeof value === "number") return String(Number(value.toPrecision(6)));
+  if (name === "seed" && value === DRAWN_SEED) return "-1";
+  if (typeof value === "number") return String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
   if (typeof value === "boolean") return value ? "on" : "off";
   if (typeof value === "string") return value;
   return Array.isArray(value) ? value.join("\n") : "";

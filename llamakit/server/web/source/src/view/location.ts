@@ -13,8 +13,9 @@ export async function followLocation(): Promise<void> {
   await open();
   addEventListener("hashchange", () => void open());
   effect(() => {
-    const { id, head } = chat.value.conversation;
+    const { id, head, title } = chat.value.conversation;
     const address = head === null ? "#/" : addressOf(id);
+    document.title = head === null ? "llamakit" : `${title} · llamakit`;
     if (location.hash !== address && !(head === null && location.hash === "")) history.pushState(null, "", address);
   });
 }
@@ -23,7 +24,7 @@ async function open(): Promise<void> {
   const id = /^#\/chat\/(\w+)$/.exec(location.hash)?.[1];
   if (id === undefined) {
     if (chat.value.conversation.head !== null) startChat();
-  } else if (id !== chat.value.conversation.id && (await openChat(id))) {
+  } else if (id !== chat.value.conversation.id && (await openChat(id).catch(() => false))) {
     const message = runningMessage(id);
     if (message) showMessage(message);
   }

@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import { edit, isRunning, regenerate } from "../chat/answering.ts";
 import { chat, switchTo, thread } from "../chat/chats.ts";
 import { type Answer, type Message, siblings } from "../chat/conversation.ts";
+import { CodeBlock } from "../text/code.tsx";
 import { Markdown } from "../text/markdown.tsx";
 import { CopyButton } from "./copy_button.tsx";
 import { Editor } from "./editor.tsx";
@@ -53,7 +54,13 @@ function AnswerView({ message, answer }: { message: Message; answer: Answer }): 
   return (
     <div class={isWriting ? "answer writing" : "answer"} aria-busy={isWriting}>
       {answer.reasoning && <Reasoning text={answer.reasoning} isOver={Boolean(message.text) || !isWriting} />}
-      {hasTokens && answer.tokens ? <Probabilities tokens={answer.tokens} /> : <Markdown text={message.text} />}
+      {hasTokens && answer.tokens ? (
+        <Probabilities tokens={answer.tokens} />
+      ) : answer.isJson && message.text ? (
+        <CodeBlock code={message.text} language="json" />
+      ) : (
+        <Markdown text={message.text} />
+      )}
       {answer.calls?.map((call, i) => (
         <details key={i} class="fold">
           <summary>Calls {call.name || "a function"}</summary>

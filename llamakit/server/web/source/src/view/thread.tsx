@@ -3,7 +3,7 @@
 import type { VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { askServer, model, serverProblem } from "../api/server.ts";
-import { chat, thread } from "../chat/chats.ts";
+import { chat, storeProblem, thread } from "../chat/chats.ts";
 import type { Message } from "../chat/conversation.ts";
 import { announce, sentences } from "./announcer.tsx";
 import { Icon } from "./icon.tsx";
@@ -33,6 +33,7 @@ export function Thread(): VNode {
     <div class="scroller" ref={scroller} onScroll={onScroll}>
       <div class="thread" role="log" aria-label="Conversation" aria-live="off">
         {serverProblem.value && <Notice problem={serverProblem.value} onRetry={() => void askServer()} />}
+        {storeProblem.value && <Notice problem={storeProblem.value} onRetry={() => undefined} />}
         {messages.length === 0 && <Welcome />}
         {messages.map((message) => (
           <div key={message.id} class="turn">
