@@ -43,6 +43,10 @@ class Checkpoint:
         if made is not None:
             return made
         stored = self.tensors[name]
+        if stored.dtype in ("U8", "I8") and len(stored.shape) > 1:
+            raise ModelError(
+                printable(f"tensor {name!r} holds {stored.dtype}: quantized in a way that config.json does not tell")
+            )
         plain: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "BF16": BF16}
         return Weight(
             stored.shape,
@@ -134,6 +138,8 @@ def floats(stored: StoredTensor) -> Array:
         return raw.view("<f4" if stored.dtype == "F32" else "<f2").reshape(shape)
     if stored.dtype in FLOAT8:
         return float8_values(stored.dtype)[raw].reshape(shape)
+    if stored.dtype == "F8_E8M0":
+        return powers_of_two()[raw].reshape(shape)
     code = DTYPES[stored.dtype][1]
     if code is None:
         raise ModelError(f"tensor {stored.name} has the dtype {stored.dtype}, which is not converted by itself")
@@ -152,6 +158,11 @@ def float8_values(dtype: str) -> NDArray[np.float32]:
     else:
         values[127] = np.nan
     return np.concatenate([values, -values]).astype(np.float32)
+
+
+def powers_of_two() -> NDArray[np.float32]:
+    """The 256 values of E8M0, an exponent alone; the last is NaN."""
+    return np.append(np.ldexp(np.float32(1), np.arange(255) - 127), np.float32(np.nan)).astype(np.float32)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from llamakit.convert.config import Config
 from llamakit.convert.description import Size, general_keys
 from llamakit.convert.families.mistral_native import read_params
 from llamakit.convert.family import Family, Mapped
-from llamakit.convert.quantized import dequantized
+from llamakit.convert.quantized.methods import dequantized
 from llamakit.convert.registry import find_family
 from llamakit.convert.vocabulary.files import TokenizerFiles
 from llamakit.convert.vocabulary.golden_strings import golden_strings
