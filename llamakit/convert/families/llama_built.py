@@ -8,6 +8,7 @@ from llamakit.convert.families.ernie import Ernie
 from llamakit.convert.families.llama import Llama
 from llamakit.convert.families.qwen import Qwen3Moe
 from llamakit.convert.family import Family, Keys
+from llamakit.convert.names import LAYER, Names
 from llamakit.convert.sentence_transformers import pooling_type
 
 
@@ -113,3 +114,68 @@ class Jais2(Family):
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield "rope.dimension_count", self.config.head_dim
+
+
+class CogVlm(Llama):
+    """With a second set of matrices for images in every layer."""
+
+    arch = "cogvlm"
+    hf_names: ClassVar[tuple[str, ...]] = ("CogVLMForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("cogvlm",)
+    layer: ClassVar[Names] = {
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
+        "self_attn.language_expert_query_key_value": "attn_qkv",
+        "self_attn.language_expert_dense": "attn_output",
+        "self_attn.vision_expert_query_key_value": "vis_attn_qkv",
+        "self_attn.vision_expert_dense": "vis_attn_output",
+        **{f"mlp.language_mlp.{word}_proj": f"ffn_{word}" for word in ("gate", "up", "down")},
+        **{f"mlp.vision_mlp.{word}_proj": f"vis_{word}" for word in ("gate", "up", "down")},
+    }
+
+    def renamed(self, name: str) -> str | None:
+        """What is otherwise left out of images belongs to the layers here."""
+        return name if ".layers." in name and not name.startswith("model.vision.") else super().renamed(name)
+
+
+class Plm(Family):
+    """Keys and values pressed into one vector, squares of what is positive."""
+
+    arch = "plm"
+    hf_names: ClassVar[tuple[str, ...]] = ("PLMForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("plm",)
+    activation = "relu2"
+    layer: ClassVar[Names] = {
+        **LAYER,
+        "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+        "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+        "self_attn.kv_b_proj": "attn_kv_b",
+    }
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "vocab_size", c.int("vocab_size")
+        yield "attention.kv_lora_rank", c.int("kv_lora_rank")
+        yield "attention.key_length", c.int("qk_nope_head_dim") + c.int("qk_rope_head_dim")
+        yield "attention.value_length", c.int("v_head_dim")
+        yield "rope.dimension_count", c.int("qk_rope_head_dim")
+
+
+class Spark(Family):
+    """Spark X2.5: windows, and a gate for each head."""
+
+    arch = "spark2_5"
+    hf_names: ClassVar[tuple[str, ...]] = ("Spark2_5ForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("spark2_5",)
+    activation = "gelu"
+    layer: ClassVar[Names] = {**LAYER, "self_attn.q_k_v_proj": "attn_qkv", "self_attn.g_proj": "attn_gate"}
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        c = self.config
+        yield "vocab_size", c.int("vocab_size")
+        yield "attention.sliding_window", c.int("sliding_window")
+        yield "attention.sliding_window_pattern", self.window_pattern()
+        for key, rope in (("rope.dimension_count", c.rope), ("rope.dimension_count_swa", c.local_rope)):
+            yield key, int(c.head_dim * rope.float("partial_rotary_factor"))

@@ -82,15 +82,14 @@ class MiniCPM3(Scaled):
     def hparams(self) -> Keys:
         c = self.config
         for key, value in super().hparams():
-            if key != "attention.value_length" and (key != "rope.freq_base" or value != 10000):
+            if key != "rope.freq_base" or value != 10000:
                 yield key, value
         yield "vocab_size", c.int("vocab_size")
         if c.has("q_lora_rank"):
             yield "attention.q_lora_rank", c.int("q_lora_rank")
         yield "attention.kv_lora_rank", c.int("kv_lora_rank")
         yield "attention.key_length", c.int("qk_nope_head_dim") + self.n_turned()
-        if c.int("v_head_dim", default=c.n_embd // c.n_head) != c.n_embd // c.n_head:
-            yield "attention.value_length", c.int("v_head_dim")
+        yield "attention.value_length", c.int("v_head_dim", default=c.n_embd // c.n_head)
         for ours, theirs in MINICPM3_SCALES.items():
             if c.float(theirs[0], default=theirs[1]) != theirs[1]:
                 yield ours, self.scales()[ours]

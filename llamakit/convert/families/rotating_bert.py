@@ -111,6 +111,7 @@ class NeoBert(Bert):
 
     def hparams(self) -> Keys:
         yield from super().hparams()
+        yield "context_length", self.config.int("max_length", "max_position_embeddings", default=4096)
         yield "feed_forward_length", int(2 * self.config.int("intermediate_size") / 3)
         yield "rope.freq_base", 10000.0
         yield "rope.scaling.type", "none"
