@@ -34,8 +34,8 @@ TEMPLATE = """{%- if tools %}<|im_start|>system
 Tools:{% for tool in tools %} {{ tool | tojson }}{% endfor %} Call as <tool_call>JSON</tool_call>.<|im_end|>
 {% endif %}{%- for m in messages %}<|im_start|>{{ m.role }}
 {% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content or '' }}
-{%- for call in m.tool_calls or [] %}<tool_call>{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments
-| tojson if call.function.arguments is mapping else call.function.arguments }}}</tool_call>{% endfor %}<|im_end|>
+{%- for call in m.tool_calls or [] %}{% set f = call.function %}<tool_call>{"name": "{{ f.name }}", "arguments": {{
+f.arguments | tojson if f.arguments is mapping else f.arguments }}}</tool_call>{% endfor %}<|im_end|>
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}{% endif %}"""
 LOGPROB, OTHER = -0.25, (43, -2.5)  # of every token; and what else was likely

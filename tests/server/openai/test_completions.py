@@ -50,7 +50,8 @@ def test_an_echo_has_the_prompts_logprobs_in_the_older_form(scripted, stream):
     assert told["tokens"] == ["a", "b", "c", "H"]
     assert told["token_logprobs"] == [None, -0.25, -0.25, -0.25]
     assert told["text_offset"] == [0, 1, 2, 3]
-    assert [top and top[token] for top, token in zip(told["top_logprobs"], told["tokens"])] == told["token_logprobs"]
+    tops = zip(told["top_logprobs"], told["tokens"], strict=True)
+    assert [top and top[token] for top, token in tops] == told["token_logprobs"]
 
 
 def test_an_echo_of_no_new_tokens_is_the_prompt_alone(scripted):

@@ -115,30 +115,26 @@ def test_the_same_request_gives_the_same_beside_others(server, client):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_goes_cancels_its_job(server, monkeypatch, stream):
-    scheduler, jobs = server.scheduler, []
-    decode, submit = scheduler.context.decode, scheduler.submit
+    context = server.scheduler.context
+    decode = context.decode
 
-    def slow(chunks):
+    def slow(*args, **kwargs):
         time.sleep(0.01)
-        return decode(chunks)
+        return decode(*args, **kwargs)
 
-    def remembering(*args):
-        jobs.append(submit(*args))
-        return jobs[-1]
-
-    monkeypatch.setattr(scheduler.context, "decode", slow)
-    monkeypatch.setattr(scheduler, "submit", remembering)
+    monkeypatch.setattr(context, "decode", slow)
     body = json.dumps({"prompt": "Hello", "stream": stream, "logit_bias": {"2": -100}})  # ends when the context is full
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
     connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
-    wait_until(lambda: jobs and jobs[0].usage.n_drawn)
+    wait_until(lambda: [s for s in server.engine.streams.values() if s.usage.n_drawn])
+    (job,) = server.engine.streams.values()
     if stream:
         answer = connection.getresponse()
         answer.read(1)
         answer.close()
     connection.close()
-    wait_until(lambda: jobs[0].end is not None)
-    assert jobs[0].end == Cancelled()
+    wait_until(lambda: job.end is not None)
+    assert job.end == Cancelled()
 
 
 @pytest.mark.parametrize(
