@@ -9,7 +9,7 @@ from llamakit.server.engine.engine import EngineState
 from llamakit.server.errors import body_of
 from llamakit.server.models.models import Models
 
-OLD = 60.0  # seconds without a sign of an engine that has work: a long prompt takes less from step to step
+OLD = 10.0  # seconds without a sign of an engine that has work: it gives one every second
 
 
 def health_routes() -> APIRouter:

@@ -125,6 +125,7 @@ def serve(
         channel = ProcessChannel(model, spawned)
         models = OneModel(open_served(model, Engine(channel, n_queue_max=model.n_queue_max)))
         web = Web(create_app(models, settings), models, settings)
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
         scheme = "https" if settings.ssl_cert_file else "http"
         log.info("listening on %s", ", ".join(address_of(each, scheme) for each in listening))
         web.run(listening)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
+log = logging.getLogger(__name__)
+
+TICK = 1.0  # seconds between looks at an engine; while it has work, it is heard of as often
+LONGEST_SILENCE = 60.0
+LONGEST_STEP = 600.0  # of a large model, with a prompt's tokens in it
 EUCLID = 2  # as `core.engine.pooling` names norms
 
 
@@ -52,6 +58,9 @@ class Channel(Protocol):
         """Start the engine. `lost(reason, is_final)` is called whenever it has ended by itself."""
 
     def send(self, message: ToEngine) -> None: ...
+
+    def kill(self) -> None:
+        """End an engine that does not answer."""
 
     async def close(self) -> None:
         """End the engine, and wait until it has ended."""
@@ -74,12 +83,14 @@ class Engine:
         self._info: ModelInfo | None = None
         self._numbers = count(1)
         self._calls: dict[int, asyncio.Future[Any]] = {}
-        self._last_heard = time.monotonic()
+        self.heartbeat_age = 0.0  # seconds since the engine was last heard of, while there is work
         self._changed: asyncio.Future[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Load the model; returns at once."""
         self.channel.start(self._receive, self._lost)
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
 
     async def ready(self) -> None:
         """Wait until the model is loaded. Raises EngineLost when it cannot be."""
@@ -105,11 +116,6 @@ class Engine:
             raise EngineLoading(self.why)
         return self._info
 
-    @property
-    def heartbeat_age(self) -> float:
-        """Seconds since the engine was last heard of, while there is work; else 0."""
-        return time.monotonic() - self._last_heard if self.streams or self._calls else 0.0
-
     # generating
     def submit(self, generation: Generation, n: int = 1) -> list[Stream]:
         """Continue a prompt n times, the seeds counting up. Returns at once.
@@ -122,7 +128,6 @@ class Engine:
         if len(self.streams) + n > most:
             raise QueueFull(f"{len(self.streams)} requests are running or waiting, and no more than {most} may")
         streams = [Stream(next(self._numbers), generation, self._cancel, self._read) for _ in range(n)]
-        self._note_work()
         self.streams.update((stream.id, stream) for stream in streams)
         self.channel.send(Submit(tuple(stream.id for stream in streams), generation))
         return streams
@@ -191,7 +196,6 @@ class Engine:
         """Raises what the engine answers with, EngineLost when it ends before."""
         self.check_ready()
         number, answer = next(self._numbers), asyncio.get_running_loop().create_future()
-        self._note_work()
         self._calls[number] = answer
         try:
             self.channel.send(Call(number, name, arguments))
@@ -204,11 +208,28 @@ class Engine:
         """Take no more requests, end those that run, and the engine."""
         self._set(EngineState.CLOSED)
         self.end_all()
+        if self._watching is not None:
+            self._watching.cancel()
         await self.channel.close()
+
+    async def _watch(self) -> None:
+        """End an engine that hangs: the channel starts it again. Time in which this process slept does not count."""
+        then = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK)
+            now = time.monotonic()
+            is_busy = bool(self.streams or self._calls) and self.state is not EngineState.LOADING
+            self.heartbeat_age = self.heartbeat_age + min(now - then, 2 * TICK) if is_busy else 0.0
+            then = now
+            n_stuck = self.stats.seconds_stuck if is_busy and self.stats is not None else 0.0
+            if self.heartbeat_age > LONGEST_SILENCE or n_stuck > LONGEST_STEP:
+                log.error("the engine hangs, and is ended")
+                self.heartbeat_age, self.stats = 0.0, None
+                self.channel.kill()
 
     # from the channel
     def _receive(self, message: FromEngine) -> None:
-        self._last_heard = time.monotonic()
+        self.heartbeat_age = 0.0
         if isinstance(message, Told):
             self._tell(message)
         elif isinstance(message, Reply):
@@ -265,8 +286,3 @@ class Engine:
     def _read(self, id: int, n: int) -> None:
         if id in self.streams:
             self.channel.send(Read(id, n))
-
-    def _note_work(self) -> None:
-        """The engine's silence counts from now on, if it had nothing to do before."""
-        if not self.streams and not self._calls:
-            self._last_heard = time.monotonic()

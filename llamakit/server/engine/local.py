@@ -35,6 +35,9 @@ class LocalChannel:
     def send(self, message: ToEngine) -> None:
         self._messages.put(message)
 
+    def kill(self) -> None:
+        """It is not ours to end."""
+
     async def close(self) -> None:
         self._messages.put(None)
         await asyncio.to_thread(self._thread.join)

@@ -100,6 +100,7 @@ class ProcessChannel:
     def _hear(self, message: FromEngine) -> None:
         if isinstance(message, Ready):
             self._was_ready, self._n_failures = True, 0
+            log.info("ready: %s", self.settings.path)
         if isinstance(message, NotLoaded):
             self.worker.why = message.reason
         else:

@@ -1,0 +1,219 @@
+"""A server's life as a process: starting, failing, ending."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from .processes import PATIENCE, server_process, wait_until
+
+ENDLESS = {"prompt": "Hello", "ignore_eos": True, "n_predict": -1, "seed": 1}
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@pytest.fixture(scope="module")
+def running(path):
+    """One for all tests that leave it as it is."""
+    with server_process("-m", path, "--context-shift", "-c", "256", "-np", "4") as server:
+        yield server
+
+
+def endless(server):
+    """A stream that has begun and does not end; it is read in a thread, which collects the events."""
+    events, begun = [], threading.Event()
+
+    def read():
+        for event in server.stream(ENDLESS):
+            events.append(event)
+            begun.set()
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    assert begun.wait(PATIENCE)
+    return events, thread
+
+
+def test_it_serves_and_ends_with_0_and_frees_its_port(path):
+    with server_process("-m", path) as server:
+        status, answer = server.ask("/completion", {"prompt": "Hello", "n_predict": 3})
+        assert (status, answer["tokens_predicted"]) == (200, 3)
+        engine = server.engine
+        assert server.end() == 0
+        wait_until(lambda: not Path(f"/proc/{engine}").exists())
+        with socket.socket() as again:
+            again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            again.bind(("127.0.0.1", server.port))
+
+
+def test_fault_77_what_runs_may_end_when_the_server_is_told_to(path):
+    with server_process("-m", path, "-c", "256") as server:
+        texts = []
+        stream = server.stream({**ENDLESS, "n_predict": 200})
+        texts.append(next(stream)["content"])
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: server.health() == 503 or len(texts) > 200)
+        assert server.ask("/completion", {"prompt": "Hello"})[0] == 503
+        *_, last = stream
+        assert last["stop"]
+        assert last["tokens_predicted"] == 200
+        assert server.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("way", ["late", "twice", "ctrl-c twice"])
+def test_fault_77_what_does_not_end_ends_with_an_error(path, way):
+    grace = "0.3" if way == "late" else "600"
+    with server_process("-m", path, "-c", "256", "--context-shift", "-g", grace) as server:
+        events, thread = endless(server)
+        number = signal.SIGINT if way == "ctrl-c twice" else signal.SIGTERM
+        server.process.send_signal(number)
+        if way != "late":
+            wait_until(lambda: server.health() == 503)
+            server.process.send_signal(number)
+        assert server.process.wait(PATIENCE) == 0
+        thread.join(PATIENCE)
+        assert events[-1]["error"]["message"] == "the server ends"
+
+
+def test_fault_77_sighup_and_sigpipe_mean_nothing(running):
+    for number in (signal.SIGHUP, signal.SIGPIPE):
+        running.process.send_signal(number)
+        os.kill(running.engine, number)
+    time.sleep(0.1)
+    assert running.ask("/completion", {"prompt": "Hello", "n_predict": 2})[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV])
+def test_fault_78_an_engine_that_dies_is_started_again(running, number):
+    events, thread = endless(running)
+    engine = running.engine
+    os.kill(engine, number)
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert signal.Signals(number).name in events[-1]["error"]["message"]
+    wait_until(lambda: running.health() in (200, 503))
+    running.wait_until_ready()
+    assert running.engine != engine
+    assert running.ask("/completion", {"prompt": "Hello", "n_predict": 2})[0] == 200
+
+
+def test_fault_78_until_it_is_back_the_server_is_not_ready_but_alive(running):
+    engine = running.engine
+    os.kill(engine, signal.SIGKILL)
+    wait_until(lambda: running.health() == 503)
+    status, answer = running.ask("/completion", {"prompt": "Hello"})
+    assert (status, answer["error"]["type"]) == (503, "unavailable_error")
+    assert running.ask("/live")[0] == 200
+    running.wait_until_ready()
+
+
+def test_fault_38_a_file_that_shrinks_ends_no_server(path, tmp_path):
+    copy = Path(shutil.copy(path, tmp_path / "model.gguf"))
+    whole = copy.read_bytes()
+    with server_process("-m", copy) as server:
+        os.truncate(copy, len(whole) // 2)
+        os.kill(server.engine, signal.SIGBUS)
+        wait_until(lambda: "the file at" in server.log.read_text())
+        assert server.health() == 503
+        copy.write_bytes(whole)
+        server.wait_until_ready()
+        assert server.ask("/completion", {"prompt": "Hello", "n_predict": 2})[0] == 200
+
+
+def test_an_engine_ends_with_its_server(path):
+    with server_process("-m", path) as server:
+        engine = server.engine
+        server.process.kill()
+        wait_until(lambda: not Path(f"/proc/{engine}").exists())
+
+
+def test_fault_80_a_port_in_use_is_named(path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_refused(path, f"127.0.0.1 port {port} is in use", "--port", port)
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["--host", "0.0.0.0"], "set --api-key, or say --insecure"),
+        (["--host", "203.0.113.7", "--insecure"], "this machine has no such address"),
+        (["--host", "no such name", "--insecure"], "--host no such name"),
+        (["--port", "70000"], "ports are 0 to 65535"),
+        (["--ssl-key-file", "key.pem"], "needs both"),
+        (["--pooling", "best"], "'best' is not none, mean"),
+        (["-m", "/nowhere/model.gguf"], "/nowhere/model.gguf"),
+        (["--temp", "nan"], "temperature"),
+        (["--chat-template", "no such"], "no such"),
+    ],
+)
+def test_a_server_that_cannot_start_says_why(path, args, message):
+    assert_refused(path, message, *args)
+
+
+def assert_refused(path, message, *args):
+    command = [sys.executable, "-m", "llamakit", "server", "-m", path, "--port", "0", *args]
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=PATIENCE)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_fault_80_a_stale_unix_socket_makes_way_and_a_live_one_does_not(path, tmp_path):
+    name = tmp_path / "llamakit.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(name))
+    with server_process("-m", path, "--host", name, is_ready=False) as server:
+        wait_until(name.is_socket)
+        wait_until(lambda: ask_path(name, "/health") == 200)
+        assert_refused(path, "in use: another server listens there", "--host", name)
+        assert server.end() == 0
+    assert not name.exists()
+    name.write_text("a file")
+    assert_refused(path, "there is a file of another kind", "--host", name)
+
+
+def ask_path(name, path):
+    connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(name))
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_fault_80_ipv6(path):
+    try:
+        with socket.socket(socket.AF_INET6) as trial:
+            trial.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server_process("-m", path, "--host", "::1,127.0.0.1") as server:
+        assert "http://[::1]:" in server.log.read_text()
+        assert server.ask("/health")[0] == 200
+
+
+def test_the_log_holds_no_prompts_and_tells_requests(running):
+    running.ask("/completion", {"prompt": "a secret of mine", "n_predict": 1})
+    wait_until(lambda: "POST /completion 200" in running.log.read_text())
+    assert "secret" not in running.log.read_text()
+
+
+def test_options_come_from_the_environment_and_flags_win(path):
+    with server_process("-m", path, "--alias", "mine", LLAMA_ARG_ALIAS="theirs", LLAMA_ARG_N_PREDICT="4") as server:
+        status, answer = server.ask("/v1/completions", {"prompt": "Hello", "ignore_eos": True})
+        assert (status, answer["model"], answer["usage"]["completion_tokens"]) == (200, "mine", 4)
+        assert json.dumps(server.ask("/v1/models")[1]).count("theirs") == 0
