@@ -118,7 +118,7 @@ class Completion:
         told = {
             **self.base(content, pieces, True),
             "model": ask.model,
-            "generation_settings": generation_settings(ask.fields),
+            "generation_settings": generation_settings(ask.fields, ask.served.vocab.eog_ids),
             "prompt": shown(ask.served, self.answer.stream.generation.tokens),
             "has_new_line": self.has_new_line,
             "truncated": finish is Finish.CONTEXT_FULL or n_tokens > ask.served.info.n_ctx,

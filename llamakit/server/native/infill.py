@@ -28,6 +28,7 @@ EXTRA = Anything("input_extra", "Other files of the project: objects with text a
 INFILL_FIELDS = (PREFIX, SUFFIX, PROMPT, EXTRA)
 INFILL_NAMES = NAMES | {field.name for field in INFILL_FIELDS}
 PROJECT, FILE, OTHER_FILE = "myproject\n", "filename\n", "tmp"  # names that the models are not told
+N_MARKS = 8  # room for BOS and the tokens that mark the parts
 BETWEEN = "\n\n--- snippet ---\n\n"  # files, where the model has no token for it
 
 
@@ -51,9 +52,11 @@ def read(body: Body, served: Served) -> Ask:
         if value is None:
             raise FieldError(field.name, f'"{field.name}" is required')
     fields = read_fields(body, defaults_for(served), served.vocab)
-    n_rest = served.info.n_ctx - served.info.n_batch - 2 * max(fields.n_predict, 0)
+    n_new = max(fields.n_predict, 0)
+    n_around = min(served.info.n_batch, max(0, served.info.n_ctx - n_new - N_MARKS))
+    n_rest = served.info.n_ctx - served.info.n_batch - 2 * n_new
     gap = Gap(served.vocab, prefix or "", suffix or "", prompt, read_extra(body))
-    tokens, dropped = gap.tokens(served.info.n_batch, n_rest, served.settings.spm_infill)
+    tokens, dropped = gap.tokens(n_around, n_rest, served.settings.spm_infill)
     headers = ignored(sorted(body.keys() - INFILL_NAMES))
     if any(dropped.values()):
         headers["x-truncated-tokens"] = str(sum(dropped.values()))
@@ -94,17 +97,17 @@ class Gap:
     prompt: str
     extra: Sequence[Extra]
 
-    def tokens(self, n_batch: int, n_rest: int, suffix_first: bool) -> tuple[list[int], dict[str, int]]:
+    def tokens(self, n_around: int, n_rest: int, suffix_first: bool) -> tuple[list[int], dict[str, int]]:
         """The prompt, and how many tokens of each part were left out to make it fit.
 
-        Prefix and suffix share n_batch tokens, three to one; n_rest are for the other files. What is nearest to the gap
+        Prefix and suffix share n_around tokens, three to one; n_rest are for the other files. What is nearest to the gap
         is kept. The order is that of repositories in the models' training: files, prefix, suffix, middle.
         """
         special = self.vocab.special
         prompt = self.vocab.encode(self.prompt, add_special=False, parse_special=True)
         prefix, suffix, extra = self.plain(self.prefix), self.plain(self.suffix), self.files()
-        kept_prefix = last(prefix, 3 * (n_batch // 4))
-        kept_suffix = suffix[: max(0, n_batch // 4 - (2 + len(prompt)))]
+        kept_prefix = last(prefix, 3 * (n_around // 4))
+        kept_suffix = suffix[: max(0, n_around // 4 - (2 + len(prompt)))]
         kept_extra = last(extra, max(0, n_rest))
         before = [*some(special.fim_pre), *kept_prefix, *prompt]
         behind = [*some(special.fim_suf), *kept_suffix]

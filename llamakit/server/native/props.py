@@ -34,7 +34,7 @@ async def post_props(request: Request) -> Response:
 
 def props(served: Served, settings: ServerSettings) -> dict[str, Any]:
     info, template, vocab = served.info, served.template, served.vocab
-    defaults = generation_settings(read_fields({}, defaults_for(served), vocab))
+    defaults = generation_settings(read_fields({}, defaults_for(served), vocab), vocab.eog_ids)
     told = {
         "default_generation_settings": {"params": defaults, "n_ctx": info.n_ctx},
         "total_slots": info.n_slots,

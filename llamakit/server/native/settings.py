@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
 from llamakit.core.sampling.params import RANDOM_SEED, SamplingParams
 from llamakit.server.generation.fields import CompletionFields
 
-LOWEST = -3.4028234663852886e38  # in place of -inf, which JSON has not: the lowest float32
 OWN = (
     "n_predict", "n_keep", "n_discard", "stream", "n_probs", "timings_per_token", "post_sampling_probs",
 )  # fmt: skip
@@ -22,14 +23,16 @@ IDLE = {
 }
 
 
-def generation_settings(asked: CompletionFields) -> dict[str, Any]:
+def generation_settings(asked: CompletionFields, eog_ids: Iterable[int]) -> dict[str, Any]:
+    """A bias of null bans a token, as JSON has no infinity."""
     p = asked.sampling
+    biases = {**p.logit_bias, **(dict.fromkeys(sorted(eog_ids), -math.inf) if p.ignore_eos else {})}
     return {
         **{f.name: getattr(p, f.name) for f in fields(SamplingParams)},
         "seed": RANDOM_SEED if p.seed in (None, -1) else p.seed,
         "samplers": list(p.samplers),
         "dry_sequence_breakers": list(p.dry_sequence_breakers),
-        "logit_bias": [{"bias": max(bias, LOWEST), "token": token} for token, bias in p.logit_bias.items()],
+        "logit_bias": [{"bias": None if bias == -math.inf else bias, "token": token} for token, bias in biases.items()],
         **{name: getattr(asked, name) for name in OWN},
         "max_tokens": asked.n_predict,
         "stop": list(asked.stop),

@@ -10,6 +10,8 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from llamakit.errors import LlamakitError
+from llamakit.server.engine.errors import EngineLoading, EngineLost
 from llamakit.server.errors import Refused
 from llamakit.server.generation.field import FieldError, Text
 from llamakit.server.models.served import Served, served_for
@@ -62,7 +64,12 @@ async def save(served: Served, slot: int, name: str, path: str) -> dict[str, Any
 
 async def restore(served: Served, slot: int, name: str, path: str) -> dict[str, Any]:
     begun = time.perf_counter()
-    n_tokens, n_bytes = await served.engine.restore_slot(slot, path)
+    try:
+        n_tokens, n_bytes = await served.engine.restore_slot(slot, path)
+    except (EngineLost, EngineLoading):
+        raise
+    except LlamakitError as error:
+        raise Refused(400, f"Unable to restore slot: {str(error).replace(path, name)}", FILENAME.name) from None
     told = {"id_slot": slot, "filename": name, "n_restored": n_tokens, "n_read": n_bytes}
     return {**told, "timings": {"restore_ms": (time.perf_counter() - begun) * 1e3}}
 

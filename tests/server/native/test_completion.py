@@ -48,6 +48,7 @@ def test_an_answer_has_all_members_and_says_what_the_engine_says(server, complet
     assert told["timings"]["prompt_n"] + told["timings"]["cache_n"] == n_prompt
     settings = told["generation_settings"]
     assert (settings["seed"], settings["n_predict"], settings["max_tokens"], settings["stream"]) == (5, 12, 12, False)
+    assert {"bias": None, "token": 2} in settings["logit_bias"]  # of </s>, never: JSON has no infinity
     assert complete().json["tokens"] == []
 
 

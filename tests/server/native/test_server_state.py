@@ -1,0 +1,126 @@
+"""/props, /slots and /lora-adapters."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from llamakit.server.settings import ServerSettings
+
+from ..serving import serving
+
+
+def test_props_tell_what_the_server_is(server):
+    told = server.ask("/props").json
+    assert told["total_slots"] == server.engine.info.n_slots
+    assert told["default_generation_settings"]["n_ctx"] == server.engine.info.n_ctx
+    assert told["default_generation_settings"]["params"]["temperature"] == server.served.sampling.temperature
+    assert (told["model_alias"], told["model_path"]) == ("tiny", server.engine.info.path)
+    assert told["chat_template"] == server.served.template.source
+    assert told["chat_template_caps"]["supports_system_role"] is True
+    assert (told["bos_token"], told["eos_token"]) == ("<s>", "</s>")
+    assert told["modalities"] == {"vision": False, "video": False, "audio": False}
+
+
+def test_props_can_be_set_where_the_server_lets_them(server, scheduler):
+    assert (server.ask("/props", {}).status, server.ask("/props", {}).json["error"]["code"]) == (501, 501)
+    with serving(scheduler, server=ServerSettings(has_props=True)) as running:
+        assert running.ask("/props", {}).json == {"success": True}
+
+
+def test_slots_tell_what_they_do(server, scheduler, monkeypatch):
+    slots = server.ask("/slots").json
+    assert [slot["id"] for slot in slots] == list(range(server.engine.info.n_slots))
+    assert not any(slot["is_processing"] for slot in slots)
+    assert server.ask("/slots?fail_on_no_slot=1").status == 200
+    goes_on = threading.Event()
+    decode = scheduler.context.decode
+    monkeypatch.setattr(scheduler.context, "decode", lambda chunks: goes_on.wait(60) and decode(chunks))
+    asking = threading.Thread(target=server.ask, args=("/completion", {"prompt": ["a", "b", "c"], "n_predict": 3}))
+    asking.start()
+    try:
+        while scheduler.n_running < 3:
+            pass
+        assert all(slot["is_processing"] for slot in server.ask("/slots").json)
+        reply = server.ask("/slots?fail_on_no_slot=1")
+        assert (reply.status, reply.json["error"]["message"]) == (503, "no slot available")
+    finally:
+        goes_on.set()
+        asking.join()
+
+
+@pytest.fixture(scope="module")
+def saving(scheduler, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slots")
+    with serving(scheduler, slot_save_path=str(folder)) as running:
+        yield running, folder
+
+
+def test_a_slot_is_saved_restored_and_erased(saving):
+    server, folder = saving
+    first = server.ask("/completion", {"prompt": "Hello you", "n_predict": 4, "id_slot": 1, "ignore_eos": True}).json
+    assert first["id_slot"] == 1
+    saved = server.ask("/slots/1?action=save", {"filename": "one.bin"}).json
+    assert (saved["id_slot"], saved["filename"]) == (1, "one.bin")
+    assert saved["n_written"] == (folder / "one.bin").stat().st_size and saved["timings"]["save_ms"] >= 0
+    restored = server.ask("/slots/0?action=restore", {"filename": "one.bin"}).json
+    assert (restored["id_slot"], restored["n_restored"], restored["n_read"]) == (
+        0,
+        saved["n_saved"],
+        saved["n_written"],
+    )
+    assert "restore_ms" in restored["timings"]
+    assert server.ask("/slots/1?action=erase", method="POST").json["id_slot"] == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x", "..", ".", "", "/etc/passwd", "a/b", "a\\b", "C:x", "a\0b", "x..y", " x", "x ", "x.", "\u2215",
+        "\uff0e", "a" * 256, "*", "link", "\ud800",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("action", ["save", "restore"])
+def test_fault_83_names_that_lead_out_of_the_folder_are_refused(saving, action, name):
+    server, folder = saving
+    if not (folder / "link").is_symlink():
+        (folder / "link").symlink_to(folder.parent / "elsewhere")
+    reply = server.ask(f"/slots/0?action={action}", {"filename": name})
+    assert (reply.status, "nvalid filename" in reply.json["error"]["message"]) == (400, True)
+    assert not (folder.parent / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    "route, body, status, message",
+    [
+        ("/slots/0?action=dance", {}, 400, "Invalid action"),
+        ("/slots/0", {}, 400, "Invalid action"),
+        ("/slots/99?action=erase", {}, 400, "Invalid slot ID"),
+        ("/slots/x?action=erase", {}, 400, "Invalid slot ID"),
+        ("/slots/-1?action=erase", {}, 400, "Invalid slot ID"),
+        ("/slots/0?action=save", {}, 400, '"filename" is required'),
+        ("/slots/0?action=restore", {"filename": "none.bin"}, 400, "Unable to restore slot"),
+        ("/slots/0?action=restore", {"filename": "damaged.bin"}, 400, "damaged.bin"),
+    ],
+)
+def test_actions_that_make_no_sense_are_refused(saving, route, body, status, message):
+    server, folder = saving
+    (folder / "damaged.bin").write_bytes(b"no state")
+    reply = server.ask(route, body)
+    assert reply.status == status
+    assert message in reply.json["error"]["message"]
+
+
+def test_without_a_folder_nothing_is_saved(server, scheduler):
+    assert server.ask("/slots/0?action=save", {"filename": "a"}).status == 501
+    with serving(scheduler, server=ServerSettings(has_slots=False)) as running:
+        assert running.ask("/slots").status == 501
+
+
+def test_a_server_without_adapters_says_so(server):
+    assert server.ask("/lora-adapters").json == []
+    assert server.ask("/lora-adapters", []).json == {"success": True}
+    reply = server.ask("/lora-adapters", [{"id": 0, "scale": 1}])
+    assert (reply.status, reply.json["error"]["param"]) == (400, "adapters.0.id")
+    assert server.ask("/lora-adapters", {"id": 0}).status == 400
