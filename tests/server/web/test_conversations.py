@@ -109,6 +109,24 @@ def test_what_was_exported_is_imported_elsewhere(open_page, three, fake, tmp_pat
     see(other, "You said: About <b>plums</b>")
 
 
+def test_all_that_an_answer_has_is_imported(page):
+    answer = {
+        "finish": "length",
+        "reasoning": "Hm.",
+        "calls": [{"name": "add", "arguments": "{}"}],
+        "tokens": [{"text": "Hi", "logprob": -0.5, "top": [{"text": "Ho", "logprob": -1.5}]}],
+        "usage": {"prompt": 3, "cached": 2, "completion": 1},
+        "timings": {"promptPerSecond": 100, "predictedPerSecond": 12.5},
+    }
+    import_text(page, json.dumps(file_of(chat(role="assistant", answer=answer))))
+    page.get_by_role("link", name="T", exact=True).click()
+    see(page, "1 tokens · 12.5 tokens/s · prompt 3 (2 cached) at 100 tokens/s · cut at the most tokens")
+    see(page, "Calls add")
+    see(page, "Reasoning")
+    page.get_by_role("button", name="Token probabilities").click()
+    page.get_by_role("button", name="Hi, 60.7 %").wait_for()
+
+
 def test_one_conversation_is_exported(three):
     three.get_by_role("link", name="About pears").hover()
     file = exported(three, three.get_by_role("button", name="Export About pears"))
@@ -132,6 +150,10 @@ WRONG_FILES = [
     (json.dumps({**file_of(), "version": 9}), "version 9"),
     (json.dumps(file_of(chat(), chat(text=5))), "chats[1].messages[0].text is no text"),
     (json.dumps(file_of(chat(role="system"))), "chats[0].messages[0].role"),
+    (
+        json.dumps(file_of(chat(role="assistant", answer={"tokens": [{"text": "a", "logprob": "b"}]}))),
+        "chats[0].messages[0].answer.tokens[0].logprob is no number",
+    ),
 ]
 
 

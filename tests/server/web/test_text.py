@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from .fake import delta, end, said, words
-from .reading import answers, ask, texts
+from .reading import answers, ask, see, texts
 
 HOSTILE = r"""
 <script>window.hacked = 1</script>
@@ -183,6 +183,29 @@ def test_a_tool_call_is_shown(page, fake):
     ask(page, "Hello")
     page.get_by_text("Calls add").click()
     assert json.loads(answers(page).locator("pre").inner_text()) == {"a": 1, "b": 2}
+
+
+ABYSSES = [
+    ">" * 5_000 + " x",
+    "- " * 2_000 + "x",
+    "[" * 5_000 + "](" * 5,
+    "*_" * 3_000 + "x",
+    "\\(" * 5_000,
+    "$a " * 5_000,
+    "```\n" * 300,
+    "$" + "{" * 3_000 + "$",
+    "$" + "\\frac1" * 300 + "$",
+]
+
+
+def test_texts_made_to_choke_the_page_do_not(page, fake):
+    """Each is there, in a time that a reader would wait, and the page goes on."""
+    for i, text in enumerate(ABYSSES):
+        page.get_by_role("button", name="New chat").click()
+        fake.answers([delta(content=text), *end()])
+        ask(page, f"Question {i}")
+    ask(page, "Hello")
+    see(page, "You said: Hello")
 
 
 def test_a_long_answer_stays_quick(page, fake):

@@ -25,9 +25,10 @@ interface ErrorBody {
 export function problemOfStatus(status: number, body: unknown): Problem {
   const error = errorOf(body);
   const said = typeof error.message === "string" && error.message ? sentence(error.message) : `It answered ${status}.`;
-  if (status === 401 || status === 403) {
+  if (status === 401) {
     return { title: "The server wants an API key", advice: "Enter the key it was started with.", remedy: "key" };
   }
+  if (status === 403) return { title: "The server does not allow this", advice: said };
   if (error.type === "exceed_context_size_error" || (error.n_prompt_tokens && error.n_ctx)) {
     return {
       title: "The conversation is longer than the model's context",

@@ -9,10 +9,13 @@ import { safeAddress } from "./links.ts";
 import { MathText } from "./math.tsx";
 import { MATH, type MathToken } from "./math_tokens.ts";
 
+const DEEPEST = 60; // levels, twice as many as lists in lists need
+
 const marked = new Marked({ gfm: true, breaks: true }, { extensions: MATH });
 
 export function Markdown({ text }: { text: string }): VNode {
-  const tokens = useMemo(() => marked.lexer(text), [text]);
+  const tokens = useMemo(() => tokensOf(text), [text]);
+  if (tokens === null) return <div class="prose plain">{text}</div>;
   return (
     <div class="prose">
       {tokens.map((token, i) => (
@@ -20,6 +23,24 @@ export function Markdown({ text }: { text: string }): VNode {
       ))}
     </div>
   );
+}
+
+/** Null for a text that nests so deeply that only an attack would. */
+function tokensOf(text: string): Token[] | null {
+  try {
+    const tokens = marked.lexer(text);
+    return isDeeper(tokens, DEEPEST) ? null : tokens;
+  } catch {
+    return null; // the lexer's own stack was not enough
+  }
+}
+
+function isDeeper(tokens: readonly Token[], depth: number): boolean {
+  if (depth === 0) return true;
+  return tokens.some((token) => {
+    const inner = (token as Tokens.Generic).tokens ?? (token as Tokens.List).items;
+    return inner !== undefined && isDeeper(inner, depth - 1);
+  });
 }
 
 // While an answer is written, only its last block changes.

@@ -10,8 +10,10 @@ export interface MathToken {
 }
 
 // A single dollar opens only before a non-space and closes only after one, with no digit next: "$5 and $6" is money.
-const INLINE = /^(?:\$\$([^$]+?)\$\$|\$(?![\s$])((?:\\.|[^$\\\n])+?)(?<![\s\\])\$(?!\d)|\\\(([\s\S]+?)\\\)|\\\[([\s\S]+?)\\\])/;
-const BLOCK = /^ {0,3}(?:\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\])[ \t]*(?:\n|$)/;
+// Lengths are bounded, so that a text of many openings and no end takes no time to speak of.
+const INLINE =
+  /^(?:\$\$([^$]{1,4000}?)\$\$|\$(?![\s$])((?:\\.|[^$\\\n]){1,1000}?)(?<![\s\\])\$(?!\d)|\\\(([^]{1,4000}?)\\\)|\\\[([^]{1,4000}?)\\\])/;
+const BLOCK = /^ {0,3}(?:\$\$([^]{1,4000}?)\$\$|\\\[([^]{1,4000}?)\\\])[ \t]*(?:\n|$)/;
 
 export const MATH: TokenizerExtension[] = [
   {
