@@ -11,7 +11,7 @@ class LlamakitError(Exception):
     exit_code = 1
 
 
-class UsageError(LlamakitError):
+class UsageError(LlamakitError, ValueError):
     """An option or argument that makes no sense."""
 
     exit_code = 2

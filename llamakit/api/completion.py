@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from llamakit.core.sampling.params import RANDOM_SEED
-from llamakit.core.vocab.stream import TextStream
+from llamakit.api.drawing import CallingSampler, Criterion, Processor
+from llamakit.api.said import Said, Sayer
+from llamakit.api.scores import Scores
+from llamakit.core.engine.scheduler import Request
+from llamakit.core.sampling.params import RANDOM_SEED, SamplingParams
 from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,94 +25,131 @@ if TYPE_CHECKING:
 def create_completion(
     llama: Llama,
     prompt: str | Sequence[int],
-    *,
+    suffix: str | None = None,
     max_tokens: int | None = 16,
     temperature: float = 0.8,
     top_p: float = 0.95,
     min_p: float = 0.05,
     typical_p: float = 1.0,
-    top_k: int = 40,
+    logprobs: int | None = None,
+    echo: bool = False,
+    stop: str | Sequence[str] | None = None,
     frequency_penalty: float = 0.0,
     presence_penalty: float = 0.0,
     repeat_penalty: float = 1.0,
-    logit_bias: Mapping[int, float] | None = None,
-    seed: int | None = None,
-    echo: bool = False,
-    stop: str | Sequence[str] | None = None,
+    top_k: int = 40,
     stream: bool = False,
+    seed: int | None = None,
     tfs_z: float = 1.0,
     mirostat_mode: int = 0,
     mirostat_tau: float = 5.0,
     mirostat_eta: float = 0.1,
     model: str | None = None,
-    logits_processor: Iterable[Callable[..., Any]] | None = None,
-    stopping_criteria: Callable[..., bool] | None = None,
+    stopping_criteria: Criterion | None = None,
+    logits_processor: Iterable[Processor] | None = None,
     grammar: Grammar | Constraint | None = None,
+    logit_bias: Mapping[int, float] | None = None,
 ) -> dict[str, Any] | Iterator[dict[str, Any]]:
     """Up to max_tokens (None or 0: as many as fit n_ctx) that follow the prompt, a text or token ids.
 
-    The text ends before the first of the `stop` texts; `echo` puts the prompt in front; `model` is the name to answer
-    with. A stream gives chunks, the last of which says why it ended. Raises UsageError when the prompt is empty or
-    leaves no room.
+    With a suffix, what stands between the prompt and it, for models with fill-in-the-middle tokens. The text ends
+    before the first of the `stop` texts; `echo` puts the prompt in front; `logprobs` gives each token's, and so many of
+    the likeliest; `model` is the name to answer with. A stream gives chunks, the last of which says why it ended.
+    Raises UsageError when the prompt is empty or leaves no room.
     """
-    vocab = llama.vocab
-    tokens = vocab.encode(prompt, parse_special=True) if isinstance(prompt, str) else list(prompt)
+    tokens = prompt_tokens(llama, prompt, suffix)
     room = llama.n_ctx() - len(tokens)
-    if not tokens or room <= 0:
-        raise UsageError(
-            f"the prompt has {len(tokens)} tokens; it needs 1 to {llama.n_ctx() - 1} for n_ctx={llama.n_ctx()}"
-        )
-    llama.set_seed(next_seed(llama.seed) if seed is None else seed)
+    if not tokens:
+        raise UsageError("the prompt is empty, and this model begins texts with no token of its own")
+    if room <= 0:
+        raise UsageError(f"Requested tokens ({len(tokens)}) exceed context window of {llama.n_ctx()}")
+    if logprobs is not None and logprobs < 0:
+        raise UsageError(f"logprobs is {logprobs}; it must be at least 0")
     params = llama.sampling_params(
         top_k, top_p, min_p, typical_p, temperature, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
         mirostat_mode, mirostat_tau, mirostat_eta,
         logit_bias={int(token): float(bias) for token, bias in (logit_bias or {}).items()},
+        seed=llama.next_seed() if seed is None else seed,
     )  # fmt: skip
-    writer = Writer(
-        llama.generate_with(params, tokens, True, logits_processor, stopping_criteria, grammar),
-        llama,
-        limit=min(max_tokens, room) if max_tokens and max_tokens > 0 else room,
-        stop=StopText([stop] if isinstance(stop, str) else stop or []),
-    )
+    wanted = Wanted(
+        tuple(tokens), params, tuple([stop] if isinstance(stop, str) else stop or ()),
+        min(max_tokens, room) if max_tokens and max_tokens > 0 else room,
+        tuple(logits_processor or ()), stopping_criteria, llama.constraint(grammar), logprobs,
+        n_prompt_logprobs=logprobs if echo else None,
+    )  # fmt: skip
     shown = (prompt if isinstance(prompt, str) else llama.detokenize(tokens).decode("utf-8", "replace")) if echo else ""
-    answer = Answer(f"cmpl-{uuid.uuid4()}", int(time.time()), model or llama.model_path)
-    if stream:
-        return stream_of(writer, answer, shown)
-    text = shown + "".join(writer.run())
-    usage = {
-        "prompt_tokens": len(tokens),
-        "completion_tokens": writer.n_tokens,
-        "total_tokens": len(tokens) + writer.n_tokens,
-    }
-    return {**answer.choice(text, writer.finish_reason), "usage": usage}
+    offset = 0 if echo or not isinstance(prompt, str) else len(prompt)
+    answer = Answer(f"cmpl-{uuid.uuid4()}", int(time.time()), model or llama.model_path, shown, offset)
+    sayer = llama.say(wanted)
+    return chunks(llama, answer, sayer, logprobs) if stream else whole(llama, answer, sayer, logprobs)
 
 
-def next_seed(seed: int) -> int:
+@dataclass(frozen=True)
+class Wanted:
+    """A prompt, and how it is continued."""
+
+    tokens: tuple[int, ...]
+    params: SamplingParams
+    stop: tuple[str, ...] = ()
+    n_predict: int = -1
+    processors: tuple[Processor, ...] = ()
+    criterion: Criterion | None = None
+    constraint: Constraint | None = None
+    n_logprobs: int | None = None
+    n_prompt_logprobs: int | None = None
+    show_special: bool = False
+    constraint_sleeps: bool = field(default=False)
+
+    def request(self, llama: Llama) -> Request:
+        """For the scheduler. Raises UsageError for what the sampler cannot."""
+        vocab = llama.vocab
+        sampler = CallingSampler(
+            self.params, llama.n_vocab(), vocab.eog_ids, constraint=self.constraint, vocab=vocab,
+            processors=self.processors, criterion=self.criterion, constraint_is_lazy=self.constraint_sleeps,
+        )  # fmt: skip
+        return Request(
+            self.tokens, sampler, n_predict=self.n_predict, stop=self.stop, n_logprobs=self.n_logprobs,
+            n_prompt_logprobs=self.n_prompt_logprobs, show_special=self.show_special,
+        )  # fmt: skip
+
+
+def prompt_tokens(llama: Llama, prompt: str | Sequence[int], suffix: str | None) -> list[int]:
+    """The prompt's ids; around a gap where a suffix follows it. Raises UsageError for models that know no gaps."""
+    vocab = llama.vocab
+    if suffix is None:
+        return vocab.encode(prompt, parse_special=True) if isinstance(prompt, str) else [int(id) for id in prompt]
+    special = vocab.special
+    pre, suf, mid = special.fim_pre, special.fim_suf, special.fim_mid
+    if pre is None or suf is None or mid is None:
+        raise UsageError("suffix: this model has no tokens for filling in the middle")
+    bos = [vocab.bos_id] if vocab.add_bos and vocab.bos_id is not None else []
+    before = vocab.encode(prompt, add_special=False) if isinstance(prompt, str) else [int(id) for id in prompt]
+    behind = vocab.encode(suffix, add_special=False)
+    if llama.spm_infill:
+        return [*bos, suf, *behind, pre, *before, mid]
+    return [*bos, pre, *before, suf, *behind, mid]
+
+
+def following_seed(seed: int) -> int:
     """The seed of the next completion: random if none was chosen, else one that follows from it."""
     if seed in (-1, RANDOM_SEED):
         return RANDOM_SEED
     return random.Random(seed).randint(0, 2**32) % RANDOM_SEED
 
 
-def stream_of(writer: Writer, answer: Answer, shown: str) -> Iterator[dict[str, Any]]:
-    if shown:
-        yield answer.choice(shown, None)
-    for text in writer.run():
-        if text:
-            yield answer.choice(text, None)
-    yield answer.choice("", writer.finish_reason)
-
-
 @dataclass(frozen=True)
 class Answer:
-    """What all chunks of a completion share."""
+    """What all chunks of a completion share. `shown` is the prompt where it is echoed; `offset` where the text of the
+    tokens begins, for `text_offset`."""
 
     id: str
     created: int  # Unix time
     model: str
+    shown: str = ""
+    offset: int = 0
 
-    def choice(self, text: str, finish_reason: str | None) -> dict[str, Any]:
-        choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish_reason}
+    def choice(self, text: str, finish_reason: str | None, logprobs: dict[str, Any] | None = None) -> dict[str, Any]:
+        choice = {"text": text, "index": 0, "logprobs": logprobs, "finish_reason": finish_reason}
         return {
             "id": self.id,
             "object": "text_completion",
@@ -119,56 +159,33 @@ class Answer:
         }
 
 
-@dataclass
-class Writer:
-    """Tokens to text, up to a stop text, an end-of-generation token or a number of tokens."""
-
-    tokens: Iterator[int]
-    llama: Llama
-    limit: int
-    stop: StopText
-    n_tokens: int = 0
-    finish_reason: str = "length"
-
-    def run(self) -> Iterator[str]:
-        vocab = self.llama.vocab
-        text = TextStream(vocab)
-        for token in self.tokens:
-            if vocab.is_eog(token):
-                self.finish_reason = "stop"
-                break
-            self.n_tokens += 1
-            yield self.stop.push(text.push(token))
-            if self.stop.is_found:
-                self.finish_reason = "stop"
-                return
-            if self.n_tokens == self.limit:
-                break
-        else:  # the stopping criteria said so
-            self.finish_reason = "stop"
-        yield self.stop.flush()
+def whole(llama: Llama, answer: Answer, sayer: Sayer, n_logprobs: int | None) -> dict[str, Any]:
+    """The completion, when all is said."""
+    parts = list(sayer.parts())
+    text = answer.shown + "".join(part.text for part in parts)
+    logprobs = None
+    if n_logprobs is not None:
+        scores = Scores(llama.vocab, n_logprobs, answer.offset)
+        pieces = [piece for part in parts for piece in part.pieces]
+        logprobs = scores.of([*scores.prompt(sayer), *pieces])
+    n_prompt, n = len(sayer.request.tokens), sayer.n_tokens
+    usage = {"prompt_tokens": n_prompt, "completion_tokens": n, "total_tokens": n_prompt + n}
+    return {**answer.choice(text, sayer.finish_reason, logprobs), "usage": usage}
 
 
-class StopText:
-    """Text up to the first of some stop texts; what may be the beginning of one is held back."""
+def chunks(llama: Llama, answer: Answer, sayer: Sayer, n_logprobs: int | None) -> Iterator[dict[str, Any]]:
+    """Pieces of text as they come; closing the iterator ends the completion."""
+    scores = None if n_logprobs is None else Scores(llama.vocab, n_logprobs, answer.offset)
 
-    def __init__(self, stops: Sequence[str]) -> None:
-        self.stops = [stop for stop in stops if stop]
-        self.is_found = False
-        self._held = ""
+    def logprobs(part: Said) -> dict[str, Any] | None:
+        return None if scores is None else scores.of(part.pieces)
 
-    def push(self, text: str) -> str:
-        """What can be shown now."""
-        held = self._held + text
-        found = [at for stop in self.stops if (at := held.find(stop)) >= 0]
-        if found:
-            self.is_found, self._held = True, ""
-            return held[: min(found)]
-        n = max((n for stop in self.stops for n in range(1, len(stop)) if held.endswith(stop[:n])), default=0)
-        self._held = held[len(held) - n :]
-        return held[: len(held) - n]
-
-    def flush(self) -> str:
-        """What was held back in vain."""
-        held, self._held = self._held, ""
-        return held
+    if answer.shown:
+        yield answer.choice(answer.shown, None)
+    for part in sayer.parts():
+        if scores is not None and sayer.prompt_scores is not None:
+            scores.of(scores.prompt(sayer))  # the text that was echoed: it counts for the places of what follows
+            sayer.prompt_scores = None
+        if part.text or (part.pieces and scores is not None):
+            yield answer.choice(part.text, None, logprobs(part))
+    yield answer.choice("", sayer.finish_reason)

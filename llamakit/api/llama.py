@@ -9,28 +9,45 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llamakit.api.completion import create_completion
+from llamakit.api.completion import create_completion, following_seed
+from llamakit.api.embedding import create_embedding, embed, parse_pooling, pooling_name
 from llamakit.api.options import cache_type, metadata_as_text, rope_overrides
+from llamakit.api.said import Sayer
+from llamakit.api.shared import CLOSED, SharedContext
+from llamakit.api.state import LlamaState
 from llamakit.api.tokens import TokenApi
 from llamakit.core.engine.context import Context
-from llamakit.core.engine.load import load_model
+from llamakit.core.engine.load import Model, load_model
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.sampling.params import RANDOM_SEED
 from llamakit.core.vocab.base import Vocab, load_vocab
+from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
+    from llamakit.api.cache import BaseLlamaCache
+    from llamakit.api.completion import Wanted
+    from llamakit.api.drafts import LlamaDraftModel
+    from llamakit.api.embedding import Vector
+    from llamakit.core.engine.trace import Hook, Trace
     from llamakit.core.grammar.grammar import Grammar
     from llamakit.core.sampling.chain import Constraint
+
+PARALLEL = 16  # texts that are computed together, at most
 
 
 class Llama(TokenApi):
     """A model, its vocabulary, and one sequence of tokens that grows by `eval` and `generate` (see `TokenApi`).
 
+    Any thread may call anything: completions, chats and embeddings of many threads are computed together (n_parallel of
+    them at once; the others wait), and each gets what it would get alone. They share n_ctx positions, of which each may
+    have all that are free. What works token by token waits until no other is computing.
+
     n_ctx 0 is the trained context length. type_k and type_v are the KV cache's types, by name ("f16", "q8_0") or as a
     ggml type id. kv_overrides replaces metadata by full keys. With vocab_only, only `tokenize` and `detokenize` work.
-    rope_* and yarn_* replace the model's own rotation. What speaks of GPUs, memory locks and the like is accepted and
-    changes nothing: n_gpu_layers, split_mode, main_gpu, tensor_split, use_mlock, offload_kqv, flash_attn, op_offload,
-    swa_full, no_perf, numa.
+    rope_* and yarn_* replace the model's own rotation. With embedding, texts become vectors (`embed`), pooled as
+    pooling_type says. lora_path is a GGUF adapter, used at lora_scale. draft_model guesses tokens, which changes no
+    answer. What speaks of GPUs, memory locks and the like is accepted and changes nothing: n_gpu_layers, split_mode,
+    main_gpu, tensor_split, use_mlock, offload_kqv, flash_attn, op_offload, swa_full, no_perf, numa, attention_type.
 
     Raises GGUFError for a damaged or missing file, ModelError for one that does not fit this machine or no known
     architecture, UsageError for arguments out of range.
@@ -55,6 +72,8 @@ class Llama(TokenApi):
         n_threads: int | None = None,
         n_threads_batch: int | None = None,
         rope_scaling_type: int | None = -1,
+        pooling_type: int = -1,
+        attention_type: int = -1,
         rope_freq_base: float = 0.0,
         rope_freq_scale: float = 0.0,
         yarn_ext_factor: float = -1.0,
@@ -63,22 +82,39 @@ class Llama(TokenApi):
         yarn_beta_slow: float = 1.0,
         yarn_orig_ctx: int = 0,
         logits_all: bool = False,
+        embedding: bool = False,
         offload_kqv: bool = True,
         flash_attn: bool = False,
         op_offload: bool | None = None,
         swa_full: bool | None = None,
         no_perf: bool = False,
         last_n_tokens_size: int = 64,
+        lora_base: str | Path | None = None,
+        lora_scale: float = 1.0,
+        lora_path: str | Path | None = None,
         numa: bool | int = False,
+        chat_format: str | None = None,
+        chat_handler: Callable[..., Any] | None = None,
+        draft_model: LlamaDraftModel | None = None,
+        tokenizer: Any = None,
         type_k: int | str | None = None,
         type_v: int | str | None = None,
+        spm_infill: bool = False,
         verbose: bool = True,
+        n_parallel: int = PARALLEL,
     ) -> None:
+        self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self.model_path, self.verbose = str(model_path), verbose
+        self.embedding, self.pooling, self.spm_infill = embedding, parse_pooling(pooling_type), spm_infill
+        self.chat_format, self.chat_handler, self.draft_model = chat_format, chat_handler, draft_model
+        self.cache: BaseLlamaCache | None = None
+        self.tokenizer_ = tokenizer
+        if lora_base is not None:
+            raise UsageError("lora_base: adapters are applied to the model itself; leave it out")
         opened = ExitStack()
         self._close = weakref.finalize(self, opened.close)  # runs when nobody uses this any more, at exit at the latest
         overrides: dict[str, Any] = dict(kv_overrides or {})
-        context: Context | None = None
+        shared: SharedContext | None = None
         if vocab_only:
             reader = opened.enter_context(GGUFReader(model_path, use_mmap=use_mmap))
             values: Mapping[str, Any] = {**reader.metadata, **overrides}
@@ -92,18 +128,66 @@ class Llama(TokenApi):
             self._model = opened.enter_context(load_model(model_path, overrides, use_mmap))
             self._vocab, reader = None, self._model.reader
             n_vocab, self._n_embd = self._model.n_vocab, self._model.hparams.n_embd
+            decoder = self._model.decoder
             context = Context(
-                self._model, n_ctx=n_ctx, n_batch=n_batch, n_ubatch=n_ubatch, n_threads=n_threads,
-                n_threads_batch=n_threads_batch, type_k=cache_type(type_k), type_v=cache_type(type_v),
+                self._model, n_ctx=n_ctx, n_batch=n_batch, n_ubatch=n_ubatch if decoder.is_causal else n_batch,
+                n_threads=n_threads, n_threads_batch=n_threads_batch, type_k=cache_type(type_k),
+                type_v=cache_type(type_v), n_seq_max=n_parallel, has_head=decoder.has_head,
                 report=say_when_compiling() if verbose else None,
             )  # fmt: skip
             opened.enter_context(context)
             n_ctx = context.n_ctx
-        super().__init__(context, n_ctx, n_vocab, seed, logits_all, last_n_tokens_size)
+            shared = SharedContext(context, lambda model=self._model: model.vocab)  # type: ignore[misc]
+            opened.callback(shared.close)
+            if verbose:
+                print(describe(context), file=sys.stderr)
+        super().__init__(shared, n_ctx, n_vocab, seed, logits_all, last_n_tokens_size)
         self.metadata = metadata_as_text(reader.metadata)
         self.n_batch = min(n_batch, n_ctx)
-        if verbose and context:
-            print(describe(context), file=sys.stderr)
+        if lora_path is not None:
+            self.add_lora(lora_path, lora_scale)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        repo_id: str,
+        filename: str | None,
+        additional_files: Sequence[str] | None = None,
+        local_dir: str | Path | None = None,
+        local_dir_use_symlinks: bool | str = "auto",
+        cache_dir: str | Path | None = None,
+        **options: Any,
+    ) -> Llama:
+        """A model of a Hugging Face repository, fetched if it is not here: `filename` may be a pattern.
+
+        Other options are the constructor's. Raises UsageError and DownloadError.
+        """
+        from llamakit.api.pretrained import model_file
+
+        return cls(model_file(repo_id, filename, additional_files, local_dir), **options)
+
+    @property
+    def shared(self) -> SharedContext:
+        """The context, as all threads use it. Raises UsageError when there is none."""
+        if self._shared is None:
+            raise UsageError(CLOSED)
+        return self._shared
+
+    @property
+    def model(self) -> Model:
+        """The open file. Raises UsageError with vocab_only."""
+        if self._shared is None:
+            raise UsageError(CLOSED)
+        return self._model
+
+    def add_lora(self, path: str | Path, scale: float = 1.0) -> None:
+        """Compute with an adapter from now on, beside those there are; again with another scale, 0 is without it.
+
+        Raises GGUFError for a damaged file, ModelError for one that does not fit the model.
+        """
+        from llamakit.core.engine.adapters import load_adapter
+
+        self.shared.add_adapter(str(path), load_adapter(path), scale)
 
     # text
     @property
@@ -141,24 +225,109 @@ class Llama(TokenApi):
         """The id of a line's end; -1 where there is none."""
         return ([-1, *self.vocab.encode("\n", add_special=False)])[-1]
 
-    def _constraint(self, grammar: Grammar | Constraint | None) -> Constraint | None:
+    def constraint(self, grammar: Grammar | Constraint | None) -> Constraint | None:
         from llamakit.core.grammar.grammar import Grammar
 
         return grammar.matcher(self.vocab) if isinstance(grammar, Grammar) else grammar
 
-    # completion
+    # completions and vectors
     def create_completion(
-        self, prompt: str | Sequence[int], **options: Any
+        self, prompt: str | Sequence[int], suffix: str | None = None, max_tokens: int | None = 16, **options: Any
     ) -> dict[str, Any] | Iterator[dict[str, Any]]:
         """Complete a text; see `completion.create_completion` for the options."""
-        return create_completion(self, prompt, **options)
+        return create_completion(self, prompt, suffix, max_tokens, **options)
 
     __call__ = create_completion
+
+    def say(self, wanted: Wanted) -> Sayer:
+        """Let something be said, beside what others ask for. Raises UsageError, QueueFull."""
+        return Sayer(self.shared.submit([wanted.request(self)])[0], self.vocab.eog_ids)
+
+    def next_seed(self) -> int:
+        """The seed of a completion that has none of its own; the one after that gets another."""
+        self.seed = following_seed(self.seed)
+        return self.seed
+
+    def create_embedding(self, input: str | Sequence[str], model: str | None = None) -> dict[str, Any]:
+        """Vectors of texts in OpenAI's shape. Raises what `embed` does."""
+        return create_embedding(self, [input] if isinstance(input, str) else input, model)
+
+    def embed(
+        self,
+        input: str | Sequence[str],
+        normalize: bool | int = False,
+        truncate: bool = True,
+        return_count: bool = False,
+    ) -> Any:
+        """A vector of a text, or a list of those of several; without pooling, of each of their tokens.
+
+        normalize: True for length 1, or a kind of norm as `llamakit embed` has them. A text of more than n_batch tokens
+        is cut, or with truncate=False refused. With return_count, the number of tokens too.
+        """
+        vectors, n_tokens = embed(self, [input] if isinstance(input, str) else input, normalize, truncate)
+        found: Vector | list[Vector] = vectors[0] if isinstance(input, str) else vectors
+        return (found, n_tokens) if return_count else found
+
+    def pooling_type(self) -> str:
+        return pooling_name(self)
+
+    # states
+    def set_cache(self, cache: BaseLlamaCache | None) -> None:
+        """Keep what completions computed in `cache` too (see `cache.py`)."""
+        self.cache = cache
+
+    def save_state(self) -> LlamaState:
+        """The sequence as it is."""
+        with self.alone() as context:
+            self._catch_up(context)
+            tokens = self.input_ids[: self.n_tokens].copy()
+            data = context.save_state(tokens.tolist())
+            return LlamaState(tokens, self.scores.copy(), self.n_tokens, data, len(data), self.seed)
+
+    def load_state(self, state: LlamaState) -> None:
+        """Go on from a state. Raises StateError for one that is damaged, or of another model."""
+        with self.alone() as context:
+            context.load_state(state.llama_state)
+            n = self.n_tokens = state.n_tokens
+            self.input_ids[:n] = state.input_ids[:n]
+            rows = state.scores[-n:] if n else state.scores[:0]
+            if self._rows is not None and len(rows) == n:
+                self._rows[:n] = rows
+            self._n_scored = n if len(rows) else -1
+            self._last = rows[-1].copy() if len(rows) else self._last
+            self.seed = state.seed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._arguments
+
+    def __setstate__(self, arguments: dict[str, Any]) -> None:
+        self.__init__(**arguments)  # type: ignore[misc]
+
+    # looking inside
+    def trace(self, *patterns: str, hooks: Mapping[str, Hook] | None = None) -> Trace:
+        """Record values by name while the sequence is computed, and change them: see `core/engine/trace.py`.
+
+            with llama.trace("blk.*.attn_out") as t:
+                llama.eval(tokens)
+            t["blk.3.attn_out"]
+
+        For this thread's own sequence: completions of other threads wait until it ends.
+        """
+        from llamakit.api.looking import LlamaTrace
+
+        return LlamaTrace(self, *patterns, hooks=hooks)
+
+    def logit_lens(self, states: Any) -> Any:
+        """What a layer's output would say if it were the last.   float32 (n, n_embd) -> (n, n_vocab)"""
+        from llamakit.core.engine.lens import logit_lens
+
+        with self.alone() as context:
+            return logit_lens(context, states)
 
     def close(self) -> None:
         """Give back memory and threads; text can still be turned into tokens and back."""
         self._close()
-        self._context = None
+        self._shared = None
 
     def __enter__(self) -> Llama:
         return self

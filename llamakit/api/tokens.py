@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from llamakit.api.drawing import Criterion, Processor
+from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.core.engine.context import Chunk, Context, Outputs
 from llamakit.core.sampling.chain import Constraint, Sampler
 from llamakit.core.sampling.order import DEFAULT_ORDER, with_tail_free
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int32]
-Processor = Callable[[Tokens, Floats], Floats]  # (tokens so far, logits) -> logits
-Criterion = Callable[[Tokens, Floats], bool]  # (tokens so far, logits) -> is it enough?
 
 
 class TokenApi:
@@ -31,16 +32,17 @@ class TokenApi:
     """
 
     def __init__(
-        self, context: Context | None, n_ctx: int, n_vocab: int, seed: int, logits_all: bool, last_n_tokens_size: int
-    ) -> None:
-        self._context, self._n_ctx, self._n_vocab = context, n_ctx, n_vocab
+        self, shared: SharedContext | None, n_ctx: int, n_vocab: int, seed: int, logits_all: bool,
+        last_n_tokens_size: int,
+    ) -> None:  # fmt: skip
+        self._shared, self._n_ctx, self._n_vocab = shared, n_ctx, n_vocab
         self.logits_all, self.last_n_tokens_size = logits_all, last_n_tokens_size
         self.set_seed(seed)
         self.n_tokens = 0
         self.input_ids: Tokens = np.zeros(n_ctx, np.int32)
         self._n_scored = 0  # n_tokens when `_last` was computed
         self._last: Floats = np.zeros(n_vocab, np.float32)
-        self._rows = new_rows(n_ctx, n_vocab) if logits_all and context else None
+        self._rows = new_rows(n_ctx, n_vocab) if logits_all and shared else None
 
     def n_ctx(self) -> int:
         """Positions that the sequence can have."""
@@ -54,7 +56,7 @@ class TokenApi:
         SamplingParams(seed=seed)  # checks it
         self.seed = seed
 
-    def _constraint(self, grammar: Grammar | Constraint | None) -> Constraint | None:
+    def constraint(self, grammar: Grammar | Constraint | None) -> Constraint | None:
         """What holds a sequence to a grammar. Token ids alone know no texts: `Llama` knows more."""
         if grammar is None or isinstance(grammar, Constraint):
             return grammar
@@ -69,19 +71,24 @@ class TokenApi:
 
         Raises UsageError for an id that is no token, ModelError when they do not fit n_ctx: then nothing was added.
         """
-        context, n_past, n = self._open_context(), self.n_tokens, len(tokens)
+        n_past, n = self.n_tokens, len(tokens)
         if n == 0:
             return
-        if context.n_past() > n_past and (n_left := context.truncate(n_past)) < n_past:
-            context.decode(
-                [Chunk(self.input_ids[n_left:n_past].tolist(), 0, Outputs.NONE)]
-            )  # a model that cannot go back
-        logits = context.decode([Chunk(tokens, 0, Outputs.LAST if self._rows is None else Outputs.ALL)])
+        with self.alone() as context:
+            self._catch_up(context)
+            logits = context.decode([Chunk(tokens, 0, Outputs.LAST if self._rows is None else Outputs.ALL)])
         self.input_ids[n_past : n_past + n] = tokens
         if self._rows is not None:
             self._rows[n_past : n_past + n] = logits
         self._last = logits[-1]
         self.n_tokens = self._n_scored = n_past + n
+
+    def _catch_up(self, context: Context) -> None:
+        """Have the evaluated tokens in the cache, and no others: it may have been used for something else."""
+        n_past = self.n_tokens
+        n_left = context.truncate(min(n_past, context.n_past()))
+        if n_left < n_past:
+            context.decode([Chunk(self.input_ids[n_left:n_past].tolist(), 0, Outputs.NONE)])
 
     @property
     def scores(self) -> Floats:
@@ -127,7 +134,7 @@ class TokenApi:
             top_k, top_p, min_p, typical_p, temp, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
             mirostat_mode, mirostat_tau, mirostat_eta,
         )  # fmt: skip
-        return self._sample(Sampler(params, self._n_vocab, constraint=self._constraint(grammar)), idx, logits_processor)
+        return self._sample(Sampler(params, self._n_vocab, constraint=self.constraint(grammar)), idx, logits_processor)
 
     def generate(
         self,
@@ -177,6 +184,7 @@ class TokenApi:
         mirostat_tau: float = 5.0,
         mirostat_eta: float = 0.1,
         logit_bias: Mapping[int, float] | None = None,
+        seed: int | None = None,
     ) -> SamplingParams:
         """Below 0, temp draws from the whole vocabulary as it is. Raises UsageError for values that make no sense."""
         if temp < 0:
@@ -184,7 +192,8 @@ class TokenApi:
         return SamplingParams(
             samplers=with_tail_free(DEFAULT_ORDER), typical_p=typical_p, tfs_z=tfs_z, mirostat=mirostat_mode,
             mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
-            seed=self.seed, temperature=temp, top_k=top_k, top_p=top_p, min_p=min_p, repeat_penalty=repeat_penalty,
+            seed=self.seed if seed is None else seed, temperature=temp, top_k=top_k, top_p=top_p, min_p=min_p,
+            repeat_penalty=repeat_penalty,
             repeat_last_n=self.last_n_tokens_size, presence_penalty=presence_penalty,
             frequency_penalty=frequency_penalty, logit_bias=logit_bias or {},
         )  # fmt: skip
@@ -199,7 +208,7 @@ class TokenApi:
         grammar: Grammar | Constraint | None = None,
     ) -> Generator[int, Sequence[int] | None, None]:
         """`generate` with the sampling said at once."""
-        sampler = Sampler(params, self._n_vocab, constraint=self._constraint(grammar))
+        sampler = Sampler(params, self._n_vocab, constraint=self.constraint(grammar))
         new = self._keep_prefix(list(tokens)) if reset else list(tokens)
         while True:
             self.eval(new)
@@ -237,10 +246,11 @@ class TokenApi:
             raise UsageError(f"the logits of token {i} were not kept; open the model with logits_all=True")
         return self._last
 
-    def _open_context(self) -> Context:
-        if self._context is None:
-            raise UsageError("nothing to compute with: the model is closed, or was opened with vocab_only=True")
-        return self._context
+    def alone(self) -> AbstractContextManager[Context]:
+        """The context for this thread, when others have what they asked for. Raises UsageError when closed."""
+        if self._shared is None:
+            raise UsageError(CLOSED)
+        return self._shared.alone()
 
 
 def new_rows(n_ctx: int, n_vocab: int) -> Floats:

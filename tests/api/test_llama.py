@@ -56,7 +56,7 @@ def test_no_context_length_means_the_trained_one(path):
 )
 def test_cache_types_have_names_and_ids(path, type_k, name):
     with Llama(path, type_k=type_k, type_v=type_k, verbose=False) as llm:
-        assert (llm._context.cache.type_k.name, llm._context.cache.type_v.name) == (name, name)
+        assert (llm.shared._context.cache.type_k.name, llm.shared._context.cache.type_v.name) == (name, name)
 
 
 @pytest.mark.parametrize("type_k", ["q4_0", 2, 9999])

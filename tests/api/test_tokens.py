@@ -163,13 +163,13 @@ def test_generate_is_eval_and_sample_again_and_again(llm):
 
 def counted(llm):
     """Lengths of what is really computed."""
-    lengths, decode = [], llm._context.decode
+    lengths, decode = [], llm.shared._context.decode
 
     def counting(chunks):
         lengths.extend(len(chunk.tokens) for chunk in chunks)
         return decode(chunks)
 
-    llm._context.decode = counting
+    llm.shared._context.decode = counting
     return lengths
 
 

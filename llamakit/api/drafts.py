@@ -1,0 +1,41 @@
+"""Guesses of what comes next, for speculative decoding under llama-cpp-python's names.
+
+A guess never changes what is said, only how fast: the model verifies each guessed token (`core/engine/speculation`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Tokens = npt.NDArray[np.intc]
+
+
+class LlamaDraftModel(ABC):
+    """Guesses tokens that may follow others."""
+
+    @abstractmethod
+    def __call__(self, input_ids: Tokens, /, **kwargs: Any) -> Tokens:
+        """Up to a few tokens that may follow; none is fine.   int32 (n,) -> int32 (n_guessed,)"""
+
+
+class LlamaPromptLookupDecoding(LlamaDraftModel):
+    """What followed the last few tokens when they were last said (prompt lookup).
+
+    Source: Saxena, "Prompt Lookup Decoding" (2023): good where answers repeat their prompts.
+    """
+
+    def __init__(self, max_ngram_size: int = 2, num_pred_tokens: int = 10) -> None:
+        self.max_ngram_size, self.num_pred_tokens = max_ngram_size, num_pred_tokens
+
+    def __call__(self, input_ids: Tokens, /, **kwargs: Any) -> Tokens:
+        for size in range(min(self.max_ngram_size, len(input_ids) - 1), 0, -1):
+            windows = np.lib.stride_tricks.sliding_window_view(input_ids, size)[:-1]
+            matches = np.flatnonzero((windows == input_ids[-size:]).all(axis=1))
+            if len(matches):
+                start = int(matches[0]) + size
+                return np.asarray(input_ids[start : start + self.num_pred_tokens], np.intc)
+        return np.zeros(0, np.intc)

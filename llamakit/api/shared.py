@@ -1,0 +1,111 @@
+"""One context for two ways of computing: a thread alone, token by token, or many at once through a scheduler."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from llamakit.core.engine.scheduler import EmbeddingJob, EmbeddingRequest, Job, Request, Scheduler
+from llamakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamakit.core.engine.adapters import Adapter
+    from llamakit.core.engine.context import Context
+    from llamakit.core.vocab.base import Vocab
+
+CLOSED = "nothing to compute with: the model is closed, or was opened with vocab_only=True"
+PATIENCE = 0.002  # seconds between two looks whether all jobs have ended
+
+
+class SharedContext:
+    """Any thread may call. Jobs of many threads make one batch; who computes alone waits until they have ended."""
+
+    def __init__(
+        self, context: Context, vocab: Callable[[], Vocab], adapters: Mapping[str, Adapter] | None = None
+    ) -> None:
+        self._context: Context | None = context
+        self._vocab, self._adapters = vocab, dict(adapters or {})
+        self._scales: dict[str, float] = {}
+        self._lock = threading.RLock()
+        self._scheduler: Scheduler | None = None
+
+    @contextmanager
+    def alone(self) -> Iterator[Context]:
+        """The context for the calling thread. What is in the cache is what it had left there, or nothing.
+
+        Raises UsageError when the model is closed.
+        """
+        with self._lock:
+            if self._context is None:
+                raise UsageError(CLOSED)
+            self._end_scheduler(self._context)
+            yield self._context
+
+    def submit(self, requests: Sequence[Request], notify: Callable[[], None] | None = None) -> list[Job]:
+        """Continue prompts beside those of other threads. Raises what `Scheduler.submit_many` does."""
+        with self._lock:
+            return self._running().submit_many(requests, notify)
+
+    def submit_embeddings(
+        self, requests: Sequence[EmbeddingRequest], notify: Callable[[], None] | None = None
+    ) -> list[EmbeddingJob]:
+        """Make vectors of texts. Raises what `Scheduler.submit_embedding` does; then all are given up."""
+        jobs: list[EmbeddingJob] = []
+        with self._lock:
+            scheduler = self._running()
+            try:
+                for request in requests:
+                    jobs.append(scheduler.submit_embedding(request, notify))
+            except Exception:
+                for job in jobs:
+                    job.cancel()
+                raise
+        return jobs
+
+    def scheduler(self) -> Scheduler:
+        """The one that serves jobs now, started if need be."""
+        with self._lock:
+            return self._running()
+
+    def add_adapter(self, name: str, adapter: Adapter, scale: float) -> None:
+        """Compute with an adapter from now on. Raises ModelError where it does not fit."""
+        with self.alone() as context:
+            scales = {**self._scales, name: scale}
+            adapters = {**self._adapters, name: adapter}
+            context.set_adapters([(adapters[each], factor) for each, factor in scales.items() if factor])
+            context.cache.clear()
+            self._adapters, self._scales = adapters, scales
+
+    def close(self) -> None:
+        """End all that runs. A second call does nothing."""
+        with self._lock:
+            scheduler, self._scheduler, self._context = self._scheduler, None, None
+        if scheduler is not None:
+            scheduler.close()
+
+    def _running(self) -> Scheduler:
+        if self._context is None:
+            raise UsageError(CLOSED)
+        if self._scheduler is None:
+            self._context.cache.clear()
+            self._scheduler = Scheduler(self._context, self._vocab(), adapters=self._adapters)
+            self._scheduler.set_adapter_scales(self._scales)
+        return self._scheduler
+
+    def _end_scheduler(self, context: Context) -> None:
+        """Wait for its jobs; those whose readers have gone away in the middle are given up."""
+        scheduler = self._scheduler
+        if scheduler is None:
+            return
+        while scheduler.is_alive and (scheduler.n_waiting or scheduler.n_running > n_stalled(scheduler)):
+            time.sleep(PATIENCE)
+        scheduler.close()
+        self._scheduler = None
+        context.cache.clear()
+
+
+def n_stalled(scheduler: Scheduler) -> int:
+    return sum(slot.job is not None and slot.job.is_stalled for slot in scheduler.slots)

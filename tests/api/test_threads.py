@@ -1,0 +1,135 @@
+"""One `Llama` used from many threads, and both ways at once."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from llamakit.api.llama import Llama
+from llamakit.errors import UsageError
+from tests.api.model import PROMPT
+
+PROMPTS = [f"the cat {i}" for i in range(24)]
+
+
+def said(llm, prompt):
+    return llm(prompt, max_tokens=10, seed=7, temperature=1.0)["choices"][0]["text"]
+
+
+def test_64_threads_get_what_each_gets_alone(path):
+    with Llama(path, n_ctx=256, verbose=False) as llm:
+        alone = [said(llm, prompt) for prompt in PROMPTS]
+        assert len(set(alone)) > 10
+        with ThreadPoolExecutor(64) as pool:
+            together = list(pool.map(lambda prompt: said(llm, prompt), PROMPTS * 4))
+        assert together == alone * 4
+
+
+def test_token_by_token_and_completions_take_turns(path):
+    with Llama(path, n_ctx=128, verbose=False) as llm:
+        llm.eval(PROMPT)
+        scores = llm.scores[-1].copy()
+        text = said(llm, "the cat")
+        assert llm.n_tokens == len(PROMPT)  # the thread's own sequence is as it was
+        llm.eval([7])
+        with Llama(path, n_ctx=128, verbose=False) as other:
+            other.eval(PROMPT)
+            np.testing.assert_array_equal(other.scores[-1], scores)
+            other.eval([7])
+            np.testing.assert_array_equal(other.scores[-1], llm.scores[-1])
+            assert said(other, "the cat") == text
+
+
+def test_token_by_token_waits_for_completions_of_other_threads(path):
+    with Llama(path, n_ctx=256, verbose=False) as llm:
+        alone = [said(llm, prompt) for prompt in PROMPTS[:8]]
+        with ThreadPoolExecutor(8) as pool:
+            futures = [pool.submit(said, llm, prompt) for prompt in PROMPTS[:8]]
+            for _ in range(5):
+                llm.reset()
+                llm.eval(PROMPT)
+            assert [future.result() for future in futures] == alone
+
+
+def test_a_stream_that_is_dropped_ends_its_job(path):
+    with Llama(path, n_ctx=256, verbose=False) as llm:
+        stream = llm("the cat", max_tokens=200, stream=True, temperature=0)
+        next(stream)
+        stream.close()
+        with llm.alone() as context:
+            assert context.n_past() == 0
+
+
+def test_a_stream_that_nobody_reads_on_does_not_hold_up_others(path):
+    with Llama(path, n_ctx=256, verbose=False) as llm:
+        stream = llm("the cat", max_tokens=50, stream=True, temperature=0)
+        next(stream)
+        llm.eval(PROMPT)
+        assert "".join(chunk["choices"][0]["text"] for chunk in stream)
+
+
+def test_closing_ends_what_runs(path):
+    llm = Llama(path, n_ctx=256, verbose=False)
+    failures = []
+
+    def say():
+        try:
+            while True:
+                said(llm, "the cat")
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=say) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    llm.close()
+    for thread in threads:
+        thread.join(60)
+    assert len(failures) == 4
+    with pytest.raises(UsageError, match="closed"):
+        llm("the cat")
+
+
+# states
+@pytest.mark.parametrize("logits_all", [False, True])
+def test_a_saved_state_goes_on_with_the_same_bits(path, logits_all):
+    with Llama(path, n_ctx=64, logits_all=logits_all, verbose=False) as llm:
+        llm.eval(PROMPT)
+        state = pickle.loads(pickle.dumps(llm.save_state()))
+        llm.eval([9, 11])
+        scores = llm.scores.copy()
+        llm.reset()
+        llm.eval([30, 31, 32])
+        llm.load_state(state)
+        assert llm.n_tokens == len(PROMPT) and llm.input_ids[: len(PROMPT)].tolist() == PROMPT
+        llm.eval([9, 11])
+        np.testing.assert_array_equal(llm.scores[-1], scores[-1])
+        with Llama(path, n_ctx=64, logits_all=logits_all, verbose=False) as other:
+            other.load_state(state)
+            assert other.sample(temp=0) == int(np.argmax(state.scores[-1]))
+            other.eval([9, 11])
+            np.testing.assert_array_equal(other.scores[-1], scores[-1])
+
+
+def test_a_model_pickles_as_what_opens_it(path):
+    with Llama(path, n_ctx=64, seed=3, verbose=False) as llm:
+        text = said(llm, "the cat")
+        data = pickle.dumps(llm)
+    with pickle.loads(data) as other:
+        assert other.n_ctx() == 64 and said(other, "the cat") == text
+
+
+# looking inside
+def test_a_trace_records_the_sequence_of_its_thread(path):
+    with Llama(path, n_ctx=64, verbose=False) as llm:
+        with llm.trace("blk.*.out", "output") as trace:
+            llm.eval(PROMPT)
+        assert trace["blk.1.out"].shape == (len(PROMPT), 64)
+        np.testing.assert_array_equal(trace["output"][-1], llm.scores[-1])
+        lens = llm.logit_lens(trace["blk.1.out"])
+        np.testing.assert_allclose(lens[-1], llm.scores[-1], rtol=1e-3, atol=1e-4)
+        assert said(llm, "the cat")
