@@ -12,7 +12,8 @@ from llamakit.convert.checkpoint import read_json
 from llamakit.convert.vocabulary.sentencepiece_model import SentencePieceModel, read_model
 from llamakit.errors import VocabError
 
-SENTENCEPIECE_NAMES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+SHIFTED_NAME = "sentencepiece.bpe.model"  # XLM-RoBERTa's
+SENTENCEPIECE_NAMES = ("tokenizer.model", "spiece.model", SHIFTED_NAME)
 _MISTRAL_NAMES = re.compile(r".*\.model\.(v\d+)(?:m\d+)?")  # "tokenizer.model.v7": SentencePiece, by version
 _MISTRAL_SETTINGS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 _MISTRAL_FRAME = {"add_bos_token": True, "add_eos_token": False}
@@ -87,6 +88,11 @@ class TokenizerFiles:
             is_special, is_normalized = bool(entry.get("special")), bool(entry.get("normalized", True))
             found.append(AddedToken(entry["id"], entry["content"], is_special, is_normalized))
         return found
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether the SentencePiece model numbers its tokens in another way than the model does."""
+        return self.sentencepiece_path is not None and self.sentencepiece_path.name == SHIFTED_NAME
 
     @cached_property
     def sentencepiece(self) -> SentencePieceModel | None:

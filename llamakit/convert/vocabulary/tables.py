@@ -6,6 +6,7 @@ import base64
 import binascii
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import numpy as np
 
 from llamakit.convert.checkpoint import read_json
 from llamakit.convert.vocabulary.files import TokenizerFiles
-from llamakit.convert.vocabulary.sentencepiece_model import PieceType, SentencePieceModel
+from llamakit.convert.vocabulary.lines import LINES, read_lines
+from llamakit.convert.vocabulary.sentencepiece_model import Piece, PieceType, SentencePieceModel
+from llamakit.convert.vocabulary.special import KEYS
 from llamakit.convert.vocabulary.world import WORLD, read_world
 from llamakit.core.vocab.letters import BYTES
 from llamakit.core.vocab.text import SPACE
@@ -32,6 +35,7 @@ _TYPES = {
     PieceType.UNUSED: TokenType.UNUSED,
     PieceType.BYTE: TokenType.BYTE,
 }
+END_OF_TURN = 4  # PLaMo's <|plamo:op|>
 _UNUSED_SCORE, _ADDED_SCORE = -10000.0, -1000.0
 
 
@@ -69,7 +73,9 @@ def read_table(files: TokenizerFiles, n_vocab: int | None, has_all_added: bool =
     """The table of whatever files a folder has; `n_vocab` pads it. Raises VocabError where none is of a known kind."""
     if (files.folder / WORLD).is_file():
         return _of_world(files.folder / WORLD, n_vocab)
-    if files.sentencepiece is not None:
+    if (files.folder / LINES).is_file():
+        return _of_lines(files, files.folder / LINES, n_vocab)
+    if files.sentencepiece is not None and not (files.is_shifted and files.tokenizer):
         table = _of_sentencepiece(files, files.sentencepiece, n_vocab)
         if has_all_added:
             _put_added(table, files)
@@ -98,10 +104,27 @@ def _of_world(path: Path, n_vocab: int | None) -> Table:
     return table
 
 
+def _of_lines(files: TokenizerFiles, path: Path, n_vocab: int | None) -> Table:
+    entries = list(read_lines(path))
+    texts, types, scores = [], [], []
+    for i in range(max(len(entries), n_vocab or 0)):
+        padding = (f"[PAD{i - len(entries) + 1}]", _ADDED_SCORE, TokenType.UNUSED)
+        text, score, type_ = entries[i] if i < len(entries) else padding
+        texts.append(text)
+        types.append(int(type_))
+        scores.append(score)
+    extra: dict[str, Any] = {"add_space_prefix": False, "eot_token_id": END_OF_TURN}
+    for role in ("bos", "eos", "unk", "sep", "pad"):
+        if files.settings.get(f"{role}_token") in texts:
+            extra[KEYS[role]] = texts.index(files.settings[f"{role}_token"])
+    return Table("plamo2", texts, types, scores, extra=extra)
+
+
 def _of_sentencepiece(files: TokenizerFiles, model: SentencePieceModel, n_vocab: int | None) -> Table:
     is_unigram = model.model_type == 1
-    table = Table.blank("t5" if is_unigram else "llama", n_vocab or len(model.pieces))
-    for i, piece in enumerate(model.pieces[: len(table.texts)]):
+    pieces = _shifted(model.pieces) if files.is_shifted else model.pieces
+    table = Table.blank("t5" if is_unigram else "llama", n_vocab or len(pieces))
+    for i, piece in enumerate(pieces[: len(table.texts)]):
         table.put(i, piece.text, _TYPES.get(piece.type, TokenType.NORMAL), piece.score)
     path = files.folder / "added_tokens.json"
     if path.is_file():
@@ -116,7 +139,16 @@ def _of_sentencepiece(files: TokenizerFiles, model: SentencePieceModel, n_vocab:
         table.put(int(key), text if is_special else text.replace(SPACE, " "), type_, _ADDED_SCORE)
     if is_unigram:
         table.extra = _unigram_settings(model.add_dummy_prefix, model.remove_extra_whitespaces, model.charsmap)
+    if files.is_shifted:
+        table.extra |= {KEYS[role]: i for i, role in enumerate(("bos", "pad", "eos", "unk"))}
     return table
+
+
+def _shifted(pieces: Sequence[Piece]) -> list[Piece]:
+    """XLM-RoBERTa's ids: four tokens in front in an order of their own, a mask behind."""
+    front = [Piece(text, 0.0, PieceType.CONTROL) for text in ("<s>", "<pad>", "</s>")]
+    unknown, mask = Piece("<unk>", 0.0, PieceType.UNKNOWN), Piece("<mask>", 0.0, PieceType.CONTROL)
+    return [*front, unknown, *pieces[3:], mask]
 
 
 def _unigram_settings(has_prefix: bool, is_squeezed: bool, charsmap: bytes) -> dict[str, Any]:
