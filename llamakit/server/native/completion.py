@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from fastapi.responses import JSONResponse
 
 from llamakit.core.engine.generate import Finish, Piece
 from llamakit.core.engine.scheduler import Prefilled, ScoredPiece
+from llamakit.core.engine.scheduler.job import Usage
 from llamakit.server.engine.generation import Generation
 from llamakit.server.generation.answer import Answer, Said, merged
 from llamakit.server.generation.field import Body
@@ -20,7 +22,7 @@ from llamakit.server.generation.fields import CompletionFields, read_fields
 from llamakit.server.generation.prompts import read_prompts
 from llamakit.server.generation.request import defaults_for, generation_of
 from llamakit.server.generation.scores import entries
-from llamakit.server.generation.timings import progress, timings
+from llamakit.server.generation.timings import pace, progress, timings
 from llamakit.server.models.served import Served, served_for
 from llamakit.server.native.settings import generation_settings
 from llamakit.server.openai.fields import KNOWN, MODEL
@@ -80,7 +82,7 @@ class Completion:
 
     def __init__(self, ask: Ask, index: int, answer: Answer) -> None:
         self.ask, self.index, self.answer = ask, index, answer
-        self.has_new_line = False
+        self.has_new_line = self.is_reading = False
         self.pieces: list[Piece] = []
 
     def push(self, said: Said) -> None:
@@ -105,10 +107,14 @@ class Completion:
             told["timings"] = timings(self.answer.usage)
         return told | self.probabilities(said.pieces)
 
-    def progress(self, n_done: int) -> dict[str, Any]:
-        usage = self.answer.usage
-        told = {"timings": timings(usage), "prompt_progress": progress(usage, n_done)}
-        return self.base("", (), False) | told
+    def progress(self, n_done: int) -> list[dict[str, Any]]:
+        """How far the prompt has come; at first also where it began."""
+        usage, told = self.answer.usage, []
+        for n in (n_done,) if self.is_reading else (usage.n_cached, n_done):
+            figures = {"timings": reading(usage, n), "prompt_progress": progress(usage, n)}
+            told.append(self.base("", (), False) | figures)
+        self.is_reading = True
+        return told
 
     def last(self, content: str) -> dict[str, Any]:
         """The object that says all, or ends a stream."""
@@ -154,7 +160,8 @@ async def chunks(request: Request, ask: Ask) -> Events:
         completions = numbered(ask, answers)
         async for i, part in merged([completion.answer.parts() for completion in completions]):
             if isinstance(part, Prefilled):
-                yield Event(completions[i].progress(part.n_done))
+                for told in completions[i].progress(part.n_done):
+                    yield Event(told)
             else:
                 completions[i].push(part)
                 yield Event(completions[i].chunk(part))
@@ -165,6 +172,13 @@ async def chunks(request: Request, ask: Ask) -> Events:
 def numbered(ask: Ask, answers: list[list[Answer]]) -> list[Completion]:
     flat = [answer for of_prompt in answers for answer in of_prompt]
     return [Completion(ask, i, answer) for i, answer in enumerate(flat)]
+
+
+def reading(usage: Usage, n_done: int) -> dict[str, Any]:
+    """Timings while `n_done` tokens of the prompt are in the cache, and nothing is written."""
+    n_read = max(0, n_done - usage.n_cached)
+    seconds = time.perf_counter() - (usage.started or usage.submitted) if n_read else 0.0
+    return {"cache_n": usage.n_cached, **pace("prompt", n_read, seconds), **pace("predicted", 0, 0.0)}
 
 
 def shown(served: Served, tokens: Sequence[int]) -> str:

@@ -100,8 +100,8 @@ class Gap:
     def tokens(self, n_around: int, n_rest: int, suffix_first: bool) -> tuple[list[int], dict[str, int]]:
         """The prompt, and how many tokens of each part were left out to make it fit.
 
-        Prefix and suffix share n_around tokens, three to one; n_rest are for the other files. What is nearest to the gap
-        is kept. The order is that of repositories in the models' training: files, prefix, suffix, middle.
+        Prefix and suffix share n_around tokens, three to one; n_rest are for the other files. What is nearest to the
+        gap is kept. The order is that of repositories in the models' training: files, prefix, suffix, middle.
         """
         special = self.vocab.special
         prompt = self.vocab.encode(self.prompt, add_special=False, parse_special=True)

@@ -116,8 +116,11 @@ def test_only_the_fields_that_are_wanted_come_lifted_to_the_root(complete):
 
 def test_progress_of_the_prompt_is_told_in_a_stream(complete):
     events = complete("a b c d e f g " * 12, stream=True, return_progress=True, cache_prompt=False).events
-    steps = [event["prompt_progress"] for event in events if "prompt_progress" in event]
-    assert steps and steps[-1]["processed"] == steps[-1]["total"]
+    first, *others = [event for event in events if "prompt_progress" in event]
+    assert (first["timings"]["prompt_n"], first["timings"]["prompt_ms"]) == (0, 0)
+    assert others[-1]["prompt_progress"]["processed"] == others[-1]["prompt_progress"]["total"]
+    assert others[-1]["timings"]["prompt_n"] == others[-1]["tokens_evaluated"]
+    assert all(event["content"] == "" and event["tokens"] == [] for event in (first, *others))
 
 
 def test_a_grammar_and_a_schema_hold(complete):
