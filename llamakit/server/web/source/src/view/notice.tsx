@@ -19,8 +19,11 @@ export function Notice({ problem, onRetry }: { problem: Problem; onRetry: () => 
     if (remedy === "retry") onRetry();
     else if (remedy === "new chat") {
       startChat();
-      focusComposer();
-    } else isSettingsOpen.value = true;
+      setTimeout(focusComposer);
+    } else {
+      isSettingsOpen.value = true;
+      if (remedy === "key") setTimeout(() => document.querySelector<HTMLInputElement>("#api-key")?.focus());
+    }
   };
   return (
     <div class="notice" role="alert">
