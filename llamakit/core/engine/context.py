@@ -23,7 +23,7 @@ from llamakit.core.engine.steering import symbols_of
 from llamakit.core.engine.threads import n_physical_cores
 from llamakit.core.engine.ubatches import Chunk as Chunk
 from llamakit.core.engine.ubatches import Outputs as Outputs
-from llamakit.core.engine.ubatches import Part, ubatches, wanted_rows
+from llamakit.core.engine.ubatches import Part, checked, ubatches, wanted_rows
 from llamakit.core.graph.adapters import adapt
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
@@ -245,13 +245,7 @@ class Context:
         Each slice is a view of float32 (n, width), its rows a multiple of 16 floats apart, that the next one
         overwrites. The tokens are all in the cache only when the iterator has ended.
         """
-        tokens = [np.asarray(c.tokens, np.int64) for c in chunks]
-        for chunk, ids in zip(chunks, tokens, strict=True):
-            if ids.size == 0:
-                raise UsageError(f"sequence {chunk.seq}: no tokens to compute")
-            if ids.min() < 0 or ids.max() >= self.n_vocab:
-                wrong = ids[(ids < 0) | (ids >= self.n_vocab)][0]
-                raise UsageError(f"token {wrong} is not in the vocabulary of {self.n_vocab} tokens")
+        tokens = [checked(c, self.n_vocab) for c in chunks]
         self._check_room(chunks)
         if programs is None and self.decoder_start is not None and not all(self.cache.n_source[c.seq] for c in chunks):
             raise UsageError(f"a {self.model.decoder.arch} model answers a source: give each sequence one by encode")
@@ -346,9 +340,11 @@ class Context:
     def _check_room(self, chunks: Sequence[Chunk]) -> None:
         """Before anything is computed: are the sequences there, once each, and do the positions suffice?"""
         seqs = [c.seq for c in chunks]
-        if len(set(seqs)) < len(seqs) or not all(0 <= seq < self.cache.n_seq_max for seq in seqs):
+        if len(set(seqs)) < len(seqs) or min(seqs, default=0) < 0 or max(seqs, default=0) >= self.cache.n_seq_max:
             raise UsageError(f"sequences {seqs}: each of 0 to {self.cache.n_seq_max - 1} may appear once")
-        self.cache.sequences.check_room([(c.seq, len(c.tokens)) for c in chunks])
+        sizes = [len(c.tokens) for c in chunks]
+        if sum(sizes) > self.n_ubatch:  # else it is looked at when they are placed
+            self.cache.sequences.check_room(list(zip(seqs, sizes, strict=True)))
 
     def _run(self, batch: list[Part], programs: Programs) -> Iterator[Floats]:
         """Compute one ubatch; yields its rows of logits."""
@@ -371,14 +367,14 @@ class Context:
             if first == 1:
                 self._pace.took(time.perf_counter() - started)
             if n_outputs:
-                yield program.logits[:n_outputs, : programs.graph.width]
+                yield program.logits[:n_outputs, : programs.width]
             return
         self._walk(programs, program.body, n_threads)
         for start in range(0, n_outputs, program.capacity.n_outputs):
             rows = outputs[start : start + program.capacity.n_outputs]
             self._pick(rows)
             self._walk(programs, program.head, n_threads)
-            yield program.logits[: len(rows), : programs.graph.width]
+            yield program.logits[: len(rows), : programs.width]
 
     def _walk(self, programs: Programs, program: Program, n_threads: int) -> None:
         self.executor.run(program, n_threads)

@@ -35,6 +35,7 @@ class Programs:
 
     def __init__(self, graph: Node, memory: Memory, n_ubatch: int, store: KernelStore) -> None:
         self.graph, self.memory, self.n_ubatch, self.store = graph, memory, n_ubatch, store
+        self.width = graph.width  # of a row of results
         self._lowered: dict[Capacity, Lowered] = {}
         self._linked: dict[Capacity, Runnable] = {}
 

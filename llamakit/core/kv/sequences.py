@@ -55,7 +55,8 @@ class Sequences:
                     f"sequence {seq} holds {past} positions and cannot take {n} more: the context is {self.n_ctx}; "
                     f"use a larger context (-c) or a shorter prompt"
                 )
-            needed += n_blocks(past + n) - n_blocks(past)
+            if past % BLOCK == 0 or past % BLOCK + n > BLOCK:
+                needed += n_blocks(past + n) - n_blocks(past)
             if past % BLOCK and n and self.pool.is_shared(self.tables[seq, past // BLOCK]):
                 needed += 1
         if needed > self.pool.n_free:

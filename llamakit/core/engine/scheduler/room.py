@@ -44,7 +44,7 @@ class Room:
             if slot.state not in (SlotState.PREFILL, SlotState.DECODE):  # an older one has taken its place
                 continue
             n_more = n_blocks(slot.n_past + n) - n_blocks(slot.n_past)
-            if self.reserve(n_needed + n_more, slot):
+            if n_more == 0 or self.reserve(n_needed + n_more, slot):
                 granted.append((slot, n))
                 n_needed += n_more
         return granted

@@ -127,6 +127,9 @@ class Slot:
         A long prompt is cut, and the context shifted, where they are when the job is alone, whatever is computed at
         once.
         """
+        if self.state is SlotState.DECODE and len(self.tokens) + 1 + len(self.guesses) < self.context.n_ctx:
+            self.n_ready = 1
+            return 1 + len(self.guesses)
         if self.n_ready == 0:
             n, n_before = self.n_at_once(), len(self.tokens)
             has_room = make_room(self, n)
@@ -170,6 +173,8 @@ class Slot:
     @property
     def shifts_next(self) -> bool:
         """Whether the next tokens need a shift."""
+        if self.state is SlotState.DECODE and len(self.tokens) + 1 < self.context.n_ctx:
+            return False
         n = self.n_at_once() if self.n_ready == 0 else 0
         may = self.n_keep is not None and self.context.can_shift
         return may and n > 0 and len(self.tokens) + n >= self.context.n_ctx

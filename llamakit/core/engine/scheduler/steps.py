@@ -123,11 +123,9 @@ class Steps:
         """Compute parts of jobs; their readers see the rows they want."""
         self.adapters.use(group.scales)
         chunks = [slot.chunk(n) for slot, n in parts]
-        readers = [
-            slot.reader
-            for (slot, _), chunk in zip(parts, chunks, strict=True)
-            for _ in wanted_rows(chunk.outputs, len(chunk.tokens))
-        ]
+        readers: list[Reader] = []  # of each row
+        for (slot, _), chunk in zip(parts, chunks, strict=True):
+            readers += [slot.reader] * len(wanted_rows(chunk.outputs, len(chunk.tokens)))
         slices = self.context.hidden_slices(chunks) if group.is_hidden else self.context.slices(chunks)
         n_seen = 0
         for rows in slices:
