@@ -51,7 +51,8 @@ async def post_slots(request: Request) -> Response:
     name = FILENAME.read(body)
     if name is None:
         raise FieldError(FILENAME.name, '"filename" is required')
-    path = file_in(folder, name, is_there=action == "restore")
+    tenant = getattr(request.state, "tenant", "")
+    path = file_in(folder, name, is_there=action == "restore", owner=tenant)
     return JSONResponse(await (save if action == "save" else restore)(served, slot, name, path))
 
 
@@ -80,12 +81,15 @@ def read_slot(text: str, n_slots: int) -> int:
     return int(text)
 
 
-def file_in(folder: str, name: str, is_there: bool) -> str:
-    """The path of a file of this name. Raises FieldError for a name that could lead out of the folder."""
+def file_in(folder: str, name: str, is_there: bool, owner: str = "") -> str:
+    """The path of a file of this name; those of different API keys are different files.
+
+    Raises FieldError for a name that could lead out of the folder.
+    """
     bad = not name or len(name.encode("utf-8", "replace")) > LONGEST or WRONG.search(name) is not None
     if bad or ".." in name or name[0] in " " or name[-1] in " ." or name == ".":
         raise FieldError(FILENAME.name, "Invalid filename")
-    path = Path(folder, name)
+    path = Path(folder, f"{owner}-{name}" if owner else name)
     if path.is_symlink() or path.resolve().parent != Path(folder).resolve():
         raise FieldError(FILENAME.name, "Invalid filename: links are not followed")
     if is_there and not path.is_file():

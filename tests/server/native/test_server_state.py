@@ -6,6 +6,8 @@ import threading
 
 import pytest
 
+from llamakit.server.generation.field import FieldError
+from llamakit.server.native.slots import file_in
 from llamakit.server.settings import ServerSettings
 
 from ..serving import serving
@@ -89,6 +91,13 @@ def test_fault_83_names_that_lead_out_of_the_folder_are_refused(saving, action, 
     reply = server.ask(f"/slots/0?action={action}", {"filename": name})
     assert (reply.status, "nvalid filename" in reply.json["error"]["message"]) == (400, True)
     assert not (folder.parent / "elsewhere").exists()
+
+
+def test_fault_84_keys_have_saved_slots_of_their_own(tmp_path):
+    (tmp_path / "ann-a.bin").write_bytes(b"")
+    assert file_in(str(tmp_path), "a.bin", is_there=True, owner="ann") == str(tmp_path / "ann-a.bin")
+    with pytest.raises(FieldError, match="there is no file 'a.bin'"):
+        file_in(str(tmp_path), "a.bin", is_there=True, owner="bob")
 
 
 @pytest.mark.parametrize(
