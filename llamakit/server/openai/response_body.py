@@ -223,6 +223,4 @@ def read_form(body: Body) -> AnswerForm | None:
         return AnswerForm("text.format", {})
     if kind == "json_schema":
         return AnswerForm("text.format.schema", fields.get("schema"))
-    raise FieldError(
-        "text.format.type", f"must be text, json_object or json_schema, not {str(kind)[:40]!r}"
-    )
+    raise FieldError("text.format.type", f"must be text, json_object or json_schema, not {str(kind)[:40]!r}")
