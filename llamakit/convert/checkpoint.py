@@ -173,7 +173,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: no such file") from None
     except OSError as error:
         raise ModelError(f"{path}: cannot read: {error.strerror}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or a number of thousands of digits
         raise ModelError(printable(f"{path}: no JSON: {type(error).__name__}: {str(error)[:120]}")) from None
     if not isinstance(parsed, dict):
         raise ModelError(f"{path}: a JSON {type(parsed).__name__}, not an object")

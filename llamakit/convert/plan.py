@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from llamakit.errors import ModelError
 Q8_0_BLOCK = BLOCK_SIZES[GGMLType.Q8_0].n_values
 QUANTIZATION_VERSION = 2  # of the block layouts; ggml.h
 
+_LAYER = re.compile(r"(?:^|\.)blk\.(\d+)\.")
 # Tensors that stay F32 in every file, by the end of their names.
 _ALWAYS_F32 = (
     "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "ssm_conv1d.weight", "shortconv.conv.weight",
@@ -143,9 +145,13 @@ class Source:
         checkpoint = Checkpoint({})
         if has_weights:
             checkpoint = dequantized(open_checkpoint(folder, allow_pickle, is_mistral), config)
+        check_sizes(config)
         family = chosen(config, checkpoint)
         files = TokenizerFiles(folder, is_mistral, has_named_template)
-        return cls(folder, files, config, checkpoint, family, family.mapped() if has_weights else Mapped())
+        mapped = family.mapped() if has_weights else Mapped()
+        if has_weights:
+            check_layers(folder, family.n_layer, mapped)
+        return cls(folder, files, config, checkpoint, family, mapped)
 
     def float8_weights(self) -> set[str]:
         """Tensors of the file that are FP8 in the checkpoint."""
@@ -159,6 +165,21 @@ class Source:
     def auto_type(self) -> OutputType:
         """The 16-bit type that loses least."""
         return OUTPUT_TYPES["bf16" if self.checkpoint.first_dtype == "BF16" else "f16"]
+
+
+def check_sizes(config: Config) -> None:
+    """Raises ModelError for sizes that no model has."""
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"):
+        if config.has(name) and isinstance(config.values[name], (int, float)) and config.int(name) < 1:
+            raise ModelError(f"{config.path}: {name} is {config.int(name)}")
+
+
+def check_layers(folder: Path, n_layer: int, mapped: Mapped) -> None:
+    """Raises ModelError where a layer has no tensors at all, as in a folder that lacks some of its files."""
+    found = {int(match[1]) for name in mapped.weights if (match := _LAYER.search(name))}
+    missing = next((i for i in range(n_layer) if i not in found), None)
+    if missing is not None:
+        raise ModelError(f"{folder}: there are no tensors of layer {missing} of {n_layer}; is a file missing?")
 
 
 def metadata(source: Source, name: str | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:

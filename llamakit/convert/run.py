@@ -123,8 +123,9 @@ def _write(planned: PlannedWeight, writer: GGUFWriter, options: Options) -> Iter
     n_bad = 0
     for first in range(0, len(rows), step):
         slab = rows[first : first + step]
-        n_bad += count_non_finite(slab)
         raw = converted(slab, planned.type, options.n_threads)
+        # Of F16 what is written counts: large values become infinite in it.
+        n_bad += count_non_finite(raw.view("<f2") if planned.type is GGMLType.F16 else slab)
         if options.byte_order == "big":
             raw = swapped(raw, planned.type)
         writer.write_part(planned.name, first * n_row, raw.data)
@@ -133,9 +134,10 @@ def _write(planned: PlannedWeight, writer: GGUFWriter, options: Options) -> Iter
     if n_bad:
         options.non_finite[planned.name] = n_bad
         if not options.allow_non_finite:
+            where = " in F16; --outtype bf16 or f32 holds larger ones" if planned.type is GGMLType.F16 else ""
             raise ModelError(
                 f"tensor {planned.name} (of {', '.join(planned.weight.sources[:2])}) has {n_bad} values that are NaN "
-                "or infinite; is the checkpoint damaged? --allow-non-finite writes them all the same"
+                f"or infinite{where}; is the checkpoint damaged? --allow-non-finite writes them all the same"
             )
 
 

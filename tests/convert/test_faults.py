@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def entry(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[
         (with_header(b'{"a": {}, "a": {}}'), "twice"),
         (with_header(b"[" * 100_000), "no JSON object"),
         (with_header(b'{"\xff": 1}'), "no JSON object"),
+        (with_header(b'{"a": ' + b"1" * 5000 + b"}"), "no JSON object"),
     ],
 )
 def test_fault_44_headers_that_make_no_sense(raw: bytes, words: str, tmp_path: Path) -> None:
@@ -170,6 +172,12 @@ def test_fault_47_tensors_of_a_pickle_are_read_on_request(folder: Path) -> None:
         (json.dumps({**CONFIG, "rope_scaling": [1]}), "rope_scaling is"),
         (json.dumps({**CONFIG, "architectures": ["LlamaForCausalLN"]}), "nearest known are LlamaForCausalLM"),
         ("{}", "what model is it"),
+        ('{"vocab_size": ' + "1" * 5000 + "}", "no JSON"),
+        (json.dumps({**CONFIG, "num_hidden_layers": -1}), "num_hidden_layers is -1"),
+        (json.dumps({**CONFIG, "num_hidden_layers": 10**9}), "no tensors of layer 2 of 1000000000"),
+        (json.dumps({**CONFIG, "num_attention_heads": 0}), "num_attention_heads is 0"),
+        (json.dumps({**CONFIG, "num_attention_heads": 7}), "cannot be converted"),
+        (json.dumps({**CONFIG, "quantization_config": 5}), "quantization_config is 5, not an object"),
     ],
 )
 def test_fault_48_configs_that_make_no_sense(config: str, words: str, folder: Path) -> None:
@@ -188,6 +196,10 @@ def test_fault_48_configs_that_make_no_sense(config: str, words: str, folder: Pa
         ({"model": {"type": "BPE", "vocab": [1], "merges": []}}, "no object of texts and ids"),
         ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["ab"]}}, "is not of two parts"),
         ({"added_tokens": [{"id": "x", "content": "y"}]}, "no id or no content"),
+        ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": 7}}, "merges is no list"),
+        ({"normalizer": [1]}, "normalizer is a JSON list"),
+        ({"normalizer": {"type": "Sequence", "normalizers": 3}}, "no list of objects"),
+        ({"post_processor": {"type": "Sequence", "processors": [5]}}, "no list of objects"),
         (
             {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": False}},
             "pre_tok",
@@ -198,6 +210,31 @@ def test_fault_48_tokenizers_that_make_no_sense(change: dict[str, Any], words: s
     (folder / "tokenizer.json").write_text(json.dumps({**tokenizer(), **change}))
     with pytest.raises(VocabError, match=words):
         metadata(Source.open(folder))
+
+
+def test_fault_48_a_tokenizer_that_its_library_panics_at_is_converted_without_golden_strings(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = {**tokenizer(), "normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}}
+    (folder / "tokenizer.json").write_text(json.dumps(damaged))
+    assert "llamakit.golden.texts" not in metadata(Source.open(folder))
+    assert "no golden strings" in caplog.text
+
+
+@pytest.mark.parametrize("n_vocab", [10**12, -3, 0])
+def test_fault_48_vocabularies_of_sizes_that_no_model_has(n_vocab: int, folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({**CONFIG, "vocab_size": n_vocab}))
+    with pytest.raises(VocabError, match=f"a vocabulary of {n_vocab} tokens"):
+        metadata(Source.open(folder))
+
+
+def test_fault_48_expressions_that_take_for_ever_give_up(folder: Path) -> None:
+    regex = r"(\w+\s?)*\x00"
+    rule = {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
+    (folder / "tokenizer.json").write_text(json.dumps({**tokenizer(), "pre_tokenizer": rule}))
+    began = time.process_time()
+    assert metadata(Source.open(folder))["llamakit.pre.regex"] == [regex]
+    assert time.process_time() - began < 5
 
 
 def test_fault_48_no_tokenizer_at_all(folder: Path) -> None:
@@ -246,6 +283,16 @@ def test_fault_49_other_widths_are_counted_too(folder: Path, tmp_path: Path) -> 
         source = Source.open(folder)
         with pytest.raises(ModelError, match="has 1 values"):
             list(carry_out(make_plan(source, metadata(source), OUTPUT_TYPES["f32"]), tmp_path / "out.gguf", Options()))
+
+
+def test_fault_49_what_f16_cannot_hold_is_counted_as_infinite(folder: Path, tmp_path: Path) -> None:
+    arrays = tensors()
+    arrays["lm_head.weight"][3, :3] = [7e4, -1e5, 65504]
+    (folder / "model.safetensors").write_bytes(safetensors_bytes(arrays))
+    source = Source.open(folder)
+    with pytest.raises(ModelError, match=r"output\.weight .* has 2 values that are NaN or infinite in F16"):
+        list(carry_out(make_plan(source, metadata(source), OUTPUT_TYPES["f16"]), tmp_path / "out.gguf", Options()))
+    list(carry_out(make_plan(source, metadata(source), OUTPUT_TYPES["bf16"]), tmp_path / "out.gguf", Options()))
 
 
 def test_fault_50_code_beside_a_checkpoint_is_never_imported(folder: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -78,6 +78,14 @@ class TokenizerFiles:
             raise self.error(f"{name} is a JSON {type(value).__name__}, not an object")
         return value or {}
 
+    def steps(self, name: str, inner: str) -> list[dict[str, Any]]:
+        """The steps of a part that is one of them or a sequence, whose list is called `inner`."""
+        part = self.part(name)
+        steps = part.get(inner, [part])
+        if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+            raise self.error(f"{name}.{inner} is no list of objects")
+        return steps
+
     @cached_property
     def added(self) -> list[AddedToken]:
         """The added tokens of tokenizer.json."""

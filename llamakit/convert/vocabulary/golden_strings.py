@@ -34,25 +34,22 @@ def golden_strings(files: TokenizerFiles, keys: Mapping[str, Any]) -> dict[str, 
             wrong = list(disagreements(read_vocab(keys), found))
         except VocabError as error:
             wrong = [str(error)]
-        for message in wrong:
-            log.warning("%s: the vocabulary of the file is not the checkpoint's: %s", files.folder, message)
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
+            log.warning("%s: the vocabulary of the file is not the checkpoint's: %s%s", files.folder, wrong[0], more)
     return found
 
 
 def _ids(files: TokenizerFiles) -> list[list[int]]:
     """The ids of each text, without BOS and EOS; none where no library can say what they are."""
     if files.tokenizer:
-        from tokenizers import Tokenizer
-
         try:
-            own = None if files.tekken_path else str(files.folder / "tokenizer.json")
-            tokenizer = Tokenizer.from_file(own) if own else Tokenizer.from_str(json.dumps(files.tokenizer))
-        except Exception as error:  # the library raises bare Exceptions
+            return _ids_by_tokenizers(files)
+        except BaseException as error:  # what the library throws is a bare Exception, or a panic, which is none
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             log.warning("%s: no golden strings: tokenizer.json: %.160s", files.folder, error)
             return []
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
     path = files.sentencepiece_path
     if path is None or files.is_shifted:
         return []
@@ -60,3 +57,13 @@ def _ids(files: TokenizerFiles) -> list[list[int]]:
 
     processor = SentencePieceProcessor(model_file=str(path))
     return [processor.encode(text) for text in TEXTS]
+
+
+def _ids_by_tokenizers(files: TokenizerFiles) -> list[list[int]]:
+    from tokenizers import Tokenizer
+
+    own = None if files.tekken_path else str(files.folder / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(own) if own else Tokenizer.from_str(json.dumps(files.tokenizer))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]

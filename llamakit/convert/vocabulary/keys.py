@@ -48,9 +48,8 @@ def vocabulary_keys(
 
 def normalizer_keys(files: TokenizerFiles) -> dict[str, Any]:
     """What the tokenizer does to letters before anything else."""
-    given = files.part("normalizer")
     found: dict[str, Any] = {}
-    for step in given.get("normalizers", [given]):
+    for step in files.steps("normalizer", "normalizers"):
         kind = step.get("type")
         for key, alone in (("lowercase", "Lowercase"), ("strip_accents", "StripAccents")):
             value = True if kind == alone else step.get(key) if kind == "BertNormalizer" else None

@@ -66,7 +66,7 @@ def find_pretokenizer(files: TokenizerFiles) -> Found:
     given = files.part("pre_tokenizer")
     if not given:
         return Found("default")
-    cuts, patterns = _cuts(_build(files, given)), expressions(given)
+    cuts, patterns = _own_cuts(files, _build(files, given)), expressions(given)
     if patterns and patterns[0] in _BY_TEXT and len(patterns) == 1:
         name = _BY_TEXT[patterns[0]]
         return Found(name, None if _named_cuts(name) == cuts else patterns)
@@ -129,6 +129,15 @@ def _build(files: TokenizerFiles, given: dict[str, Any]) -> PreTokenizer:
     if splitter is None:
         raise VocabError(f"{files.folder}: the pre-tokenizer is empty")
     return splitter
+
+
+def _own_cuts(files: TokenizerFiles, splitter: PreTokenizer) -> Cuts:
+    try:
+        return _cuts(splitter)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what the library throws is no Exception, and has no name
+            raise
+        raise files.error(f"pre_tokenizer gives up on a text of {len(TRAPS)} letters: {str(error)[:120]}") from None
 
 
 @cache

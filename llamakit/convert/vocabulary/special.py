@@ -41,7 +41,7 @@ def special_keys(files: TokenizerFiles, config: Config, n_vocab: int) -> Iterato
     """Keys below `tokenizer.ggml.`: the ids, then the flags."""
     tokens = SpecialTokens({role: text for role in _ROLES if (text := _text_of(files.settings, role))})
     if files.tokenizer or files.is_mistral:
-        _adopt_processing(tokens, files.part("post_processor"))
+        _adopt_processing(tokens, files.steps("post_processor", "processors"))
         for role in (*_ROLES, "eot", "eom"):
             flag = files.settings.get(f"add_{role}_token")
             if isinstance(flag, bool):
@@ -78,14 +78,14 @@ def _id_of(config: Config, role: str) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
-def _adopt_processing(tokens: SpecialTokens, processor: Mapping[str, Any]) -> None:
+def _adopt_processing(tokens: SpecialTokens, steps: list[dict[str, Any]]) -> None:
     """What tokenizer.json puts around a text, as far as two flags can say it."""
     texts = tokens.texts
     if "cls" in texts:
         texts.setdefault("bos", texts["cls"])
     if "sep" in texts:
         texts.setdefault("eos", texts["sep"])
-    for step in processor.get("processors", [processor]):
+    for step in steps:
         kind = step.get("type")
         if kind == "ByteLevel":
             tokens.added.setdefault("bos", False)
@@ -95,7 +95,9 @@ def _adopt_processing(tokens: SpecialTokens, processor: Mapping[str, Any]) -> No
             for role, default in (("cls", "bos"), ("sep", "eos")):
                 texts.setdefault(role, (step.get(role) or [texts.get(default, "")])[0])
         elif kind == "TemplateProcessing":
-            _adopt_template(tokens, step.get("single") or [], step.get("pair") or [])
+            single, pair = (step.get(name) or [] for name in ("single", "pair"))
+            if isinstance(single, list) and isinstance(pair, list):
+                _adopt_template(tokens, single, pair)
 
 
 def _adopt_template(tokens: SpecialTokens, single: list[Any], pair: list[Any]) -> None:

@@ -36,6 +36,7 @@ _TYPES = {
     PieceType.BYTE: TokenType.BYTE,
 }
 END_OF_TURN = 4  # PLaMo's <|plamo:op|>
+MOST_TOKENS = 1 << 24  # of a vocabulary; the largest have 2^18
 _UNUSED_SCORE, _ADDED_SCORE = -10000.0, -1000.0
 
 
@@ -71,6 +72,8 @@ def looks_special(text: str) -> bool:
 
 def read_table(files: TokenizerFiles, n_vocab: int | None, has_all_added: bool = False) -> Table:
     """The table of whatever files a folder has; `n_vocab` pads it. Raises VocabError where none is of a known kind."""
+    if n_vocab is not None and not 0 < n_vocab <= MOST_TOKENS:
+        raise VocabError(f"{files.folder}: a vocabulary of {n_vocab} tokens")
     if (files.folder / WORLD).is_file():
         return _of_world(files.folder / WORLD, n_vocab)
     if (files.folder / LINES).is_file():
@@ -204,24 +207,19 @@ def _of_unigram(files: TokenizerFiles, n_vocab: int | None) -> Table:
     unknown = files.model.get("unk_id")
     if type(unknown) is int and 0 <= unknown < len(table.types):
         table.types[unknown] = TokenType.UNKNOWN
-    steps = _steps(files.part("normalizer"), "normalizers")
+    steps = files.steps("normalizer", "normalizers")
     charsmap = next((step["precompiled_charsmap"] for step in steps if step.get("precompiled_charsmap")), "")
     try:
         raw = base64.b64decode(charsmap, validate=True)
     except (binascii.Error, TypeError) as error:
         raise files.error(f"precompiled_charsmap is not in base 64: {error}") from None
-    splits = _steps(files.part("pre_tokenizer"), "pretokenizers")
+    splits = files.steps("pre_tokenizer", "pretokenizers")
     metaspace = next((step for step in splits if step.get("type") == "Metaspace"), {})
     has_prefix = (
         metaspace.get("prepend_scheme", "always" if metaspace.get("add_prefix_space", True) else "never") != "never"
     )
     table.extra = _unigram_settings(has_prefix, True, raw)
     return table
-
-
-def _steps(part: dict[str, Any], inner: str) -> list[dict[str, Any]]:
-    steps = part.get(inner, [part])
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
 
 
 def _ids(files: TokenizerFiles) -> dict[str, int]:
@@ -234,6 +232,8 @@ def _ids(files: TokenizerFiles) -> dict[str, int]:
 def _with_added(kind: str, files: TokenizerFiles, ids: dict[str, int], n_vocab: int | None) -> Table:
     """A table of the vocabulary, with the added tokens put over it."""
     most = max([*ids.values(), *(added.id for added in files.added)], default=-1)
+    if n_vocab is None and most >= MOST_TOKENS:
+        raise files.error(f"a token has the id {most}")
     table = Table.blank(kind, n_vocab or most + 1)
     for text, i in ids.items():
         table.put(i, text, TokenType.NORMAL, _ADDED_SCORE)
@@ -260,6 +260,8 @@ def _unspelt(text: str) -> str:
 def read_merges(files: TokenizerFiles) -> list[str]:
     """Merges as "left right", from tokenizer.json or merges.txt; a space inside a part is spelt U+0120."""
     merges = files.model.get("merges") or []
+    if not isinstance(merges, list):
+        raise files.error("merges is no list")
     if not merges and (files.folder / "merges.txt").is_file():
         lines = (files.folder / "merges.txt").read_text(encoding="utf-8").splitlines()
         merges = [line for line in lines if line.strip() and not line.startswith("#version")]
