@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llamakit.api.completion import create_completion, following_seed
 from llamakit.api.embedding import create_embedding, embed, parse_pooling, pooling_name
 from llamakit.api.options import cache_type, metadata_as_text, rope_overrides
+from llamakit.api.reports import describe, say_when_compiling
 from llamakit.api.said import Sayer
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.state import LlamaState
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from llamakit.api.completion import Wanted
     from llamakit.api.drafts import LlamaDraftModel
     from llamakit.api.embedding import Vector
+    from llamakit.core.chat.template import ChatTemplate
     from llamakit.core.engine.trace import Hook, Trace
     from llamakit.core.grammar.grammar import Grammar
     from llamakit.core.sampling.chain import Constraint
@@ -108,6 +111,7 @@ class Llama(TokenApi):
         self.embedding, self.pooling, self.spm_infill = embedding, parse_pooling(pooling_type), spm_infill
         self.chat_format, self.chat_handler, self.draft_model = chat_format, chat_handler, draft_model
         self.cache: BaseLlamaCache | None = None
+        self._template: ChatTemplate | None = None  # made when first needed
         self.tokenizer_ = tokenizer
         if lora_base is not None:
             raise UsageError("lora_base: adapters are applied to the model itself; leave it out")
@@ -239,6 +243,35 @@ class Llama(TokenApi):
 
     __call__ = create_completion
 
+    def create_chat_completion(self, messages: Sequence[Mapping[str, Any]], *arguments: Any, **options: Any) -> Any:
+        """The assistant's next message, in OpenAI's shape; see `chat.create_chat_completion` for the options.
+
+        `chat_handler`, or one that was registered under the name of `chat_format`, does it instead if there is any.
+        """
+        from llamakit.api.chat import create_chat_completion
+        from llamakit.api.chat_formats import handler_of, template_of
+
+        handler = self.chat_handler or handler_of(self.chat_format)
+        if handler is not None:
+            bound = inspect.signature(create_chat_completion).bind(self, None, messages, *arguments, **options)
+            bound.apply_defaults()
+            given = {name: value for name, value in bound.arguments.items() if name not in ("template", "variables")}
+            return handler(**given, **bound.arguments["variables"])
+        if self._template is None:
+            self._template = template_of(self, self.chat_format)
+        return create_chat_completion(self, self._template, messages, *arguments, **options)
+
+    def create_chat_completion_openai_v1(self, *arguments: Any, **options: Any) -> Any:
+        """The same as objects of the package `openai`. Raises UsageError where it is not installed."""
+        try:
+            from openai.types.chat import ChatCompletion, ChatCompletionChunk
+        except ImportError:
+            raise UsageError("create_chat_completion_openai_v1 needs the package openai: pip install openai") from None
+        answer = self.create_chat_completion(*arguments, **options)
+        if isinstance(answer, dict):
+            return ChatCompletion(**answer)
+        return (ChatCompletionChunk(**chunk) for chunk in answer)
+
     def say(self, wanted: Wanted) -> Sayer:
         """Let something be said, beside what others ask for. Raises UsageError, QueueFull."""
         return Sayer(self.shared.submit([wanted.request(self)])[0], self.vocab.eog_ids)
@@ -343,19 +376,3 @@ def or_minus_one(token: int | None) -> int:
 def n_embd_of(metadata: Mapping[str, Any]) -> int:
     """Of a file that may hold a vocabulary only; 0 where it does not say."""
     return int(metadata.get(f"{metadata.get('general.architecture')}.embedding_length", 0))
-
-
-def describe(context: Context) -> str:
-    model, cache = context.model, context.cache
-    return (
-        f"llamakit: {model.description}, {model.n_bytes / 2**20:.0f} MiB, n_ctx {context.n_ctx} "
-        f"(K {cache.type_k.name}, V {cache.type_v.name}), {context.n_threads} threads"
-    )
-
-
-def say_when_compiling() -> Callable[[str, int, int], None]:
-    def report(stage: str, done: int, total: int) -> None:
-        if stage == "compile" and done == 1:
-            print("llamakit: compiling kernels for this machine, once", file=sys.stderr)
-
-    return report

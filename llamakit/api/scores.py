@@ -51,4 +51,4 @@ class Scores:
         return {**top, self.spelled(piece.token): piece.logprob}
 
     def spelled(self, token: int) -> str:
-        return self.vocab.piece(token, special=True).decode("utf-8", "ignore")
+        return self.vocab.piece(token).decode("utf-8", "ignore")
