@@ -14,7 +14,7 @@ from llamakit.api.completion import create_completion, following_seed
 from llamakit.api.embedding import create_embedding, embed, parse_pooling, pooling_name
 from llamakit.api.options import cache_type, metadata_as_text, rope_overrides
 from llamakit.api.reports import describe, say_when_compiling
-from llamakit.api.said import Sayer
+from llamakit.api.said import Sayer, begun
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.state import LlamaState
 from llamakit.api.tokens import TokenApi
@@ -274,7 +274,10 @@ class Llama(TokenApi):
 
     def say(self, wanted: Wanted) -> Sayer:
         """Let something be said, beside what others ask for. Raises UsageError, QueueFull."""
-        return Sayer(self.shared.submit([wanted.request(self)])[0], self.vocab.eog_ids)
+        sayer = Sayer(self.shared.submit([wanted.request(self)])[0], self.vocab.eog_ids)
+        if (jobs := begun.get()) is not None:
+            jobs.append(sayer)
+        return sayer
 
     def next_seed(self) -> int:
         """The seed of a completion that has none of its own; the one after that gets another."""

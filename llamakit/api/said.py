@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from llamakit.api.drawing import Enough
@@ -19,6 +20,10 @@ class Said:
 
     text: str
     pieces: tuple[Piece, ...] = ()
+
+
+# what a call has begun to say, for whoever may want to end it
+begun: ContextVar[list[Sayer] | None] = ContextVar("begun", default=None)
 
 
 class Sayer:
