@@ -30,6 +30,7 @@ from llamakit.errors import LlamakitError, UsageError
 if TYPE_CHECKING:
     from llamakit.core.engine.adapters import Adapter
     from llamakit.core.engine.context import Context
+    from llamakit.core.engine.speculation import Guesser
     from llamakit.core.vocab.base import Vocab
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,8 @@ class Scheduler:
     Up to context.n_seq_max jobs run at once, the others wait in the order they came, at most n_queue_max. While others
     draw, at most n_prefill_beside tokens of prompts are computed in a step, so that they need not wait long. Prompts
     that begin alike are computed once. `adapters` are those that requests may name; `adapter_scales` holds for those
-    that name none. A context without a head, as of an encoder, serves embeddings only.
+    that name none. A `guesser` makes texts come sooner, see `speculation`; models whose layers remember do without. A
+    context without a head, as of an encoder, serves embeddings only.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class Scheduler:
         n_queue_max: int = 1024,
         n_prefill_beside: int = 128,
         adapters: Mapping[str, Adapter] | None = None,
+        guesser: Guesser | None = None,
     ) -> None:
         self.context, self.vocab, self.n_queue_max = context, vocab, n_queue_max
-        self._steps = Steps(context, vocab, n_prefill_beside, adapters or {})
+        self._steps = Steps(context, vocab, n_prefill_beside, adapters or {}, guesser)
         self.slots, self.tree = self._steps.slots, self._steps.tree
         self.last_step = time.monotonic()  # when the last step began
         self._changed = threading.Condition()  # guards all that follows

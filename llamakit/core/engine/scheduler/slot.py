@@ -45,6 +45,7 @@ class Slot:
         self.tokens: list[int] = []  # in the cache; while idle, those of the last job
         self.pending: list[int] = []  # come next
         self.guesses: list[int] = []  # and these may follow
+        self.judged = 0, 0  # guesses of the last step, and how many were right
         self.cells: list[Bytes] = []  # while swapped
         self.root: Root = ("", ())
         self.scales: Scales = ()  # of adapters
@@ -170,6 +171,14 @@ class Slot:
         """Tokens of the prompt in whole blocks, without the last one."""
         return (len(self.working().tokens) - 1) // BLOCK * BLOCK
 
+    def n_guessable(self) -> int:
+        """How many guesses may be computed behind the next token."""
+        job = self.job
+        if self.state is not SlotState.DECODE or not isinstance(job, Job) or not job.request.speculate:
+            return 0
+        n_room, n_predict = self.context.n_ctx - len(self.tokens) - 2, job.request.n_predict
+        return max(0, n_room if n_predict < 0 else min(n_room, n_predict - job.usage.n_drawn - 1))
+
     @property
     def shifts_next(self) -> bool:
         """Whether the next tokens need a shift."""
@@ -206,9 +215,10 @@ class Slot:
         next_tokens = self.reader.read(self.guesses)
         self.counters.n_drawn += len(next_tokens)
         self.counters.n_longest = max(self.counters.n_longest, len(self.tokens) + len(next_tokens))
+        self.judged = len(self.guesses), max(0, len(next_tokens) - 1)
         if self.guesses:
             job.usage.n_drafted += len(self.guesses)
-            job.usage.n_accepted += max(0, len(next_tokens) - 1)
+            job.usage.n_accepted += self.judged[1]
             self.tokens += next_tokens[:-1]
             self.context.truncate(len(self.tokens), self.seq)
             self.guesses = []

@@ -18,6 +18,7 @@ from llamakit.core.engine.scheduler.room import Room
 from llamakit.core.engine.scheduler.shares import shares, whole_shares
 from llamakit.core.engine.scheduler.slot import Slot, SlotState
 from llamakit.core.engine.scheduler.stats import Counters
+from llamakit.core.engine.speculation import Guesser, Speculator, Want
 from llamakit.core.engine.ubatches import wanted_rows
 from llamakit.core.kv.prefix_tree import PrefixTree
 
@@ -33,7 +34,14 @@ Part = tuple[Slot, int]  # and how many of its tokens
 class Steps:
     """Slots for all sequences of a context. See Scheduler for the arguments."""
 
-    def __init__(self, context: Context, vocab: Vocab, n_prefill_beside: int, adapters: Mapping[str, Adapter]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        vocab: Vocab,
+        n_prefill_beside: int,
+        adapters: Mapping[str, Adapter],
+        guesser: Guesser | None = None,
+    ) -> None:
         self.context, self.vocab, self.n_prefill_beside = context, vocab, n_prefill_beside
         self.is_causal = context.model.decoder.is_causal
         self.counters, n_slots = Counters(), context.cache.n_seq_max
@@ -43,6 +51,9 @@ class Steps:
         self.adapters = KnownAdapters(context, adapters)
         self.default_scales: Scales = ()
         self._pools: dict[Pooling, Pool] = {}
+        self.speculator: Speculator | None = None
+        if guesser is not None and not context.cache.states:  # layers that remember cannot take guesses back
+            self.speculator, context.has_few = Speculator(guesser), True
 
     def prepare(self) -> None:
         """Have the program for several sequences compiled before the first request needs it."""
@@ -77,6 +88,8 @@ class Steps:
                 assert isinstance(job, EmbeddingJob), "a job of some other kind"
                 reader, salt = Embedding(job, self.pool(job.request)), ""
             slot.start(job, reader, (salt, scales), scales)
+            if self.speculator is not None:
+                self.speculator.begin(slot.seq)
         except Exception as error:
             slot.fail(error)
 
@@ -117,7 +130,12 @@ class Steps:
                 slot.computed(n)
             except Exception as error:  # of its sampler or grammar
                 slot.fail(error)
-        self.count([n for _, n in parts], is_prompt, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.count([n for _, n in parts], is_prompt, seconds)
+        if self.speculator is not None:
+            self.learn(self.speculator, parts)
+            if not any(is_prompt):
+                self.speculator.took(sum(n for _, n in parts), seconds)
 
     def run(self, parts: Sequence[Part], group: Group) -> None:
         """Compute parts of jobs; their readers see the rows they want."""
@@ -137,6 +155,7 @@ class Steps:
     def parts(self, slots: Sequence[Slot]) -> list[Part]:
         """How many tokens each slot computes next."""
         wanted: list[Part] = []
+        self.guess(slots)
         for slot in slots:
             try:
                 if not slot.share([other for other, _ in wanted]):
@@ -154,6 +173,27 @@ class Steps:
         divide = shares if self.is_causal else whole_shares
         given = divide([n for _, n in wanted], n_most)
         return [(slot, n) for (slot, _), n in zip(wanted, given, strict=True) if n]
+
+    def guess(self, slots: Sequence[Slot]) -> None:
+        """Let slots that draw compute guesses with their next tokens, as many as pay."""
+        guesses: dict[int, list[int]] = {}
+        if self.speculator is not None:
+            drawing = [slot for slot in slots if slot.state is SlotState.DECODE]
+            wants = [Want(s.seq, s.tokens, s.pending[0], n) for s in drawing if (n := s.n_guessable())]
+            guesses = self.speculator.guess(wants, len(drawing)) if wants else {}
+        for slot in slots:
+            slot.guesses = guesses.get(slot.seq, [])
+
+    def learn(self, speculator: Speculator, parts: Sequence[Part]) -> None:
+        """What became of guesses."""
+        for slot, _ in parts:
+            n_guesses, n_right = slot.judged
+            slot.judged = 0, 0
+            if n_guesses:
+                speculator.saw(slot.seq, n_guesses, n_right)
+                self.counters.n_drafted += n_guesses
+                self.counters.n_accepted += n_right
+                self.counters.n_drafts += 1
 
     def count(self, n_tokens: Sequence[int], is_prompt: Sequence[bool], seconds: float) -> None:
         c = self.counters
