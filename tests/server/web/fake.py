@@ -19,18 +19,19 @@ BREAK: Chunk = {}  # the connection ends here
 
 @dataclass
 class Fake:
-    """`replies` are used up one by one; a gate among the chunks of one is waited for. None left: an echo."""
+    """`replies` are used up one by one; a gate among the chunks of one is waited for, bytes are sent as they are. None
+    left: an echo."""
 
     url: str = ""
     models: list[str] = field(default_factory=lambda: ["tiny"])
     n_ctx: int = 4096
     key: str | None = None
     is_loading: bool = False
-    replies: list[list[Chunk | threading.Event] | JSONResponse] = field(default_factory=list)
+    replies: list[list[Chunk | threading.Event | bytes] | JSONResponse] = field(default_factory=list)
     requests: list[dict] = field(default_factory=list)
     n_cancelled: int = 0
 
-    def answers(self, *replies: list[Chunk | threading.Event] | JSONResponse) -> None:
+    def answers(self, *replies: list[Chunk | threading.Event | bytes] | JSONResponse) -> None:
         self.replies.extend(replies)
 
 
@@ -100,7 +101,7 @@ def fake_app(fake: Fake) -> FastAPI:
     return app
 
 
-async def events(fake: Fake, reply: list[Chunk | threading.Event]) -> AsyncIterator[str]:
+async def events(fake: Fake, reply: list[Chunk | threading.Event | bytes]) -> AsyncIterator[str | bytes]:
     try:
         for part in reply:
             if part is BREAK:
@@ -108,6 +109,9 @@ async def events(fake: Fake, reply: list[Chunk | threading.Event]) -> AsyncItera
             if isinstance(part, threading.Event):
                 while not part.is_set():
                     await asyncio.sleep(0.01)
+            elif isinstance(part, bytes):
+                yield part
+                await asyncio.sleep(0.001)  # so that each is sent by itself
             else:
                 yield f"data: {json.dumps(part)}\n\n"
                 await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -20,6 +21,10 @@ def wait_until(is_true):
     while not is_true():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.01)
+
+
+def refused(status, message, kind="invalid_request_error", **more):
+    return JSONResponse({"error": {"code": status, "message": message, "type": kind, **more}}, status)
 
 
 def test_an_answer_streams(page, fake):
@@ -147,6 +152,21 @@ def test_reasoning_is_folded(page, fake):
     assert fake.requests[1]["messages"][1] == {"role": "assistant", "content": "42"}
 
 
+def test_events_may_come_in_any_pieces(page, fake):
+    text = "".join(f"data: {json.dumps(chunk, ensure_ascii=False)}\r\n\r\n" for chunk in said("Grüße 👋 an alle"))
+    whole = f": a comment\n\n{text}data: [DONE]\n\n".encode()
+    fake.answers([whole[i : i + 5] for i in range(0, len(whole), 5)])
+    ask(page, "Hello")
+    assert texts(page) == ["Hello", "Grüße 👋 an alle"]
+
+
+def test_questions_without_an_answer_go_into_the_next(page, fake):
+    fake.answers(refused(503, "Loading model"))
+    ask(page, "One")
+    ask(page, "Two")
+    assert fake.requests[1]["messages"] == [{"role": "user", "content": "One\n\nTwo"}]
+
+
 def test_a_key_that_is_missing_can_be_entered(open_page, fake):
     fake.key = "secret"
     page = open_page()
@@ -164,10 +184,6 @@ def test_a_key_that_is_missing_can_be_entered(open_page, fake):
     assert page.evaluate(stored)
     page.get_by_label("Keep it in this browser").uncheck()
     assert not page.evaluate(stored)
-
-
-def refused(status, message, kind="invalid_request_error", **more):
-    return JSONResponse({"error": {"code": status, "message": message, "type": kind, **more}}, status)
 
 
 ERRORS = [
@@ -188,6 +204,7 @@ ERRORS = [
 
 def test_errors_are_said_in_words(page, fake):
     for i, (reply, wanted, button) in enumerate(ERRORS):
+        page.get_by_role("button", name="New chat").first.click()
         fake.answers(reply)
         ask(page, f"Question {i}")
         assert wanted in page.get_by_role("alert").last.inner_text()

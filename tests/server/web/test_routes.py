@@ -74,6 +74,17 @@ def test_nothing_else_comes_out(client, name):
     assert client.get(f"/assets/{name}").status_code == 404
 
 
+def test_the_page_works_below_a_prefix():
+    app = FastAPI()
+    app.include_router(web_routes(), prefix="/api/v9")
+    client = TestClient(app)
+    page = client.get("/api/v9")  # without the slash that relative addresses need
+    assert page.url.path == "/api/v9/"
+    assert all(not name.startswith("/") for name in re.findall(r'(?:src|href)="([^"]+)"', page.text))
+    assert client.get("/api/v9/assets/app.js").status_code == 200
+    assert not re.search(r"""["'`]/(v1|props|assets)\b""", client.get("/api/v9/assets/app.js").text)
+
+
 def test_head_has_no_body(client):
     answer = client.head("/")
     assert (answer.status_code, answer.content) == (200, b"")

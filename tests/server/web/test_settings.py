@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
 pytest.importorskip("fastapi")
 
+from llamakit.server.web.routes import STATIC
+
 from .fake import delta, end
 from .reading import answers, ask, see
 
+SOURCE = STATIC.parent / "source"
 ALWAYS = {"model", "messages", "stream", "stream_options", "return_progress"}
 
 
@@ -31,13 +35,13 @@ def test_only_what_was_changed_is_sent(page, fake):
     change(page, "System prompt", "Be brief.")
     change(page, "Temperature", "0.25")
     change(page, "Most tokens", "12")
-    change(page, "Stop texts", "END\nSTOP")
+    change(page, "Stop texts", "END\n\\n\\nQ:")
     page.get_by_text("Grammar and cache").click()
     page.get_by_label("Reuse the prompt").select_option("off")
     ask(page, "Hello")
     request = fake.requests[0]
     assert request["messages"][0] == {"role": "system", "content": "Be brief."}
-    chosen = {"temperature": 0.25, "max_tokens": 12, "stop": ["END", "STOP"], "cache_prompt": False}
+    chosen = {"temperature": 0.25, "max_tokens": 12, "stop": ["END", "\n\nQ:"], "cache_prompt": False}
     assert {name: request[name] for name in chosen} == chosen
     assert set(request) == ALWAYS | set(chosen)
     page.reload()
@@ -46,6 +50,15 @@ def test_only_what_was_changed_is_sent(page, fake):
     page.get_by_role("button", name="Back to the server's defaults").click()
     ask(page, "Hello")
     assert "temperature" not in fake.requests[1]
+
+
+def test_the_server_knows_every_setting():
+    from llamakit.server.openai.chat import NAMES
+
+    fields = (SOURCE / "src/chat/fields.ts").read_text()
+    names = set(re.findall(r'(?:number|integer|boolean|lines)\("(\w+)"|name: "(\w+)"', fields))
+    assert len(names) > 35
+    assert {one or other for one, other in names} - NAMES == set()
 
 
 def test_a_value_out_of_its_limits_is_not_taken(page, fake):

@@ -36,7 +36,16 @@ await writeFile(join(target, "source.sha256"), `${await fingerprint()}\n`);
 
 // Of the libraries that the files hold.
 async function licences() {
-  const names = ["preact", "@preact/signals", "@preact/signals-core", "marked", "temml", "lowlight", "devlop", "highlight.js"];
+  const names = [
+    "preact",
+    "@preact/signals",
+    "@preact/signals-core",
+    "marked",
+    "temml",
+    "lowlight",
+    "devlop",
+    "highlight.js",
+  ];
   const texts = names.map(async (name) => {
     const folder = join(source, "node_modules", name);
     const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));

@@ -104,7 +104,11 @@ function* partsOf(chunk: Chunk): Generator<Part> {
   if (choice?.logprobs?.content?.length) yield { kind: "tokens", tokens: choice.logprobs.content.map(tokenOf) };
   if (choice?.finish_reason) yield { kind: "finish", reason: choice.finish_reason };
   if (chunk.usage) {
-    const { prompt_tokens: prompt = 0, completion_tokens: completion = 0, prompt_tokens_details: details } = chunk.usage;
+    const {
+      prompt_tokens: prompt = 0,
+      completion_tokens: completion = 0,
+      prompt_tokens_details: details,
+    } = chunk.usage;
     yield { kind: "usage", usage: { prompt, completion, cached: details?.cached_tokens ?? 0 } };
   }
   if (chunk.timings?.predicted_per_second) {

@@ -59,7 +59,8 @@ export async function regenerate(message: Message): Promise<void> {
 
 async function ask(question: Message): Promise<void> {
   const { conversation, messages } = chat.value;
-  if (!isRunning(conversation.id)) await answer({ conversation, messages: [...messages, question] }, question.id, [question]);
+  if (!isRunning(conversation.id))
+    await answer({ conversation, messages: [...messages, question] }, question.id, [question]);
 }
 
 function userMessage(text: string, parent: string | null): Message {

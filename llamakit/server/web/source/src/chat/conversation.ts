@@ -77,7 +77,7 @@ export function siblings(messages: readonly Message[], message: Message): Messag
 /** The end of the newest branch through a message. */
 export function newestLeaf(messages: readonly Message[], id: string): string {
   const seen = new Set<string>();
-  for (let at = id; !seen.has(at); ) {
+  for (let at = id; !seen.has(at);) {
     seen.add(at);
     const children = messages.filter((message) => message.parent === at);
     const newest = children.sort((a, b) => b.created - a.created)[0];

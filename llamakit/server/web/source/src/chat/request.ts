@@ -16,10 +16,7 @@ export function requestBody(
   const schema = jsonObject(settings.schema, "JSON schema");
   return {
     ...(model === null ? {} : { model }),
-    messages: [
-      ...(system.trim() ? [{ role: "system", content: system }] : []),
-      ...history.filter(({ text, role }) => text || role === "user").map(({ role, text }) => ({ role, content: text })),
-    ],
+    messages: [...(system.trim() ? [{ role: "system", content: system }] : []), ...turns(history)],
     stream: true,
     stream_options: { include_usage: true },
     return_progress: true,
@@ -28,6 +25,23 @@ export function requestBody(
     ...(schema === null ? {} : { response_format: { type: "json_schema", json_schema: { name: "answer", schema } } }),
     ...jsonObject(settings.extra, "Further fields"),
   };
+}
+
+interface Turn {
+  role: Message["role"];
+  content: string;
+}
+
+/** What was said in turn, as many templates insist: questions that were not answered go into the next one. */
+function turns(history: readonly Message[]): Turn[] {
+  const taken: Turn[] = [];
+  for (const { role, text } of history) {
+    const last = taken[taken.length - 1];
+    if (role === "assistant" && !text) continue;
+    if (last?.role === role) last.content += `\n\n${text}`;
+    else taken.push({ role, content: text });
+  }
+  return taken;
 }
 
 /** What is wrong with a text that must be a JSON object or empty, or null. */

@@ -44,7 +44,13 @@ export function ChatList(): VNode | null {
         <button type="button" class="button new" onClick={newChat}>
           <Icon name="plus" /> New chat
         </button>
-        <button type="button" class="icon-button" aria-label="Close the list" title="Close the list (b)" onClick={close}>
+        <button
+          type="button"
+          class="icon-button"
+          aria-label="Close the list"
+          title="Close the list (b)"
+          onClick={close}
+        >
           <Icon name="side" />
         </button>
       </header>
@@ -176,7 +182,15 @@ function Row({ conversation }: { conversation: Conversation }): VNode {
   );
 }
 
-function RowButton({ icon, label, onClick }: { icon: "pencil" | "export" | "trash"; label: string; onClick: () => void }): VNode {
+function RowButton({
+  icon,
+  label,
+  onClick,
+}: {
+  icon: "pencil" | "export" | "trash";
+  label: string;
+  onClick: () => void;
+}): VNode {
   return (
     <button type="button" class="icon-button small" aria-label={label} title={label.split(" ", 1)[0]} onClick={onClick}>
       <Icon name={icon} />

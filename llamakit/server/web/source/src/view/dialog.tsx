@@ -37,7 +37,11 @@ export function Dialog({ label, kind, onClose, children }: Props): VNode {
 
 /** A part at the side: beside the conversation where there is room, else a drawer over it. */
 export function Panel({
-  side, label, isDrawer, onClose, children,
+  side,
+  label,
+  isDrawer,
+  onClose,
+  children,
 }: {
   side: "left" | "right";
   label: string;
@@ -61,7 +65,10 @@ export function Panel({
 
 /** A question before something that cannot be undone. */
 export function Confirm({
-  question, action, onYes, onClose,
+  question,
+  action,
+  onYes,
+  onClose,
 }: {
   question: string;
   action: string;

@@ -36,7 +36,9 @@ export function FieldRow({ field }: { field: Field }): VNode {
 function Input(given: Props): VNode {
   switch (given.field.kind) {
     case "boolean":
-      return <Choice {...given} choices={["on", "off"]} read={(text) => text === "on"} write={(on) => (on ? "on" : "off")} />;
+      return (
+        <Choice {...given} choices={["on", "off"]} read={(text) => text === "on"} write={(on) => (on ? "on" : "off")} />
+      );
     case "choice":
       return <Choice {...given} choices={given.field.choices ?? []} read={(text) => text} write={String} />;
     case "text":
@@ -70,7 +72,13 @@ function NumberInput({ field, value, id, onChange }: Props): VNode {
 }
 
 function Choice({
-  field, value, id, onChange, choices, read, write,
+  field,
+  value,
+  id,
+  onChange,
+  choices,
+  read,
+  write,
 }: Props & {
   choices: readonly string[];
   read: (text: string) => FieldValue;
@@ -106,15 +114,27 @@ function Text({ field, value, id, onChange }: Props): VNode {
       aria-describedby={`${id}-help`}
       class={value === undefined ? undefined : "changed"}
       placeholder={defaultOf(field.name)}
-      value={Array.isArray(value) ? value.join("\n") : String(value ?? "")}
+      value={Array.isArray(value) ? linesOf(value) : String(value ?? "")}
       onChange={(event) => {
         const text = event.currentTarget.value;
-        const entries = text.split("\n").filter(Boolean);
+        const entries = entriesOf(text);
         if (isList) onChange(entries.length ? entries : undefined);
         else onChange(text.trim() ? text : undefined);
       }}
     />
   );
+}
+
+/** Entries, one a line; a line end within one is written \n. */
+function linesOf(entries: readonly string[]): string {
+  return entries.map((entry) => entry.replaceAll("\n", "\\n")).join("\n");
+}
+
+function entriesOf(lines: string): string[] {
+  return lines
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => line.replaceAll("\\n", "\n"));
 }
 
 /** The server's own value as a text; empty where it tells none. */
@@ -124,5 +144,5 @@ function defaultOf(name: string): string {
   if (typeof value === "number") return String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
   if (typeof value === "boolean") return value ? "on" : "off";
   if (typeof value === "string") return value;
-  return Array.isArray(value) ? value.join("\n") : "";
+  return Array.isArray(value) ? linesOf(value.map(String)) : "";
 }

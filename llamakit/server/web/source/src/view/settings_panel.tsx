@@ -118,7 +118,12 @@ function JSONText({ id, name, placeholder }: { id: string; name: "schema" | "ext
   );
 }
 
-function Check({ label, help, isOn, onChange }: {
+function Check({
+  label,
+  help,
+  isOn,
+  onChange,
+}: {
   label: string;
   help: string;
   isOn: boolean;

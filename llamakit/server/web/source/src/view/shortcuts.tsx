@@ -85,7 +85,10 @@ export function Shortcuts(): VNode | null {
   const close = (): void => {
     isHelpOpen.value = false;
   };
-  const rows = [...FIXED, ...(settings.value.hasSingleKeys ? SHORTCUTS.map(({ key, does }) => [key, does] as const) : [])];
+  const rows = [
+    ...FIXED,
+    ...(settings.value.hasSingleKeys ? SHORTCUTS.map(({ key, does }) => [key, does] as const) : []),
+  ];
   return (
     <Dialog label="Keyboard" kind="box" onClose={close}>
       <header class="panel-head">
