@@ -42,6 +42,12 @@ def progress(usage: Usage, n_done: int) -> dict[str, Any]:
     return {"total": usage.n_prompt, "cache": usage.n_cached, "processed": n_done, "time_ms": ms}
 
 
+def progresses(usage: Usage, n_done: int, is_first: bool) -> list[dict[str, Any]]:
+    """The same, and at first where it began."""
+    begun = [progress(usage, usage.n_cached)] if is_first and n_done > usage.n_cached else []
+    return [*begun, progress(usage, n_done)]
+
+
 def token_counts(usages: Sequence[Usage]) -> dict[str, Any]:
     """OpenAI's `usage` of some answers to one prompt; why not more of it was in the cache is ours."""
     first = usages[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +23,14 @@ from llamakit.server.generation.fields import read_fields
 from llamakit.server.generation.message import ChatAnswer, Spoken
 from llamakit.server.generation.request import defaults_for
 from llamakit.server.generation.scores import entries
-from llamakit.server.generation.timings import progress, timings, token_counts
+from llamakit.server.generation.timings import progresses, timings, token_counts
 from llamakit.server.models.served import Served, served_for
 from llamakit.server.openai.fields import KNOWN, MODEL, TOP_LOGPROBS, VERBOSE, includes_usage
 from llamakit.server.openai.objects import envelope
 from llamakit.server.respond import ignored, json_object, stream, unless_gone
 from llamakit.server.sse import Event, Events
+
+log = logging.getLogger(__name__)
 
 LOGPROBS = Flag("logprobs", "Tell the log-probabilities of the answer's tokens.")
 N_PROBS = Whole("n_probs", "", least=0)
@@ -88,7 +91,7 @@ def read(body: Body, served: Served) -> Ask:
         includes_usage(body),
         n_logprobs is not None,
         body.get("tools") is None and body.get("functions") is not None,
-        VERBOSE.read(body) or False,
+        VERBOSE.read(body) or log.isEnabledFor(logging.DEBUG),
         ignored([*sorted(body.keys() - NAMES), *unread_variables(body, served.template)]),
     )
 
@@ -183,8 +186,9 @@ class ChunkWriter:
         usage = answer.answer.usage
         if isinstance(part, Prefilled):
             opening = self.chunk(index, {"role": "assistant", "content": None})
+            for step in progresses(usage, part.n_done, index not in self.begun):
+                yield {**opening, "prompt_progress": step}
             self.begun.add(index)
-            yield {**opening, "prompt_progress": progress(usage, part.n_done)}
             return
         if index not in self.begun:
             self.begun.add(index)
@@ -215,7 +219,9 @@ def verbose(ask: Ask, answers: list[ChatAnswer]) -> dict[str, Any]:
     answer = answers[0]
     return {
         "__verbose": {
-            "prompt": ask.request.opening.prompt.text,
+            "prompt": ask.served.vocab.detokenize(ask.request.generation.tokens, special=True).decode(
+                "utf-8", "replace"
+            ),
             "content": answer.raw,
             "tokens_evaluated": answer.answer.usage.n_prompt,
             "tokens_predicted": answer.answer.usage.n_drawn,

@@ -22,7 +22,7 @@ from llamakit.server.generation.prompts import read_prompts
 from llamakit.server.generation.request import defaults_for, generation_of
 from llamakit.server.generation.scores import LegacyScores, entries
 from llamakit.server.generation.structure import rules_of_schema
-from llamakit.server.generation.timings import progress, summed, timings, token_counts
+from llamakit.server.generation.timings import progresses, summed, timings, token_counts
 from llamakit.server.models.served import Served, served_for
 from llamakit.server.openai.fields import KNOWN, MODEL, VERBOSE, includes_usage
 from llamakit.server.openai.infill import infill_tokens
@@ -188,11 +188,14 @@ async def chunks(request: Request, ask: Ask) -> Events:
     async with submitted(request, ask.served, ask.generations, ask.n) as answers:
         choices = [Choice(ask, i, answer) for i, of_prompt in enumerate(answers) for answer in of_prompt]
         begun: set[int] = set()
+        reading: set[int] = set()
         async for index, part in merged([to_the_end(choice.answer) for choice in choices]):
             choice, usage = choices[index], choices[index].answer.usage
             if isinstance(part, Prefilled):
-                told = choice.told(index, "", None, None)
-                yield Event({**base, "choices": [told], "prompt_progress": progress(usage, part.n_done)})
+                told = {**base, "choices": [choice.told(index, "", None, None)]}
+                for step in progresses(usage, part.n_done, index not in reading):
+                    yield Event({**told, "prompt_progress": step})
+                reading.add(index)
                 continue
             said, is_first = part or Said(""), index not in begun
             begun.add(index)

@@ -18,7 +18,7 @@ from llamakit.server.generation.field import Body
 from llamakit.server.generation.fields import read_fields
 from llamakit.server.generation.message import ChatAnswer
 from llamakit.server.generation.request import defaults_for
-from llamakit.server.generation.timings import progress, timings
+from llamakit.server.generation.timings import progresses, timings
 from llamakit.server.models.served import Served, served_for
 from llamakit.server.openai.fields import MODEL, TOP_LOGPROBS
 from llamakit.server.openai.response_body import NAMES, idle_tools, native_fields, read_chat
@@ -102,8 +102,8 @@ async def events(request: Request, ask: Ask) -> Events:
                 yield told("response.created", response=writer.response("in_progress"))
                 yield told("response.in_progress", response=writer.response("in_progress"))
             if isinstance(event, Prefilled):
-                part = progress(usage, event.n_done)
-                yield told("response.in_progress", response=writer.response("in_progress"), prompt_progress=part)
+                for step in progresses(usage, event.n_done, is_first=n_told == 2):
+                    yield told("response.in_progress", response=writer.response("in_progress"), prompt_progress=step)
                 continue
             extra = {"timings": timings(usage)} if ask.request.fields.timings_per_token else {}
             for kind, members in block_events(writer, event):
