@@ -55,3 +55,10 @@ def test_keys_that_make_no_sense_are_told_and_no_error(
     (message,) = disagreements(vocab, metadata | change)
     assert words in message
     assert load_vocab(metadata | change).n_tokens == vocab.n_tokens
+
+
+def test_a_rule_that_gives_up_is_told_and_no_error(metadata: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    rules = {"llamakit.pre.regex": [r"(\w+\s?)*\x00"]}
+    texts = {TEXTS_KEY: ["a" * 40 + " b" * 30], COUNTS_KEY: [1], IDS_KEY: [1]}
+    assert load_vocab(metadata | rules | texts).n_tokens
+    assert "convert it anew" in caplog.text
