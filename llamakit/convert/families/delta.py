@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar
 
+from llamakit.convert.families.nextn import NEXTN
 from llamakit.convert.families.qwen import Qwen2Moe
 from llamakit.convert.family import Keys, Named
 from llamakit.convert.names import EXPERTS, LAYER, Names
@@ -25,6 +28,15 @@ DELTA_NET = {
     "linear_attn.in_proj_b": "ssm_beta",
 }
 
+_FORETELLING_LAYER = re.compile(r"(?:model\.)?mtp\.layers\.(\d+)\.(.+)")
+_FORETELLING_WHOLE = re.compile(r"(?:model\.)?mtp\.(\w+)\.(\w+)")
+FORETELLING = {
+    "fc": "eh_proj",
+    "pre_fc_norm_embedding": "enorm",
+    "pre_fc_norm_hidden": "hnorm",
+    "norm": "shared_head.norm",
+}
+
 
 class DeltaNet(Qwen2Moe):
     """What both have."""
@@ -33,7 +45,33 @@ class DeltaNet(Qwen2Moe):
     is_normed = True
     hf_names: ClassVar[tuple[str, ...]] = ()
     model_types: ClassVar[tuple[str, ...]] = ()
-    layer: ClassVar[Names] = {**LAYER, **EXPERTS, **DELTA_NET, "post_attention_layernorm": "post_attention_norm"}
+    layer: ClassVar[Names] = {
+        **LAYER,
+        **EXPERTS,
+        **DELTA_NET,
+        **NEXTN,
+        "post_attention_layernorm": "post_attention_norm",
+    }
+
+    @cached_property
+    def n_predict_layers(self) -> int:
+        """Layers that foretell further tokens, which stand apart in the checkpoint."""
+        numbers = [int(match[1]) for name in self.checkpoint if (match := _FORETELLING_LAYER.fullmatch(name))]
+        return max(numbers, default=-1) + 1
+
+    @property
+    def n_layer(self) -> int:
+        return self.config.n_layer + self.n_predict_layers
+
+    def renamed(self, name: str) -> str | None:
+        n = self.config.n_layer
+        match = _FORETELLING_LAYER.fullmatch(name)
+        part = _FORETELLING_WHOLE.fullmatch(name)
+        if match:
+            name = f"layers.{n + int(match[1])}.{match[2]}"
+        elif part and part[1] in FORETELLING:
+            name = f"layers.{n}.{FORETELLING[part[1]]}.{part[2]}"
+        return super().renamed(name)
 
     @property
     def n_key(self) -> int:
@@ -52,7 +90,10 @@ class DeltaNet(Qwen2Moe):
         yield "ssm.time_step_rank", self.n_value
         yield "ssm.inner_size", c.int("linear_value_head_dim") * self.n_value
         if c.layer_types:
-            yield "attention.recurrent_layers", [kind == "linear_attention" for kind in c.layer_types]
+            kinds = [kind == "linear_attention" for kind in c.layer_types]
+            yield "attention.recurrent_layers", kinds + [False] * self.n_predict_layers
+        if self.n_predict_layers:
+            yield "nextn_predict_layers", self.n_predict_layers
         yield "full_attention_interval", c.int("full_attention_interval", default=4)
         yield "rope.dimension_count", n_rotated(c, default=0.25)
 
@@ -118,6 +159,8 @@ class Qwen35(DeltaNet):
 
     def _is_recurrent(self, i: int) -> bool:
         kinds = self.config.layer_types
+        if i >= self.config.n_layer:
+            return False
         return kinds[i] == "linear_attention" if kinds else (i + 1) % 4 != 0
 
     def _tiled(self, weight: Weight, dim: int) -> Weight:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 from llamakit.convert.families.nextn import NEXTN
@@ -44,15 +45,19 @@ class Glm4V(Glm4):
     model_types: ClassVar[tuple[str, ...]] = ("glm4v", "glm_ocr")
     layer: ClassVar[Names] = {**Glm4.layer, **NEXTN}
 
+    @cached_property
+    def n_predict_layers(self) -> int:
+        n = self.config.int("num_nextn_predict_layers", default=0)
+        return n if any(f"layers.{self.config.n_layer}.eh_proj" in name for name in self.checkpoint) else 0
+
     @property
     def n_layer(self) -> int:
-        n, n_more = self.config.n_layer, self.config.int("num_nextn_predict_layers", default=0)
-        return n + n_more if any(f"layers.{n}.eh_proj" in name for name in self.checkpoint) else n
+        return self.config.n_layer + self.n_predict_layers
 
     def hparams(self) -> Keys:
         yield from super().hparams()
-        if self.n_layer > self.config.n_layer:
-            yield "nextn_predict_layers", self.n_layer - self.config.n_layer
+        if self.n_predict_layers:
+            yield "nextn_predict_layers", self.n_predict_layers
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith(("attn_q.", "attn_k.")) and self.config.rope.has("mrope_section"):

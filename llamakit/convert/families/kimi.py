@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.convert.families.deepseek import DeepSeek2
-from llamakit.convert.families.settings import copied, n_dense
+from llamakit.convert.families.settings import n_dense
 from llamakit.convert.family import GATINGS, Keys, Named
 from llamakit.convert.names import EXPERTS, MIXTRAL_EXPERTS, Names
 from llamakit.convert.weight import Weight
@@ -58,7 +58,9 @@ class KimiLinear(DeepSeek2):
         yield "kda.head_dim", c.int("linear_head_dim", default=linear.int("head_dim", default=128))
         yield "leading_dense_block_count", n_dense(c)
         yield "expert_gating_func", GATINGS[c.str("moe_router_activation_func", default="sigmoid")]
-        yield from copied(c, {"expert_shared_count": "num_shared_experts", "expert_group_count": "num_expert_group"})
+        yield "expert_shared_count", c.int("num_shared_experts")
+        if c.has("head_dim"):
+            yield "attention.value_length", c.head_dim
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith("ssm_conv1d_"):

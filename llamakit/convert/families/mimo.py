@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import ClassVar
 
 from llamakit.convert.families.nextn import NEXTN
@@ -27,7 +28,7 @@ class MiMo2(Family):
         "final_layernorm": "layer_output_norm",
     }
 
-    @property
+    @cached_property
     def n_predict_layers(self) -> int:
         """Layers that foretell further tokens, which the config does not count."""
         numbers = [int(match[1]) for name in self.checkpoint if (match := _FORETELLING.fullmatch(name))]

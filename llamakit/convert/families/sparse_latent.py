@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 from llamakit.convert.families.deepseek import DeepSeek2
@@ -26,7 +27,7 @@ class Foretelling(DeepSeek2):
     model_types: ClassVar[tuple[str, ...]] = ()
     layer: ClassVar[Names] = {**DeepSeek2.layer, **NEXTN}
 
-    @property
+    @cached_property
     def n_predict_layers(self) -> int:
         n = self.config.int("num_nextn_predict_layers", default=0)
         return n if any(f"layers.{self.config.n_layer}.eh_proj" in name for name in self.checkpoint) else 0
