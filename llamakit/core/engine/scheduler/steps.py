@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from llamakit.core.engine.context import Chunk
+from llamakit.core.engine.context import Chunk, Outputs
 from llamakit.core.engine.pooling import Pool, Pooling, pooling_of
+from llamakit.core.engine.programs import FEW
 from llamakit.core.engine.scheduler.groups import Group, KnownAdapters, Turns, group_of
 from llamakit.core.engine.scheduler.job import AnyJob, EmbeddingJob, Job
 from llamakit.core.engine.scheduler.keeping import restore, save
@@ -56,9 +57,14 @@ class Steps:
             self.speculator, context.has_few = Speculator(guesser), True
 
     def prepare(self) -> None:
-        """Have the program for several sequences compiled before the first request needs it."""
-        if len(self.slots) > 1:
-            self.context.decode([Chunk((0,), slot.seq) for slot in self.slots[:2]])
+        """Have the programs that the first requests need compiled: for several sequences, for guesses."""
+        seqs = [slot.seq for slot in self.slots[:2]]
+        if len(seqs) > 1:
+            for n in (1, FEW // 2 + 1):
+                self.context.decode([Chunk((0,) * n, seq) for seq in seqs])
+                self.context.cache.clear()
+        elif self.context.has_few:
+            self.context.decode([Chunk((0, 0), outputs=Outputs.ALL)])
             self.context.cache.clear()
 
     def pool(self, request: EmbeddingRequest) -> Pool:

@@ -15,7 +15,8 @@ class StepCosts:
 
     def took(self, n_tokens: int, seconds: float) -> None:
         before = self.seconds.get(n_tokens, seconds)
-        self.seconds[n_tokens] = FADE * before + (1 - FADE) * seconds
+        kept = FADE if seconds > before else 0.5  # a step may be held up, but none is faster than it can be
+        self.seconds[n_tokens] = kept * before + (1 - kept) * seconds
 
     def of(self, n_tokens: int) -> float | None:
         """Of so many tokens, or between those of the nearest numbers; None where all that is known is less."""
