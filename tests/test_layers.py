@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "llamakit"
 
 # Highest first; folders on one line do not know each other.
 LAYERS = [
-    ["cli"],
+    ["cli", "compat"],
     ["server", "api"],
     ["tools", "convert"],
     ["core.engine"],

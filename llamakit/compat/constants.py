@@ -1,0 +1,21 @@
+"""Numbers of llama.h and ggml.h that Python programs name."""
+
+from __future__ import annotations
+
+from llamakit.core.gguf.types import GGMLType
+
+ENUMS = {
+    "ROPE_SCALING_TYPE": {"UNSPECIFIED": -1, "NONE": 0, "LINEAR": 1, "YARN": 2, "LONGROPE": 3, "MAX_VALUE": 3},
+    "POOLING_TYPE": {"UNSPECIFIED": -1, "NONE": 0, "MEAN": 1, "CLS": 2, "LAST": 3, "RANK": 4},
+    "ATTENTION_TYPE": {"UNSPECIFIED": -1, "CAUSAL": 0, "NON_CAUSAL": 1},
+    "FLASH_ATTN_TYPE": {"AUTO": -1, "DISABLED": 0, "ENABLED": 1},
+    "SPLIT_MODE": {"NONE": 0, "LAYER": 1, "ROW": 2},
+    "VOCAB_TYPE": {"NONE": 0, "SPM": 1, "BPE": 2, "WPM": 3, "UGM": 4, "RWKV": 5, "PLAMO2": 6},
+}
+
+
+def constants() -> dict[str, int]:
+    """By name."""
+    found = {"LLAMA_DEFAULT_SEED": 0xFFFFFFFF, "LLAMA_TOKEN_NULL": -1, "LLAMA_MAX_DEVICES": 1}
+    found |= {f"LLAMA_{enum}_{name}": value for enum, values in ENUMS.items() for name, value in values.items()}
+    return found | {f"GGML_TYPE_{kind.name}": kind.value for kind in GGMLType}

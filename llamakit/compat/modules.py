@@ -1,0 +1,90 @@
+"""The modules that stand for llama-cpp-python's, by what they hold."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from llamakit.api.cache import BaseLlamaCache, LlamaCache, LlamaDiskCache, LlamaRAMCache
+from llamakit.api.chat_formats import register_chat_completion_handler
+from llamakit.api.drafts import LlamaDraftModel, LlamaPromptLookupDecoding
+from llamakit.api.drawing import (
+    Criterion,
+    LogitsProcessorList,
+    MinTokensLogitsProcessor,
+    Processor,
+    StoppingCriteriaList,
+)
+from llamakit.api.grammar import LlamaGrammar
+from llamakit.api.state import LlamaState
+from llamakit.compat.chat_format import ChatFormatterResponse, Jinja2ChatFormatter, register_chat_format
+from llamakit.compat.constants import constants
+from llamakit.compat.llama import Llama
+from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
+
+VERSION = "0.3.36"  # whose names these are
+
+LLAMA = {
+    "Llama": Llama,
+    "LlamaState": LlamaState,
+    "LogitsProcessor": Processor,
+    "LogitsProcessorList": LogitsProcessorList,
+    "MinTokensLogitsProcessor": MinTokensLogitsProcessor,
+    "StoppingCriteria": Criterion,
+    "StoppingCriteriaList": StoppingCriteriaList,
+}
+GRAMMAR = {"LlamaGrammar": LlamaGrammar}
+CACHE = {
+    "BaseLlamaCache": BaseLlamaCache,
+    "LlamaCache": LlamaCache,
+    "LlamaRAMCache": LlamaRAMCache,
+    "LlamaDiskCache": LlamaDiskCache,
+}
+SPECULATIVE = {"LlamaDraftModel": LlamaDraftModel, "LlamaPromptLookupDecoding": LlamaPromptLookupDecoding}
+TOKENIZER = {
+    "BaseLlamaTokenizer": BaseLlamaTokenizer,
+    "LlamaTokenizer": LlamaTokenizer,
+    "LlamaHFTokenizer": LlamaHFTokenizer,
+}
+CHAT_FORMAT = {
+    "register_chat_completion_handler": register_chat_completion_handler,
+    "register_chat_format": register_chat_format,
+    "ChatFormatterResponse": ChatFormatterResponse,
+    "Jinja2ChatFormatter": Jinja2ChatFormatter,
+}
+TYPES = (
+    "CreateCompletionResponse", "CreateCompletionStreamResponse", "CreateChatCompletionResponse",
+    "CreateChatCompletionStreamResponse", "CreateEmbeddingResponse", "Completion", "CompletionChunk",
+    "CompletionChoice", "CompletionLogprobs", "CompletionUsage", "ChatCompletion", "ChatCompletionChunk",
+    "ChatCompletionMessage", "ChatCompletionRequestMessage", "ChatCompletionRequestSystemMessage",
+    "ChatCompletionRequestUserMessage", "ChatCompletionRequestAssistantMessage", "ChatCompletionRequestToolMessage",
+    "ChatCompletionRequestResponseFormat", "ChatCompletionTool", "ChatCompletionToolChoiceOption",
+    "ChatCompletionFunction", "Embedding", "EmbeddingUsage", "JsonType",
+)  # fmt: skip
+
+
+def install() -> None:
+    """Let `import llama_cpp` find these; nothing happens where it was imported already."""
+    if "llama_cpp" in sys.modules:
+        return
+    types = dict.fromkeys(TYPES, dict[str, Any])  # shapes of JSON: dictionaries
+    functions = {"llama_supports_mmap": lambda: True, "llama_supports_mlock": lambda: False,
+                 "llama_supports_gpu_offload": lambda: False, "llama_backend_init": lambda *_: None,
+                 "llama_backend_free": lambda: None, "llama_max_devices": lambda: 1}  # fmt: skip
+    low = {**constants(), **functions}
+    parts: dict[str, dict[str, Any]] = {
+        "llama": LLAMA | GRAMMAR, "llama_grammar": GRAMMAR, "llama_cache": CACHE, "llama_speculative": SPECULATIVE,
+        "llama_tokenizer": TOKENIZER, "llama_chat_format": CHAT_FORMAT, "llama_types": types, "llama_cpp": low,
+    }  # fmt: skip
+    everything: dict[str, Any] = LLAMA | GRAMMAR | CACHE | SPECULATIVE | TOKENIZER | CHAT_FORMAT | types | low
+    package = module("llama_cpp", everything | {"__version__": VERSION, "__path__": []})
+    for name, members in parts.items():
+        setattr(package, name, module(f"llama_cpp.{name}", members))
+
+
+def module(name: str, members: dict[str, Any]) -> ModuleType:
+    made = ModuleType(name, "llamakit in the place of llama-cpp-python.")
+    made.__dict__.update(members)
+    sys.modules[name] = made
+    return made

@@ -1,0 +1,114 @@
+"""Programs written for llama-cpp-python, with one line more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import llamakit.compat  # noqa: F401
+from llamakit.compat.tokenizers import LlamaHFTokenizer
+from tests.api.model import TINY
+from tests.api.test_completion import forced
+from tests.tiny import write_tiny
+
+import llama_cpp  # isort: skip
+from llama_cpp.llama_chat_format import ChatFormatterResponse, Jinja2ChatFormatter, register_chat_format  # isort: skip
+from llama_cpp.llama_grammar import LlamaGrammar  # isort: skip
+
+MESSAGES = [{"role": "user", "content": "the cat?"}]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return str(write_tiny(tmp_path_factory.mktemp("models") / "tiny.gguf", TINY))
+
+
+@pytest.fixture(scope="module")
+def llm(path):
+    with llama_cpp.Llama(model_path=path, n_ctx=256, seed=1337, verbose=False) as llm:
+        yield llm
+
+
+def test_one_line_is_enough(path):
+    code = """
+import llamakit.compat
+from llama_cpp import Llama, LlamaGrammar, LlamaRAMCache, LogitsProcessorList, StoppingCriteriaList
+from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
+from llama_cpp.llama_types import ChatCompletionRequestMessage
+from llama_cpp.llama_tokenizer import LlamaHFTokenizer
+import llama_cpp, sys
+llm = Llama(sys.argv[1], n_ctx=64, f16_kv=True, n_parts=-1, type_k=llama_cpp.GGML_TYPE_Q8_0,
+            rope_scaling_type=llama_cpp.LLAMA_ROPE_SCALING_TYPE_NONE, verbose=False)
+print(llm("the cat", max_tokens=3)["choices"][0]["finish_reason"])
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, path], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("length", "stop")
+
+
+def test_unknown_options_are_warned_of(path):
+    with pytest.warns(UserWarning, match="no option n_wonders"):
+        llama_cpp.Llama(path, n_wonders=3, verbose=False).close()
+
+
+def test_processors_criteria_and_grammars(llm):
+    processors = llama_cpp.LogitsProcessorList(forced("one two"))
+    assert llm("the", max_tokens=30, logits_processor=processors)["choices"][0]["text"] == "one two"
+    enough = llama_cpp.StoppingCriteriaList([lambda tokens, logits: len(tokens) >= 8])
+    answer = llm("the", max_tokens=30, stopping_criteria=enough)
+    assert answer["usage"]["total_tokens"] == 8 and answer["choices"][0]["finish_reason"] == "stop"
+    grammar = LlamaGrammar.from_string('root ::= "true" | "false"')
+    assert llm("the", max_tokens=9, grammar=grammar)["choices"][0]["text"] in ("true", "false")
+
+
+def test_no_end_before_some_tokens(llm):
+    end = llm.token_eos()
+
+    def tempting(_, logits):
+        logits[end] = 100
+        return logits
+
+    at_once = llm("the", max_tokens=9, logits_processor=[tempting])
+    late = llm("the", max_tokens=9, logits_processor=[tempting, llama_cpp.MinTokensLogitsProcessor(4, end)])
+    assert at_once["usage"]["completion_tokens"] == 0 and late["usage"]["completion_tokens"] == 4
+
+
+def test_states_and_seeds(llm):
+    llm.set_seed(1337)
+    state = llm.save_state()
+    numbers = [llm("the", max_tokens=4, temperature=1.0)["choices"][0]["text"] for _ in range(2)]
+    llm.load_state(state)
+    assert [llm("the", max_tokens=4, temperature=1.0)["choices"][0]["text"] for _ in range(2)] == numbers
+    assert len(set(numbers)) == 2
+
+
+def test_formats_and_templates_of_ones_own(path):
+    @register_chat_format("plain")
+    def plain(messages, **options):
+        return ChatFormatterResponse(prompt=messages[-1]["content"], stop="!")
+
+    with llama_cpp.Llama(path, n_ctx=256, chat_format="plain", verbose=False) as llm:
+        answer = llm.create_chat_completion(MESSAGES, max_tokens=30, logits_processor=forced("yes! no"))
+        assert answer["choices"][0]["message"]["content"] == "yes" and answer["object"] == "chat.completion"
+        chunks = list(llm.create_chat_completion(MESSAGES, stream=True, max_tokens=30, logits_processor=forced("yes!")))
+        assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "yes"
+    made = Jinja2ChatFormatter("{% for m in messages %}[{{ m.content }}]{% endfor %}", eos_token="</s>")(
+        messages=MESSAGES
+    )
+    assert made.prompt == "[the cat?]" and made.stop == "</s>"
+
+
+def test_a_tokenizer_of_hugging_faces_serves():
+    from tokenizers import Tokenizer, models
+
+    tokenizer = LlamaHFTokenizer(Tokenizer(models.WordLevel({"a": 0, "b": 1, "[UNK]": 2}, unk_token="[UNK]")))
+    assert tokenizer.tokenize(b"b") == [1]
+    assert tokenizer.detokenize([0]) == b"a"
+
+
+def test_guesses_repeat_what_followed():
+    guess = llama_cpp.LlamaPromptLookupDecoding(max_ngram_size=3, num_pred_tokens=2)
+    assert guess(np.array([1, 2, 3, 4, 5, 1, 2, 3])).tolist() == [4, 5]
+    assert guess(np.array([1, 2, 3])).tolist() == []
