@@ -30,7 +30,11 @@ class HrmText(Family):
 
     @property
     def n_layer(self) -> int:
-        """How often a layer runs, which is more than there are."""
+        return 2 * self.n_stack
+
+    @property
+    def n_run(self) -> int:
+        """How many layers run for a token: those of the low stack several times for each time of the high one."""
         return self.n_stack * self.config.int("H_cycles") * (self.config.int("L_cycles") + 1)
 
     def renamed(self, name: str) -> str | None:
@@ -44,6 +48,7 @@ class HrmText(Family):
     def hparams(self) -> Keys:
         yield from super().hparams()
         c = self.config
+        yield "block_count", self.n_run
         yield "rope.dimension_count", c.head_dim
         yield "hrm.layers_per_stack", self.n_stack
         yield from copied(
