@@ -126,6 +126,10 @@ class Config:
         return self.int("n_layers", "num_hidden_layers", "n_layer", "num_layers")
 
     @property
+    def n_ctx(self) -> builtins.int:
+        return self.int("max_position_embeddings", "max_seq_len", "n_positions")
+
+    @property
     def n_embd(self) -> builtins.int:
         return self.int("hidden_size", "n_embd", "d_model", "dim")
 

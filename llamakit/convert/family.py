@@ -39,7 +39,17 @@ _LEFT_OUT = (
     ".attention.bias", "embeddings.position_ids", "num_batches_tracked", "code2wav.", "pre_mm_projector_norm",
     "view_seperator", "patch_merger.", "patch_merge_mlp.", "model.connector.",
 )  # fmt: skip
-_LEFT_OUT_BEGINNINGS = ("vit.", "vit_", "vpm.", "siglip2.", "conformer.", "merger.", "model.merger.", "resampler.", "mlp1.")
+_LEFT_OUT_BEGINNINGS = (
+    "vit.",
+    "vit_",
+    "vpm.",
+    "siglip2.",
+    "conformer.",
+    "merger.",
+    "model.merger.",
+    "resampler.",
+    "mlp1.",
+)
 
 
 @dataclass(slots=True)
@@ -61,6 +71,7 @@ class Family:
     whole: ClassVar[Names] = WHOLE
     turns_neighbours: ClassVar[bool] = False  # GGUF turns neighbours of a head together, the checkpoint its halves
     activation: ClassVar[str] = "silu"  # of the architecture, as the engine calls it
+    passed_over: ClassVar[tuple[str, ...]] = ()  # flags of tensors that llama.cpp does not use, and transformers does
     silent_base: ClassVar[float] = 0.0  # the base of the rotation that files leave out
     has_late_windows: ClassVar[bool] = False  # ... from layer `max_window_layers` on
     has_windows: ClassVar[bool] = False  # layers attend to a window only where the config gives its width
@@ -97,6 +108,8 @@ class Family:
 
     def foreign_keys(self) -> Keys:
         """Keys that do not begin with the architecture's name."""
+        if any(self.config.bool(name, default=False) for name in self.passed_over):
+            yield "llamakit.uses_all_tensors", True
         if not self.config.rope.bool("truncate", default=True):
             yield "llamakit.rope.yarn_truncate", False
 

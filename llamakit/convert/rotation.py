@@ -38,7 +38,7 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
     elif kind not in _UNSCALED:
         log.warning("%s: the rotation %r is not known and is left as it would be without", config.path, kind)
     if kind == "yarn" and rope.has("factor"):
-        original = rope.int("original_max_position_embeddings", default=config.int("max_position_embeddings"))
+        original = rope.int("original_max_position_embeddings", default=config.n_ctx)
         yield "rope.scaling.original_context_length", original
         for theirs, ours in _YARN.items():
             if rope.has(theirs):
@@ -65,9 +65,9 @@ def log_scale(factor: float, multiplier: float) -> float:
 
 def _longrope_keys(config: Config) -> Iterator[tuple[str, Any]]:
     rope = config.rope
-    original = rope.int("original_max_position_embeddings", default=config.int("max_position_embeddings"))
+    original = rope.int("original_max_position_embeddings", default=config.n_ctx)
     yield "rope.scaling.original_context_length", original
-    factor = rope.float("factor", default=config.int("max_position_embeddings") / original)
+    factor = rope.float("factor", default=config.n_ctx / original)
     own = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
     yield "rope.scaling.attn_factor", rope.float("attention_factor", default=own)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from llamakit.convert.family import Family, Keys
+from llamakit.convert.family import ACTIVATIONS, Family, Keys
 from llamakit.convert.names import Names
 from llamakit.convert.sentence_transformers import RANK, classifier_pooling, pooling_type
+from llamakit.errors import ModelError
 
 
 class Encoder(Family):
@@ -203,7 +204,7 @@ class T5(Family):
         yield "context_length", c.int("n_positions", default=512)
         yield "embedding_length", c.int("d_model")
         yield "feed_forward_length", c.int("d_ff")
-        yield "block_count", self.n_layer
+        yield "block_count", c.n_layer
         if c.has("num_decoder_layers"):
             yield "decoder_block_count", c.int("num_decoder_layers")
         yield "attention.head_count", c.n_head
@@ -216,8 +217,23 @@ class T5(Family):
         most = c.int("relative_attention_max_distance", default=T5_DISTANCE)
         if most != T5_DISTANCE:  # llama.cpp knows no other
             yield "attention.relative_max_distance", most
-        if c.bool("scale_decoder_outputs", default=c.bool("tie_word_embeddings", default=True)):
+        is_tied = c.bool("tie_word_embeddings", default=True)
+        if is_tied if c.model_type == "umt5" else c.bool("scale_decoder_outputs", default=is_tied):
             yield "logit_scale", c.int("d_model") ** -0.5
+        name = ACTIVATIONS.get(c.str("dense_act_fn", default="gelu_new" if self.is_gated else "relu"))
+        if name is None:
+            raise ModelError(f"{c.path}: the feed-forward applies {c.str('dense_act_fn')!r:.40}")
+        if name != ("gelu" if self.is_gated else "relu"):
+            yield "hidden_activation", name
+
+    @property
+    def is_gated(self) -> bool:
+        return self.config.str("feed_forward_proj", default="relu").startswith("gated")
+
+    @property
+    def n_layer(self) -> int:
+        """Of encoder and decoder, whichever has more."""
+        return max(self.config.n_layer, self.config.int("num_decoder_layers", default=0))
 
 
 class T5Encoder(T5):

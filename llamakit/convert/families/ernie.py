@@ -13,6 +13,7 @@ class Ernie(Family):
     arch = "ernie4_5"
     hf_names: ClassVar[tuple[str, ...]] = ("Ernie4_5ForCausalLM", "Ernie4_5_ForCausalLM")
     model_types: ClassVar[tuple[str, ...]] = ("ernie4_5",)
+    passed_over: ClassVar[tuple[str, ...]] = ("use_bias",)
     layer: ClassVar[Names] = {**LAYER, "self_attn.qkv_proj": "attn_qkv", "mlp.up_gate_proj": "ffn_gate_up"}
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from llamakit.convert.families.gemma import NORMS_AROUND, Gemma3
 from llamakit.convert.family import Keys, Named
 from llamakit.convert.names import WHOLE, Names
-from llamakit.convert.weight import constant
+from llamakit.convert.weight import Weight, constant
 from llamakit.errors import ModelError
 
 PER_LAYER = {
@@ -57,6 +57,11 @@ class Gemma3n(Gemma3):
         yield "activation_sparsity_scale", [_quantile(s) for s in c.floats("activation_sparsity_pattern")]
         yield "attention.sliding_window_pattern", self.window_pattern()
 
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        if word.startswith("altup_correct_scale") and not self.config.bool("altup_correct_scale", default=True):
+            return []
+        return super().change(word, weight, i)
+
     def scale_key(self, scale: float) -> Keys:
         return iter(())
 
@@ -77,6 +82,7 @@ class Gemma4(Gemma3):
         "layer_scalar": "layer_output_scale.weight",
         "router.proj": "ffn_gate_inp",
         "router.scale": "ffn_gate_inp.scale",
+        "router.per_expert_scale": "ffn_down_exps.scale",
         "experts.gate_up_proj": "ffn_gate_up_exps.weight",
         "experts.down_proj": "ffn_down_exps.weight",
         "pre_feedforward_layernorm_2": "pre_ffw_norm_2",
@@ -136,8 +142,10 @@ class Gemma4(Gemma3):
         """Of the layers without a window only a part of the dimensions turns: the others do so very slowly."""
         rope = self.config.rope
         n_pairs = self.of_full_layers("global_head_dim", "head_dim") // 2
-        if rope.str("rope_type", default="proportional") != "proportional":
-            raise ModelError(f"{self.config.path}: layers without a window turn by {rope.str('rope_type')!r}")
-        n_turned = int(2 * n_pairs * rope.float("partial_rotary_factor", default=1.0) / 2)
-        factors = [1.0] * n_turned + [1e30] * (n_pairs - n_turned)
+        kind = rope.str("rope_type", default="proportional")
+        if kind not in ("proportional", "default"):
+            raise ModelError(f"{self.config.path}: layers without a window turn by {kind!r}")
+        is_whole = kind == "default"
+        n_turned = n_pairs if is_whole else int(n_pairs * rope.float("partial_rotary_factor", default=1.0))
+        factors = [1.0 if is_whole else rope.float("factor", default=1.0)] * n_turned + [1e30] * (n_pairs - n_turned)
         return [("rope_freqs.weight", constant(factors, "proportional factors"))]

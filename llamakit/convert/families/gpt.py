@@ -7,7 +7,10 @@ from typing import ClassVar
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import WHOLE, Names
 from llamakit.convert.rotation import n_rotated
-from llamakit.convert.weight import Weight, grouped_qkv
+from llamakit.convert.weight import Weight, grouped_qkv, joined, split_rows
+from llamakit.errors import ModelError
+
+MAX_ALIBI = 8.0  # of MPT in transformers, whatever the config says
 
 
 class GPT2(Family):
@@ -28,10 +31,22 @@ class GPT2(Family):
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield "feed_forward_length", self.config.int("n_inner", default=4 * self.config.n_embd)
+        if not self.config.bool("scale_attn_weights", default=True):
+            yield "attention.scale", 1.0
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         is_matrix = i is not None and len(weight.shape) == 2
-        return [(word, weight.transposed() if is_matrix else weight)]
+        weight = weight.transposed() if is_matrix else weight
+        if i is not None and word.startswith("attn_qkv.") and self.fades:
+            n = self.config.n_embd
+            q, k, v = split_rows(weight, n, n, n)
+            weight = joined((q.times(1 / (i + 1)), k, v))
+        return [(word, weight)]
+
+    @property
+    def fades(self) -> bool:
+        """Scores are divided by the layer's number."""
+        return self.config.bool("scale_attn_by_inverse_layer_idx", default=False)
 
 
 class StarCoder(GPT2):
@@ -41,9 +56,15 @@ class StarCoder(GPT2):
 
     def hparams(self) -> Keys:
         yield from super().hparams()
-        yield "attention.head_count_kv", 1
+        yield "attention.head_count_kv", 1 if self.shares_keys else self.config.n_head
+
+    @property
+    def shares_keys(self) -> bool:
+        return self.config.bool("multi_query", default=True)
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        if word.startswith("attn_qkv.") and not self.shares_keys:
+            weight = grouped_qkv(weight, self.config.n_head, 1, self.config.head_dim)
         return [(word, weight)]
 
 
@@ -81,6 +102,11 @@ class Bloom(Family):
         yield "context_length", self.config.int("seq_length", default=self.config.n_embd)
         yield "feed_forward_length", 4 * self.config.n_embd
         yield "attention.head_count_kv", self.config.n_head
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        if self.config.bool("apply_residual_connection_post_layernorm", default=False):
+            yield "llamakit.residual_of_norm", True
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith("attn_qkv."):
@@ -123,6 +149,8 @@ class Falcon(Bloom):
     def hparams(self) -> Keys:
         yield from Family.hparams(self)
         c = self.config
+        if c.bool("alibi", default=False):
+            raise ModelError(f"{c.path}: Falcon with ALiBi, whose biases are rounded to bfloat16, cannot be converted")
         yield "context_length", c.int("max_position_embeddings", default=2048)
         yield "tensor_data_layout", "jploski"
         yield "feed_forward_length", c.int("ffn_hidden_size", default=4 * c.n_embd)
@@ -162,8 +190,9 @@ class Mpt(Family):
         yield "attention.layer_norm_epsilon", self.config.float("layer_norm_epsilon", default=1e-5)
         if attention.has("clip_qkv"):
             yield "attention.clamp_kqv", attention.float("clip_qkv")
-        if attention.bool("alibi", default=False):
-            yield "attention.max_alibi_bias", attention.float("alibi_bias_max", default=8.0)
+        yield "attention.max_alibi_bias", MAX_ALIBI
+        if attention.has("softmax_scale"):
+            yield "attention.scale", attention.float("softmax_scale")
 
     def shapes(self) -> list[tuple[str, tuple[int, ...]]]:
         return [(name, tensor.shape) for name, tensor in self.checkpoint.tensors.items()]

@@ -11,6 +11,8 @@ from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
 from llamakit.convert.weight import Weight, as_float32, halves
 
+LENGTHS = ("attention.key_length", "attention.value_length")
+
 
 class Llama(Family):
     arch = "llama"
@@ -80,10 +82,10 @@ class Granite(Llama):
     arch = "granite"
     hf_names: ClassVar[tuple[str, ...]] = ("GraniteForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("granite",)
-    omitted: ClassVar[frozenset[str]] = frozenset({"attention.key_length", "attention.value_length"})
 
     def hparams(self) -> Keys:
-        yield from super().hparams()
+        usual = self.config.n_embd // self.config.n_head
+        yield from ((k, v) for k, v in super().hparams() if k not in LENGTHS or v != usual)
         for theirs, ours in {
             "attention_multiplier": "attention.scale",
             "embedding_multiplier": "embedding_scale",

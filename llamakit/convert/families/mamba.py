@@ -59,6 +59,12 @@ class Mamba(Family):
         yield "ssm.time_step_rank", c.int("time_step_rank", "dt_rank", default=-(-n_embd // 16))
         yield "attention.layer_norm_rms_epsilon", c.float("layer_norm_epsilon", "rms_norm_eps", default=1e-5)
         yield "ssm.dt_b_c_rms", c.model_type == "falcon_mamba"
+        yield from self.activation_key()
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        if self.config.model_type == "falcon_mamba" and self.config.float("mixer_rms_eps", default=1e-6) != 1e-6:
+            yield "llamakit.mixer_norm_epsilon", self.config.float("mixer_rms_eps")
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         return [(word, changed_state(word, weight))]
@@ -104,6 +110,9 @@ class Jamba(Family):
     }
     whole: ClassVar[Names] = {**WHOLE, "final_layernorm": "output_norm"}
 
+    def expert_keys(self) -> Keys:
+        return super().expert_keys() if self.config.int("num_experts", default=1) > 1 else iter(())
+
     def hparams(self) -> Keys:
         c = self.config
         period, offset = c.int("attn_layer_period"), c.int("attn_layer_offset")
@@ -127,6 +136,7 @@ class FalconH1(Family):
     arch = "falcon-h1"
     hf_names: ClassVar[tuple[str, ...]] = ("FalconH1ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("falcon_h1",)
+    passed_over: ClassVar[tuple[str, ...]] = ("attention_bias",)
     layer: ClassVar[Names] = {
         **LAYER,
         **prefixed("mamba.", MAMBA),
@@ -145,6 +155,14 @@ class FalconH1(Family):
         yield "ssm.state_size", c.int("mamba_d_state")
         yield "ssm.time_step_rank", n_inner // c.int("mamba_d_head", default=64)
         yield "ssm.group_count", c.int("mamba_n_groups", default=1)
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        c = self.config
+        if c.rope.str("rope_type", default="") == "llama3":
+            yield "llamakit.uses_all_tensors", True
+        if c.bool("mamba_rms_norm", default=False) and c.bool("mamba_norm_before_gate", default=True):
+            yield "llamakit.is_gated_last", True
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         weight = changed_state(word, weight, self.config.int("mamba_n_groups", default=1), has_heads=True)
@@ -207,7 +225,13 @@ class GraniteHybrid(GraniteMoe):
     def hparams(self) -> Keys:
         c, kinds = self.config, self.is_attention()
         yield from super().hparams()
+        if not c.int("num_local_experts", default=0):
+            yield "feed_forward_length", c.int("shared_intermediate_size")
+        has_rotation = c.str("position_embedding_type", default="") == "rope" or "Bamba" in c.architecture
         if all(kinds):
+            if not has_rotation:
+                yield "rope.scaling.finetuned", False
+                yield "attention.rope_pattern", [False] * self.n_layer
             return
         n_head, dim = c.int("mamba_n_heads"), c.int("mamba_d_head")
         yield "attention.head_count_kv", [c.n_head_kv if kind else 0 for kind in kinds]
@@ -216,7 +240,6 @@ class GraniteHybrid(GraniteMoe):
         yield "ssm.group_count", c.int("mamba_n_groups")
         yield "ssm.inner_size", n_head * dim
         yield "ssm.time_step_rank", n_head
-        has_rotation = c.str("position_embedding_type", default="") == "rope" or "Bamba" in c.architecture
         yield "rope.scaling.finetuned", has_rotation
         if not has_rotation:
             yield "context_length", NO_LIMIT

@@ -50,5 +50,7 @@ class Olmoe(Family):
 
     def hparams(self) -> Keys:
         yield from super().hparams()
+        if self.config.has("clip_qkv"):
+            yield "attention.clamp_kqv", self.config.float("clip_qkv")
         if self.config.bool("norm_topk_prob", default=False):
             yield "expert_weights_norm", True

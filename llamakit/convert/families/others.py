@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.family import ACTIVATIONS, Family, Keys, Named
 from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
 from llamakit.convert.rotation import scaling_keys
 from llamakit.convert.weight import Weight
+from llamakit.errors import ModelError
 
 
 class GptOss(Family):
@@ -138,6 +139,20 @@ class Dbrx(Family):
         yield "expert_count", experts.int("moe_num_experts")
         yield "expert_used_count", experts.int("moe_top_k")
         yield "attention.layer_norm_epsilon", 1e-5
+        function = experts.section("ffn_act_fn").str("name", default="silu")
+        if function not in ACTIVATIONS:
+            raise ModelError(f"{c.path}: experts apply {function!r:.40}; known are {', '.join(ACTIVATIONS)}")
+        if ACTIVATIONS[function] != "silu":
+            yield "hidden_activation", ACTIVATIONS[function]
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        experts = self.config.section("ffn_config")
+        power = experts.float("moe_normalize_expert_weights", default=0.0)
+        if power not in (0, 1):
+            raise ModelError(f"{self.config.path}: shares of experts are normed by the power {power}, not 1")
+        if not power:
+            yield "llamakit.expert_weights_norm", False
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.endswith("_exps.weight"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -102,8 +102,11 @@ class Decoder:
 
     def head(self, x: Node) -> Node:
         """Logits of the wanted rows; a missing output head is the embedding table."""
-        name = "output" if self.w.has("output") else "token_embd"
-        return self.w.linear(name, self.norm(SelectRows(x), self.w, self.last_norm), self.n_vocab)
+        x = self.norm(SelectRows(x), self.w, self.last_norm)
+        if self.w.has("output"):
+            return self.w.linear("output", x, self.n_vocab)
+        tied, bias = self.w.matrix("token_embd", self.n_vocab, x.width), self.w.find("output.bias", self.n_vocab)
+        return replace(tied, bias=bias)(x) if bias else tied(x)
 
     def logits(self, n_ctx: int) -> Node:
         self.begin(n_ctx)

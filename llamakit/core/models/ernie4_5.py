@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from llamakit.core.models.tensors import uses_all_tensors
 from llamakit.core.models.transformer import Transformer
 
 
@@ -12,4 +13,6 @@ class Ernie45(Transformer):
     hf_names: ClassVar[tuple[str, ...]] = ("Ernie4_5_ForCausalLM", "Ernie4_5ForCausalLM")
 
     def read_settings(self) -> None:
-        self.w.pass_over("blk.*.attn_output.bias")
+        super().read_settings()
+        if not uses_all_tensors(self.meta):
+            self.w.pass_over("blk.*.attn_output.bias")

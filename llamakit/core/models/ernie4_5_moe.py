@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.models.expert_transformer import ExpertTransformer
+from llamakit.core.models.tensors import uses_all_tensors
 
 
 class Ernie45Moe(ExpertTransformer):
@@ -13,7 +14,8 @@ class Ernie45Moe(ExpertTransformer):
 
     def read_settings(self) -> None:
         super().read_settings()
-        self.w.pass_over("blk.*.attn_output.bias")
+        if not uses_all_tensors(self.meta):
+            self.w.pass_over("blk.*.attn_output.bias")
         self.step = self.meta.int("interleave_moe_layer_step", min=1)
 
     def is_dense(self, i: int) -> bool:

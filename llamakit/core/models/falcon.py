@@ -12,6 +12,8 @@ class Falcon(StarCoder2):
     hf_names = ("FalconForCausalLM", "RWForCausalLM")
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
+        if w.has("ffn_norm"):  # one after the other
+            return super().layer(x, w, i)
         normed = self.norm(x, w, "attn_norm")
         other = self.norm(x, w, "attn_norm_2") if w.has("attn_norm_2") else normed
         return x + self.attention(other, w, i) + self.feed_forward(normed, w, i)

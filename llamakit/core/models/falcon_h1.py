@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamakit.core.graph.ops import Node
 from llamakit.core.models.blocks.mamba import mamba2, read_mamba
-from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.tensors import Tensors, uses_all_tensors
 from llamakit.core.models.transformer import Transformer
 
 
@@ -15,7 +15,8 @@ class FalconH1(Transformer):
 
     def read_settings(self) -> None:
         self.shape = read_mamba(self.meta, self.hp.eps)
-        self.w.pass_over("rope_freqs.weight", "blk.*.attn_output.bias")
+        if not uses_all_tensors(self.meta):
+            self.w.pass_over("rope_freqs.weight", "blk.*.attn_output.bias")
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         normed = self.norm(x, w, "attn_norm")

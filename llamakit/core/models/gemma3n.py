@@ -112,7 +112,7 @@ class Gemma3n(Gemma4):
         up = w.linear("ffn_up", x, self.hp.ffs[i])
         if self.deviations[i] > -math.inf:
             gate = above(gate, self.deviations[i])
-        return w.linear("ffn_down", Glu(gate, up, "gelu"), x.width)
+        return w.linear("ffn_down", Glu(gate, up, self.activation), x.width)
 
 
 def read_deviations(meta: Metadata, n_layer: int) -> list[float]:

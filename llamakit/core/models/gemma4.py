@@ -49,7 +49,7 @@ class Gemma4(SlidingWindow, Gemma):
     def local_rotation_for(self, n_ctx: int) -> Rotation:
         base = self.rotation.base
         return read_rotation(
-            self.meta, self.n_rot_local, is_neox=True, base_key="rope.freq_base_swa", default_base=base
+            self.meta, self.n_rot_local, is_neox=True, base_key="rope.freq_base_swa", default_base=base, is_scaled=False
         )
 
     def layers(self, x: Node) -> Node:
@@ -76,7 +76,7 @@ class Gemma4(SlidingWindow, Gemma):
 
     def of_input(self, inputs: Node, x: Node, w: Tensors, i: int) -> Node:
         """What a layer makes of its input, as far as x wants it."""
-        gate = Activation(w.linear("inp_gate", x, self.n_input), "gelu")
+        gate = Activation(w.linear("inp_gate", x, self.n_input), self.activation)
         mine = Slice(inputs, i * self.n_input, self.n_input)
         return self.norm(w.linear("proj", Mul(gate, mine), x.width), w, "post_norm")
 
@@ -119,13 +119,19 @@ class Gemma4(SlidingWindow, Gemma):
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         """Of a row that is not yet normed."""
         n_ff, hp = self.hp.ffs[i], self.hp
-        dense: Node = feed_forward.gated(self.norm(x, w, "ffn_norm"), w, n_ff, "gelu", has_scales=True)
+        dense: Node = feed_forward.gated(self.norm(x, w, "ffn_norm"), w, n_ff, self.activation, has_scales=True)
         if not w.has("ffn_gate_inp"):
             return dense
         routed = Mul(RmsNorm(x, None, hp.eps) * hp.n_embd**-0.5, w("ffn_gate_inp.scale", hp.n_embd))
         router = Linear(routed, w("ffn_gate_inp", hp.n_expert, hp.n_embd))
         routing = read_routing(
-            self.meta, hp, gating="softmax", is_normed=True, activation="gelu", has_scales=True, share_scale=1.0
+            self.meta,
+            hp,
+            gating="softmax",
+            is_normed=True,
+            activation=self.activation,
+            has_scales=True,
+            share_scale=1.0,
         )
         chosen = mixture(self.norm(x, w, "pre_ffw_norm_2"), w, routing, router)
         return self.norm(dense, w, "post_ffw_norm_1") + self.norm(chosen, w, "post_ffw_norm_2")

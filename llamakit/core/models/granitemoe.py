@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.models.granite import Granite
+from llamakit.core.models.rope_settings import layers_that_turn
 
 
 class GraniteMoe(Granite):
@@ -11,4 +12,4 @@ class GraniteMoe(Granite):
 
     def read_settings(self) -> None:
         super().read_settings()
-        self.is_turned = True
+        self.is_turned = all(layers_that_turn(self.meta, [True] * len(self.hp.heads)))

@@ -32,5 +32,5 @@ class Lfm2(HeadNorms, ExpertTransformer):
         n = x.width
         whole = w.matrix("shortconv.in_proj", 3 * n, n)
         b, c, inner = (whole.part(k * n, n)(x) for k in range(3))
-        y = Convolution(Mul(b, inner), w("shortconv.conv", n, self.n_taps), i)
+        y = Convolution(Mul(b, inner), w("shortconv.conv", n, self.n_taps), i, w.find("shortconv.conv.bias", n))
         return w.linear("shortconv.out_proj", Mul(c, y), n)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.ops import Node
+from llamakit.core.graph.ops import Clamp, Node
+from llamakit.core.models.blocks.attention import qkv
 from llamakit.core.models.blocks.mixture import mixture, read_routing
 from llamakit.core.models.tensors import Tensors
 from llamakit.core.models.transformer import Transformer
@@ -13,8 +14,12 @@ class Olmoe(Transformer):
     hf_names = ("OlmoeForCausalLM",)
     is_neox = True
 
-    def heads(self, q: Node, k: Node, w: Tensors, i: int) -> tuple[Node, Node]:
-        return super().heads(self.norm(q, w, "attn_q_norm"), self.norm(k, w, "attn_k_norm"), w, i)
+    def qkv(self, x: Node, w: Tensors, i: int) -> tuple[Node, Node, Node]:
+        """Clamped, if at all, once normed."""
+        q, k, v = qkv(x, w, self.hp.of_layer(i))
+        q, k = self.norm(q, w, "attn_q_norm"), self.norm(k, w, "attn_k_norm")
+        clamp = self.meta.float("attention.clamp_kqv", 0.0)
+        return (Clamp(q, clamp), Clamp(k, clamp), Clamp(v, clamp)) if clamp else (q, k, v)
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         return mixture(x, w, read_routing(self.meta, self.hp, is_normed=False))

@@ -55,5 +55,5 @@ class T5Encoder(Encoder):
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         """T5 1.1 and Flan-T5 have a gate, the first T5 has none."""
         if w.has("ffn_gate"):
-            return feed_forward.gated(x, w, self.hp.n_ff, "gelu")
-        return feed_forward.plain(x, w, self.hp.n_ff, "relu")
+            return feed_forward.gated(x, w, self.hp.n_ff, feed_forward.read_activation(self.meta, "gelu"))
+        return feed_forward.plain(x, w, self.hp.n_ff, feed_forward.read_activation(self.meta, "relu"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.ops import Linear, Node, Weight
@@ -167,6 +168,11 @@ class Tensors:
     def check(self, path: Path) -> None:
         """After the formula has asked for all: raises one ModelError that lists what does not fit."""
         self._ledger.check(path)
+
+
+def uses_all_tensors(meta: Metadata) -> bool:
+    """Whether tensors count that llama.cpp passes over in files of this architecture: a key of convert-hf says so."""
+    return meta.section("llamakit").bool("uses_all_tensors", False)
 
 
 def without_ones(shape: Iterable[int]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.ops import Activation, Add, Glu, Node, RmsNorm, Slice
 from llamakit.core.graph.recurrent import Convolution, StateScan
+from llamakit.core.models.blocks.feed_forward import read_activation
 from llamakit.core.models.tensors import Tensors
 
 STATES = 8  # numbers of states for each layer, more than any uses
@@ -26,6 +27,8 @@ class MambaShape:
     rank: int
     n_group: int
     eps: float
+    activation: str = "silu"  # of the convolution
+    is_gated_last: bool = False  # the norm of version 2 lies before the gate
 
 
 def read_mamba(meta: Metadata, eps: float) -> MambaShape:
@@ -35,20 +38,22 @@ def read_mamba(meta: Metadata, eps: float) -> MambaShape:
         state=meta.int("ssm.state_size", min=1, max=MOST_STATE),
         rank=meta.int("ssm.time_step_rank", min=1, max=1 << 16),
         n_group=meta.int("ssm.group_count", 0, min=0) or 1,
-        eps=eps,
+        eps=meta.section("llamakit").float("mixer_norm_epsilon", eps, min=0, max=1),
+        activation=read_activation(meta, "silu"),
+        is_gated_last=meta.section("llamakit").bool("is_gated_last", False),
     )
 
 
-def convolved(x: Node, w: Tensors, kernel: int, state: int) -> Node:
-    """silu(convolution of x with its last tokens)"""
+def convolved(x: Node, w: Tensors, kernel: int, state: int, activation: str = "silu") -> Node:
+    """activation(convolution of x with its last tokens)"""
     weight, bias = w("ssm_conv1d", x.width, kernel), w.find("ssm_conv1d.bias", x.width)
-    return Activation(Convolution(x, weight, state, bias), "silu")
+    return Activation(Convolution(x, weight, state, bias), activation)
 
 
 def mamba(x: Node, w: Tensors, m: MambaShape, layer: int, *, has_plain_norms: bool = False) -> Node:
     """Version 1. dt, B and C are normed where there are weights for it, or without weights."""
     both = w.matrix("ssm_in", 2 * m.inner, x.width)
-    inner = convolved(both.part(0, m.inner)(x), w, m.kernel, STATES * layer)
+    inner = convolved(both.part(0, m.inner)(x), w, m.kernel, STATES * layer, m.activation)
     gate = both.part(m.inner, m.inner)(x)
     mixed = w.matrix("ssm_x", m.rank + 2 * m.state, m.inner)
     widths = {"dt": m.rank, "b": m.state, "c": m.state}
@@ -71,12 +76,14 @@ def mamba2(x: Node, w: Tensors, m: MambaShape, layer: int) -> Node:
     n_mixed = m.inner + 2 * m.n_group * m.state
     whole = w.matrix("ssm_in", m.inner + n_mixed + m.rank, x.width)
     gate = whole.part(0, m.inner)(x)
-    mixed = convolved(whole.part(m.inner, n_mixed)(x), w, m.kernel, STATES * layer)
+    mixed = convolved(whole.part(m.inner, n_mixed)(x), w, m.kernel, STATES * layer, m.activation)
     dt = Activation(Add(whole.part(m.inner + n_mixed, m.rank)(x), w("ssm_dt.bias", m.rank)), "softplus")
     inner = Slice(mixed, 0, m.inner)
     b, c = (Slice(mixed, m.inner + k * m.n_group * m.state, m.n_group * m.state) for k in (0, 1))
     a, d = w.bare("ssm_a", m.rank, 1), w.bare("ssm_d", m.rank)
-    y: Node = Glu(gate, StateScan(inner, dt, b, c, a, d, m.state, STATES * layer + 1))
+    y: Node = StateScan(inner, dt, b, c, a, d, m.state, STATES * layer + 1)
+    y = y if m.is_gated_last else Glu(gate, y)
     if w.has("ssm_norm"):
         y = RmsNorm(y, w("ssm_norm", m.n_group, m.inner // m.n_group), m.eps)
+    y = Glu(gate, y) if m.is_gated_last else y
     return w.linear("ssm_out", y, x.width)
