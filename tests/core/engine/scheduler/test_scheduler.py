@@ -318,6 +318,7 @@ def test_a_step_that_fails_is_the_end_of_those_in_it_only(path, vocab, monkeypat
     case = Case((1, 50), n_predict=10)
     (wanted,) = alone(path, vocab, [case])
     with serving(path, vocab, 2) as (context, scheduler):
+        wait_until(lambda: scheduler.seconds_stuck == 0)
         slices = context.slices
 
         def failing(chunks):
