@@ -20,7 +20,7 @@ TEXTS_KEY = "llamakit.golden.texts"
 IDS_KEY = "llamakit.golden.ids"
 COUNTS_KEY = "llamakit.golden.counts"
 MOST_TEXTS, MOST_LETTERS = 32, 4096  # more are not read: opening a file must not take long
-_SHOWN = 12  # ids of a text in a message
+_SHOWN = 8  # ids of a text in a message
 
 
 def golden_keys(texts: Sequence[str], ids: Sequence[Sequence[int]]) -> dict[str, Any]:
@@ -51,12 +51,17 @@ def disagreements(vocab: Vocab, metadata: Mapping[str, Any]) -> Iterator[str]:
             yield printable(f"{text!r:.80}: {error}")
             continue
         if found != wanted:
-            yield printable(f"{text!r:.80} has the ids {_shown(found)} here, {_shown(wanted)} in the model's tokenizer")
+            first = next((i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), len(found))
+            here, there = _shown(found, first), _shown(wanted, first)
+            yield printable(f"{text!r:.80} has the ids {here} here, {there} in the model's tokenizer")
 
 
 def _is_list(value: object, kind: type) -> bool:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
-def _shown(ids: list[int]) -> str:
-    return str(ids) if len(ids) <= _SHOWN else f"{str(ids[:_SHOWN])[:-1]}, ...]"
+def _shown(ids: list[int], first: int) -> str:
+    """Ids around the first that differs."""
+    start = max(0, first - 2)
+    before, after = "..., " if start else "", ", ..." if len(ids) > start + _SHOWN else ""
+    return f"[{before}{str(ids[start : start + _SHOWN])[1:-1]}{after}]"
