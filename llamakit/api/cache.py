@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from llamakit.core.engine.generate import n_common
-from llamakit.errors import UsageError
+from llamakit.core.engine.scheduler import Scheduler
+from llamakit.errors import LlamakitError, UsageError
 
 USUAL_BYTES = 2 << 30
 ENDING = ".state"
@@ -137,6 +139,23 @@ class LlamaDiskCache:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def begin_with(cache: BaseLlamaCache, scheduler: Scheduler, tokens: Sequence[int]) -> None:
+    """Let a text begin with what a cache has of it, where that is more than the engine has."""
+    found = cache.find(tokens)
+    if found is not None and found[0] > scheduler.recall(tokens)[0]:
+        try:
+            scheduler.learn(found[1])
+        except LlamakitError as error:  # of another model, or damaged: the text will be computed
+            warnings.warn(f"the cache is of no use here: {error}", stacklevel=4)
+
+
+def keep(cache: BaseLlamaCache, scheduler: Scheduler, tokens: Sequence[int]) -> None:
+    """Put what the engine has of a text into a cache."""
+    n, state = scheduler.recall(tokens)
+    if n:
+        cache.add(tokens[:n], state)
 
 
 def tokens_of(path: Path) -> list[int]:

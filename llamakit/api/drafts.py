@@ -6,10 +6,13 @@ A guess never changes what is said, only how fast: the model verifies each guess
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from llamakit.core.engine.speculation import Guesser, PromptLookup, Want
 
 Tokens = npt.NDArray[np.intc]
 
@@ -20,6 +23,26 @@ class LlamaDraftModel(ABC):
     @abstractmethod
     def __call__(self, input_ids: Tokens, /, **kwargs: Any) -> Tokens:
         """Up to a few tokens that may follow; none is fine.   int32 (n,) -> int32 (n_guessed,)"""
+
+
+class DraftGuesser:
+    """A draft model as the scheduler asks for guesses."""
+
+    def __init__(self, model: Callable[..., Any], n_most: int = 10) -> None:
+        self._model, self.n_most = model, n_most
+
+    def guess(self, wants: Sequence[Want]) -> list[list[int]]:
+        return [np.asarray(self._model(np.array([*w.tokens, w.last], np.intc)))[: w.n].tolist() for w in wants]
+
+    def forget(self, seq: int) -> None:
+        """Nothing is kept."""
+
+
+def guesser_of(model: Callable[..., Any]) -> Guesser:
+    """Who guesses as a draft model of llama-cpp-python's kind does."""
+    if type(model) is LlamaPromptLookupDecoding:  # the same idea, with an index
+        return PromptLookup(model.num_pred_tokens)
+    return DraftGuesser(model)
 
 
 class LlamaPromptLookupDecoding(LlamaDraftModel):

@@ -7,10 +7,13 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llamakit.api.cache import begin_with, keep
 from llamakit.api.completion import create_completion, following_seed
+from llamakit.api.drafts import guesser_of
 from llamakit.api.embedding import create_embedding, embed, parse_pooling, pooling_name
 from llamakit.api.options import cache_type, metadata_as_text, rope_overrides
 from llamakit.api.reports import describe, say_when_compiling
@@ -141,7 +144,8 @@ class Llama(TokenApi):
             )  # fmt: skip
             opened.enter_context(context)
             n_ctx = context.n_ctx
-            shared = SharedContext(context, lambda model=self._model: model.vocab)  # type: ignore[misc]
+            guesser = None if draft_model is None else partial(guesser_of, draft_model)
+            shared = SharedContext(context, lambda model=self._model: model.vocab, guesser)  # type: ignore[misc]
             opened.callback(shared.close)
             if verbose:
                 print(describe(context), file=sys.stderr)
@@ -274,7 +278,12 @@ class Llama(TokenApi):
 
     def say(self, wanted: Wanted) -> Sayer:
         """Let something be said, beside what others ask for. Raises UsageError, QueueFull."""
+        scheduler, cache = self.shared.scheduler(), self.cache
+        if cache is not None:
+            begin_with(cache, scheduler, wanted.tokens)
         sayer = Sayer(self.shared.submit([wanted.request(self)])[0], self.vocab.eog_ids)
+        if cache is not None:
+            sayer.when_said = lambda: keep(cache, scheduler, [*wanted.tokens, *sayer.drawn])
         if (jobs := begun.get()) is not None:
             jobs.append(sayer)
         return sayer

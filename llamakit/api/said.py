@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -31,6 +31,8 @@ class Sayer:
 
     def __init__(self, job: Job, eog_ids: Collection[int]) -> None:
         self.job, self.request, self._eog_ids = job, job.request, eog_ids
+        self.when_said: Callable[[], None] | None = None  # called when all is said
+        self.drawn: list[int] = []
         self.finish_reason: str | None = None
         self.n_tokens = 0
         self.prompt_scores: PromptScores | None = None
@@ -44,6 +46,8 @@ class Sayer:
             while self.finish_reason is None:
                 if said := self.heard(self.job.next_event()):
                     yield said
+            if self.when_said is not None:
+                self.when_said()
         finally:
             self.job.cancel()
 
@@ -53,6 +57,7 @@ class Sayer:
             if event.token in self._eog_ids or self._stops.is_found:
                 return None
             self.n_tokens += 1
+            self.drawn.append(event.token)
             self._waiting.append((self._n_heard, event))
             return self._pushed(event.text)
         if isinstance(event, PromptScores):

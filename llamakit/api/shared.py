@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from llamakit.errors import UsageError
 if TYPE_CHECKING:
     from llamakit.core.engine.adapters import Adapter
     from llamakit.core.engine.context import Context
+    from llamakit.core.engine.speculation import Guesser
     from llamakit.core.vocab.base import Vocab
 
 CLOSED = "nothing to compute with: the model is closed, or was opened with vocab_only=True"
@@ -24,10 +25,11 @@ class SharedContext:
     """Any thread may call. Jobs of many threads make one batch; who computes alone waits until they have ended."""
 
     def __init__(
-        self, context: Context, vocab: Callable[[], Vocab], adapters: Mapping[str, Adapter] | None = None
+        self, context: Context, vocab: Callable[[], Vocab], guesser: Callable[[], Guesser] | None = None
     ) -> None:
         self._context: Context | None = context
-        self._vocab, self._adapters = vocab, dict(adapters or {})
+        self._vocab, self._guesser = vocab, guesser
+        self._adapters: dict[str, Adapter] = {}
         self._scales: dict[str, float] = {}
         self._lock = threading.RLock()
         self._scheduler: Scheduler | None = None
@@ -91,7 +93,8 @@ class SharedContext:
             raise UsageError(CLOSED)
         if self._scheduler is None:
             self._context.cache.clear()
-            self._scheduler = Scheduler(self._context, self._vocab(), adapters=self._adapters)
+            guesser = None if self._guesser is None else self._guesser()
+            self._scheduler = Scheduler(self._context, self._vocab(), adapters=self._adapters, guesser=guesser)
             self._scheduler.set_adapter_scales(self._scales)
         return self._scheduler
 

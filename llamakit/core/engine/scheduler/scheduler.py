@@ -188,6 +188,16 @@ class Scheduler:
         found: tuple[int, int] = self.between_steps(lambda: self._steps.restore(self.slots[slot], path), slot)
         return found
 
+    def recall(self, tokens: Sequence[int], slot: int = 0) -> tuple[int, bytes]:
+        """What the cache has of a text's beginning, as bytes, and how many tokens that are; waits for an idle slot."""
+        found: tuple[int, bytes] = self.between_steps(lambda: self._steps.to_bytes(self.slots[slot], tokens), slot)
+        return found
+
+    def learn(self, state: bytes, slot: int = 0) -> int:
+        """Let later requests begin with what `recall` gave; returns how many tokens that are. Raises StateError."""
+        n: int = self.between_steps(lambda: self._steps.from_bytes(self.slots[slot], state), slot)
+        return n
+
     def erase_slot(self, slot: int) -> int:
         """Forget an idle slot's last text, as far as no other shares it; returns how many tokens are gone."""
         found: int = self.between_steps(lambda: erase(self.slots[slot]), slot)

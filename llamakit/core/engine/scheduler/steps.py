@@ -12,7 +12,7 @@ from llamakit.core.engine.pooling import Pool, Pooling, pooling_of
 from llamakit.core.engine.programs import FEW
 from llamakit.core.engine.scheduler.groups import Group, KnownAdapters, Turns, group_of
 from llamakit.core.engine.scheduler.job import AnyJob, EmbeddingJob, Job
-from llamakit.core.engine.scheduler.keeping import restore, save
+from llamakit.core.engine.scheduler.keeping import from_bytes, restore, save, to_bytes
 from llamakit.core.engine.scheduler.reading import Continuation, Embedding, Reader
 from llamakit.core.engine.scheduler.request import EmbeddingRequest, Scales
 from llamakit.core.engine.scheduler.room import Room
@@ -110,9 +110,21 @@ class Steps:
         return save(slot, path)
 
     def restore(self, slot: Slot, path: str | os.PathLike[str]) -> tuple[int, int]:
+        self._as_usual(slot)
+        return restore(slot, path)
+
+    def to_bytes(self, slot: Slot, tokens: Sequence[int]) -> tuple[int, bytes]:
+        self._as_usual(slot)
+        return to_bytes(slot, tokens)
+
+    def from_bytes(self, slot: Slot, data: bytes) -> int:
+        self._as_usual(slot)
+        return from_bytes(slot, data)
+
+    def _as_usual(self, slot: Slot) -> None:
+        """For requests that name neither salt nor adapters."""
         slot.root, slot.scales = ("", self.default_scales), self.default_scales
         self.adapters.use(slot.scales)
-        return restore(slot, path)
 
     def compute(self) -> None:
         """One step of a group of jobs that can go on, the oldest first."""
