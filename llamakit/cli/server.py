@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,29 +52,55 @@ def server(
     hosts = [host.strip() for host in web.host.split(",") if host.strip()]
     keys = read_keys(access)
     check_exposure(hosts, keys, web.insecure)
-    from llamakit.server.engine.spawn import spawn
+    spawned = None
+    if several.models_dir is None and several.config_file is None:
+        from llamakit.server.engine.spawn import spawn
 
-    spawned = spawn()  # imports what it needs while this process does
+        spawned = spawn()  # imports what it needs while this process does
+    elif source.spec is not None:
+        raise InvalidArgument("-m names one model, --models-dir and --config-file several: choose")
     sampling_params(sampling)  # what is wrong with it is said before a model is fetched
-    with progress(not log.log_disable and log.verbosity >= INFO) as report:
-        path = source.path(report)
-        if context.check_tensors:
-            check_tensors(path, report)
-    model = model_settings(path, serving, context, rotation, adapting, template, sampling)
     stop = tuple(unescape(text) if escape else text for text in reverse_prompt)
-    model = replace(
-        model, n_predict=n_predict, n_keep=keep, context_shift=context_shift, stop=stop, show_special=special
-    )
-    from llamakit.server.launch import serve
+    common = replace(
+        model_settings("", serving, context, rotation, adapting, template, sampling),
+        n_predict=n_predict, n_keep=keep, context_shift=context_shift, stop=stop, show_special=special,
+    )  # fmt: skip
+    if spawned is not None:
+        with progress(not log.log_disable and log.verbosity >= INFO) as report:
+            common = replace(common, path=source.path(report))
+            if context.check_tensors:
+                check_tensors(common.path, report)
+    from llamakit.server.launch import serve, serve_many
     from llamakit.server.operations.logs import configure_logs
 
     configure_logs(as_json=ending.json_output, level=level_of(log))
-    if code := serve(
-        server_settings(web, access, ending, hosts, keys), model, hosts, web.port, web.reuse_port, spawned
-    ):
+    settings, place = server_settings(web, access, ending, hosts, keys), (hosts, web.port, web.reuse_port)
+    if spawned is not None:
+        code = serve(settings, common, *place, spawned)
+    else:
+        known = known_models(several, common)
+        code = serve_many(settings, known, several.models_max, *place, loads_itself=several.models_autoload)
+    if code:
         from typer import Exit
 
         raise Exit(code)
+
+
+def known_models(several: ModelsOptions, common: ModelSettings) -> Callable[[], Mapping[str, ModelSettings]]:
+    """What finds the models of a folder, or those of a file of settings."""
+    if several.models_dir is not None and several.config_file is not None:
+        raise InvalidArgument("only one of --models-dir and --config-file can be given")
+    if several.config_file is not None:
+        from llamakit.server.models import python_settings as p
+
+        models = [p.model_settings(model) for model in p.read_file(several.config_file).models]
+        return lambda: {model.aliases[0]: model for model in models}
+    from llamakit.server.models.folder import models_of
+
+    folder = several.models_dir or ""
+    if not models_of(folder, common):
+        raise InvalidArgument(f"--models-dir {folder}: there is no GGUF file in it")
+    return lambda: models_of(folder, common)
 
 
 def read_keys(access: AccessOptions) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from llamakit.server.anthropic.routes import anthropic_routes
 from llamakit.server.errors import Refused, add_handlers
 from llamakit.server.health import health_routes
 from llamakit.server.models.figures import figures_of
+from llamakit.server.models.many import ManyModels
 from llamakit.server.models.models import Models
+from llamakit.server.models.routes import models_routes
 from llamakit.server.native.routes import native_routes
 from llamakit.server.openai.routes import openai_routes
 from llamakit.server.operations.auth import PUBLIC, ApiKeys
@@ -55,6 +57,7 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
     app.add_middleware(Guard, operations=operations)
     add_handlers(app)
     for routes in (
+        *([models_routes(models)] if isinstance(models, ManyModels) else []),
         health_routes(),
         metrics_routes(metrics if settings.has_metrics else None),
         openai_routes(),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -17,6 +18,7 @@ from llamakit.server.engine.engine import Engine
 from llamakit.server.engine.process import ProcessChannel
 from llamakit.server.engine.spawn import Spawned
 from llamakit.server.listening import address_of, close, listen
+from llamakit.server.models.many import ManyModels
 from llamakit.server.models.models import Models, OneModel
 from llamakit.server.models.served import open_served
 from llamakit.server.operations.connections import protocol_class
@@ -123,12 +125,39 @@ def serve(
     listening = listen(hosts, port, reuse_port=reuse_port)
     try:
         channel = ProcessChannel(model, spawned)
-        models = OneModel(open_served(model, Engine(channel, n_queue_max=model.n_queue_max)))
-        web = Web(create_app(models, settings), models, settings)
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        scheme = "https" if settings.ssl_cert_file else "http"
-        log.info("listening on %s", ", ".join(address_of(each, scheme) for each in listening))
-        web.run(listening)
+        try:
+            served = open_served(model, Engine(channel, n_queue_max=model.n_queue_max))
+        except BaseException:
+            channel.abandon()
+            raise
+        return run(settings, OneModel(served), listening)
     finally:
         close(listening)
+
+
+def serve_many(
+    settings: ServerSettings,
+    known: Callable[[], Mapping[str, ModelSettings]],
+    n_most: int,
+    hosts: Sequence[str],
+    port: int,
+    reuse_port: bool = False,
+    *,
+    loads_itself: bool = True,
+) -> int:
+    """Serve several models until told to end; see ManyModels.   -> exit code"""
+    models = ManyModels(known, n_most, loads_itself=loads_itself)
+    listening = listen(hosts, port, reuse_port=reuse_port)
+    try:
+        return run(settings, models, listening)
+    finally:
+        close(listening)
+
+
+def run(settings: ServerSettings, models: Models, listening: list[socket.socket]) -> int:
+    web = Web(create_app(models, settings), models, settings)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    scheme = "https" if settings.ssl_cert_file else "http"
+    log.info("listening on %s", ", ".join(address_of(each, scheme) for each in listening))
+    web.run(listening)
     return 0 if web.failure is None else 1

@@ -116,6 +116,11 @@ class Engine:
             raise EngineLoading(self.why)
         return self._info
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it works for anybody, or is about to."""
+        return bool(self.streams or self._calls)
+
     # generating
     def submit(self, generation: Generation, n: int = 1) -> list[Stream]:
         """Continue a prompt n times, the seeds counting up. Returns at once.
@@ -218,7 +223,7 @@ class Engine:
         while True:
             await asyncio.sleep(TICK)
             now = time.monotonic()
-            is_busy = bool(self.streams or self._calls) and self.state is not EngineState.LOADING
+            is_busy = self.is_busy and self.state is not EngineState.LOADING
             self.heartbeat_age = self.heartbeat_age + min(now - then, 2 * TICK) if is_busy else 0.0
             then = now
             n_stuck = self.stats.seconds_stuck if is_busy and self.stats is not None else 0.0

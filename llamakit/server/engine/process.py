@@ -56,6 +56,12 @@ class ProcessChannel:
         """End a process that does not answer; it is started again."""
         self.worker.process.kill()
 
+    def abandon(self) -> None:
+        """End a process that was never talked with."""
+        self.worker.connection.close()
+        self.worker.process.kill()
+        self.worker.process.wait()
+
     async def close(self) -> None:
         self._is_closing = True
         if self._transport is not None:

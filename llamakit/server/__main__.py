@@ -1,0 +1,96 @@
+"""`python -m llamakit.server`: the server with llama-cpp-python's options and environment variables.
+
+Options are the settings of `models.python_settings`, as `--name value`; variables are the same in upper case.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from llamakit.errors import LlamakitError, UsageError
+
+
+def main(args: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Returns the exit code."""
+    if "-h" in args or "--help" in args:
+        return show_help()
+    try:
+        return run(args, environment)
+    except LlamakitError as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + 2
+
+
+def run(args: Sequence[str], environment: Mapping[str, str]) -> int:
+    from llamakit.server.hosts import is_private
+    from llamakit.server.models import python_settings as p
+
+    said = {**of_environment(environment), **of_command_line(args)}
+    path = said.pop("config_file", None)
+    if path is not None:
+        settings = p.read_file(path[-1])
+    else:
+        flat = {name: values if p.is_list(name) else values[-1] for name, values in said.items()}
+        server = p.read_settings({k: v for k, v in flat.items() if k in p.SERVER}, p.SERVER, "settings")
+        model = p.read_settings({k: v for k, v in flat.items() if k not in p.SERVER}, p.MODEL, "settings")
+        settings = p.PythonSettings(server, (model,))
+    models = [p.model_settings(model, settings.server) for model in settings.models]
+    hosts = [settings.host]
+    if not is_private(hosts) and not settings.server.get("api_key") and not settings.server.get("insecure"):
+        raise UsageError(
+            f"host {settings.host}: other machines could use the server; set --api_key, or --insecure true"
+        )
+    from llamakit.server.launch import serve, serve_many
+    from llamakit.server.operations.logs import configure_logs
+
+    configure_logs()
+    server_settings = p.server_settings(settings.server)
+    if len(models) == 1:
+        return serve(server_settings, models[0], hosts, settings.port)
+    return serve_many(server_settings, lambda: {m.aliases[0]: m for m in models}, 1, hosts, settings.port)
+
+
+def of_command_line(args: Sequence[str]) -> dict[str, list[str]]:
+    """Values by the names of settings. Raises UsageError."""
+    found: dict[str, list[str]] = {}
+    rest = list(args)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--"):
+            raise UsageError(f"{name!r} is no option; --help lists them")
+        values = [value] if equals else []
+        while not equals and rest and not rest[0].startswith("--"):
+            values.append(rest.pop(0))
+        if not values:
+            raise UsageError(f"{name} needs a value")
+        found.setdefault(name[2:].replace("-", "_"), []).extend(values)
+    return found
+
+
+def of_environment(environment: Mapping[str, str]) -> dict[str, list[str]]:
+    from llamakit.server.models.python_settings import MODEL, SERVER
+
+    names = {*MODEL, *SERVER, "config_file"}
+    return {name: [environment[name.upper()]] for name in names if environment.get(name.upper())}
+
+
+def show_help() -> int:
+    from llamakit.server.models.python_settings import MODEL, SERVER
+
+    print("Usage: python -m llamakit.server --model FILE [--NAME VALUE ...]\n\n  As llama-cpp-python's server.\n")
+    for title, settings in (("Server", SERVER), ("Model", MODEL)):
+        names = [name for name, setting in settings.items() if setting.has_effect]
+        print(f"{title}: " + " ".join(f"--{name}" for name in names))
+        ignored = [name for name, setting in settings.items() if not setting.has_effect]
+        print("  accepted, without effect: " + " ".join(f"--{name}" for name in ignored) + "\n")
+    print("--config_file FILE: JSON or YAML with these settings, and those of several `models`.")
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.exit(main(sys.argv[1:], os.environ))

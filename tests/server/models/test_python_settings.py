@@ -1,0 +1,95 @@
+"""Settings under llama-cpp-python's names."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from llamakit.errors import UsageError
+from llamakit.server.__main__ import main, of_command_line, of_environment
+from llamakit.server.models import python_settings as p
+
+FILE = {
+    "host": "127.0.0.1",
+    "port": 8123,
+    "api_key": "secret",
+    "models": [
+        {"model": "a.gguf", "model_alias": "a", "n_ctx": 512, "n_gpu_layers": -1, "chat_format": "llama-2", "seed": 7},
+        {"model": "b.gguf", "type_k": 8, "n_threads": -1, "kv_overrides": ["x.y=int:3"], "lora_path": "l.gguf"},
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ["json", "yaml"])
+def test_a_file_of_settings(tmp_path, kind):
+    if kind == "yaml":
+        text = pytest.importorskip("yaml").safe_dump(FILE)
+    else:
+        text = json.dumps(FILE)
+    path = tmp_path / f"settings.{kind}"
+    path.write_text(text)
+    settings = p.read_file(str(path))
+    a, b = (p.model_settings(model, settings.server) for model in settings.models)
+    assert (settings.host, settings.port, p.server_settings(settings.server).api_keys) == (
+        "127.0.0.1",
+        8123,
+        ("secret",),
+    )
+    assert (a.path, a.aliases, a.opening.n_ctx, a.chat.template) == ("a.gguf", ("a",), 512, "llama2-sys")
+    assert a.sampling == {"seed": 7}
+    assert (b.aliases, b.opening.n_ctx, b.opening.type_k, b.opening.n_threads) == (("b.gguf",), 2048, "q8_0", None)
+    assert (b.opening.overrides, b.opening.adapters) == ({"x.y": 3}, (("l.gguf", 1.0),))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "no JSON"),
+        ("[]", 'needs "models"'),
+        ('{"models": []}', 'needs "models"'),
+        ('{"models": [{"model": "a", "n_ctxx": 3}]}', r"models\[0\]: there is no setting 'n_ctxx'"),
+        ('{"models": [{"model": "a", "n_ctx": "many"}]}', r"models\[0\]: n_ctx 'many'"),
+        ('{"models": [{"model": "a"}], "ports": 3}', "there is no setting 'ports'"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named(tmp_path, text, message):
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        p.read_file(str(path))
+
+
+@pytest.mark.parametrize("text, wanted", [("1", True), ("Yes", True), ("t", True), ("off", False), ("N", False)])
+def test_switches_have_many_words(text, wanted):
+    assert p.MODEL["use_mmap"].read(text) is wanted
+
+
+def test_command_lines_and_environments():
+    args = ["--model", "m.gguf", "--n_ctx=64", "--kv_overrides", "a=int:1", "b=str:x", "--host", "::1"]
+    assert of_command_line(args) == {
+        "model": ["m.gguf"], "n_ctx": ["64"], "kv_overrides": ["a=int:1", "b=str:x"], "host": ["::1"],
+    }  # fmt: skip
+    assert of_environment({"MODEL": "x", "N_CTX": "3", "PATH": "y", "PORT": ""}) == {"model": ["x"], "n_ctx": ["3"]}
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ([], "a GGUF file must be named"),
+        (["model"], "'model' is no option"),
+        (["--model"], "--model needs a value"),
+        (["--model", "m.gguf", "--no_such", "1"], "there is no setting 'no_such'"),
+        (["--model", "m.gguf", "--host", "0.0.0.0"], "set --api_key"),
+        (["--config_file", "/nowhere.json"], "/nowhere.json"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line_is_one_line(capsys, args, message):
+    assert main(args, {}) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_names_all_settings(capsys):
+    assert main(["--help"], {}) == 0
+    said = capsys.readouterr().out
+    assert all(f"--{name}" in said for name in (*p.MODEL, *p.SERVER))
