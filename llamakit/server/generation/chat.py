@@ -150,4 +150,6 @@ def budget_of(served: Served, chat: Chat, opening: Opening) -> Budget | None:
 
 
 def marks(vocab: Vocab, text: str) -> tuple[int, ...]:
-    return tuple(vocab.encode(text, add_special=False, parse_special=True))
+    """The tokens of a text amid others: without a space that begins each text."""
+    ids = tuple(vocab.encode(text, add_special=False, parse_special=True))
+    return ids[1:] if ids and not text.startswith(" ") and vocab.piece(ids[0]) == b" " else ids

@@ -13,9 +13,13 @@ import pytest
 
 from llamakit.core.chat.load import load_template
 from llamakit.core.chat.prompt import chat_prompt
-from llamakit.core.engine.scheduler import Cancelled, Request
+from llamakit.core.engine.load import load_model
+from llamakit.core.engine.scheduler import Cancelled, Request, Scheduler
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
+from llamakit.server.settings import ChatSettings
+
+from ...running import open_context
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
 
@@ -177,3 +181,83 @@ def test_a_full_queue_is_429_with_a_time_to_come_again(server, monkeypatch):
         urllib.request.urlopen(request, timeout=60)
     with refused.value as error:
         assert (error.code, error.headers["Retry-After"]) == (429, "1")
+
+
+@pytest.fixture(scope="module")
+def roomy(path):
+    """A context that tools have room in, and a template that knows them."""
+    pytest.importorskip("uvicorn")
+    from ..scripted import TEMPLATE
+    from ..serving import serving
+
+    with open_context(path, n_ctx=1536, n_seq_max=2) as context:
+        with Scheduler(context, load_model(path).vocab) as scheduler:
+            with serving(scheduler, chat=ChatSettings(template=TEMPLATE)) as running:
+                yield running
+
+
+CITY = {
+    "type": "object",
+    "properties": {"city": {"enum": ["Bonn", "Rome"]}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_of_random_weights_calls_a_tool_rightly_when_it_must(roomy, seed, stream):
+    tool = {"type": "function", "function": {"name": "weather", "parameters": CITY}}
+    choice = {"type": "function", "function": {"name": "weather"}}
+    body = {"messages": MESSAGES, "tools": [tool], "tool_choice": choice, "seed": seed, "reasoning_budget_tokens": 0}
+    reply = roomy.ask("/v1/chat/completions", {**body, "stream": stream})
+    if stream:
+        deltas = [c["delta"] for event in reply.events[:-1] for c in event["choices"]]
+        calls = [call["function"] for delta in deltas for call in delta.get("tool_calls", ())]
+        arguments, reason = "".join(c["arguments"] for c in calls), reply.events[-2]["choices"][0]["finish_reason"]
+    else:
+        (choice,) = reply.json["choices"]
+        arguments, reason = choice["message"]["tool_calls"][0]["function"]["arguments"], choice["finish_reason"]
+    assert (json.loads(arguments)["city"] in ("Bonn", "Rome"), reason) == (True, "tool_calls")
+
+
+@pytest.mark.parametrize(
+    "route, body",
+    [
+        ("/v1/chat/completions", {"messages": MESSAGES, "response_format": {"type": "json_object", "schema": CITY}}),
+        ("/v1/completions", {"prompt": "Hi", "json_schema": CITY}),
+        ("/v1/responses", {"input": "Hi", "text": {"format": {"type": "json_schema", "name": "n", "schema": CITY}}}),
+        ("/v1/messages", {"messages": MESSAGES[1:], "output_format": {"type": "json_schema", "schema": CITY}}),
+    ],
+)
+def test_an_answer_fits_its_schema_on_every_api(roomy, route, body):
+    reply = roomy.ask(route, {**body, "seed": 3, "reasoning_budget_tokens": 0}).json
+    if route == "/v1/responses":
+        text = reply["output"][-1]["content"][0]["text"]
+    elif route == "/v1/messages":
+        text = reply["content"][-1]["text"]
+    else:
+        text = reply["choices"][0].get("text") or reply["choices"][0]["message"]["content"]
+    assert json.loads(text)["city"] in ("Bonn", "Rome")
+
+
+def test_a_grammar_that_allows_nothing_more_is_an_error_before_or_amid_a_stream(roomy):
+    """The bias forbids what the grammar asks for."""
+    token = roomy.served.vocab.encode("b", add_special=False)[-1]
+    body = {"prompt": "Hi", "logit_bias": [[token, False]]}
+    at_once = roomy.ask("/v1/completions", {**body, "grammar": 'root ::= "b"', "stream": True})
+    assert at_once.status == 500
+    assert "no token may come next" in at_once.json["error"]["message"]
+    later = roomy.ask("/v1/completions", {**body, "grammar": 'root ::= "ab"', "stream": True})
+    assert later.status == 200
+    assert "no token may come next" in later.events[-1]["error"]["message"]
+
+
+def test_the_same_prompt_parameters_and_seed_give_the_same_text_on_every_api(roomy):
+    user = MESSAGES[1:]
+    same = {"seed": 5, "temperature": 0.7, "max_tokens": 12}
+    chat = roomy.ask("/v1/chat/completions", {"messages": user, **same}).json["choices"][0]["message"]["content"]
+    message = roomy.ask("/v1/messages", {"messages": user, **same}).json["content"][0]["text"]
+    same["max_output_tokens"] = same.pop("max_tokens")
+    response = roomy.ask("/v1/responses", {"input": user, **same}).json["output"][0]["content"][0]["text"]
+    assert chat == message == response != ""
