@@ -75,6 +75,11 @@ def test_no_end_before_some_tokens(llm):
     assert at_once["usage"]["completion_tokens"] == 0 and late["usage"]["completion_tokens"] == 4
 
 
+def test_what_programs_look_up_in_structures_is_there(llm):
+    assert llm.context_params.n_ctx == 256 and llm.context_params.embeddings is False
+    assert llm.model_params.vocab_only is False
+
+
 def test_states_and_seeds(llm):
     llm.set_seed(1337)
     state = llm.save_state()
