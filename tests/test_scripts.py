@@ -54,7 +54,10 @@ def peer(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("script", ["bench_attention", "bench_kernels", "bench_peers", "make_synthetic_model"])
+@pytest.mark.parametrize(
+    "script",
+    ["bench_attention", "bench_convert", "bench_kernels", "bench_peers", "compare_converted", "make_synthetic_model"],
+)
 def test_help_says_what_a_script_is_for(script):
     done = run(script, "--help")
     assert done.returncode == 0, done.stderr
