@@ -43,6 +43,10 @@ DIFFERS: dict[str, tuple[set[str], str]] = {
         {"granitehybrid.attention.head_count_kv", *_ATTENTION_K_Q},
         "the reference does not know the spelling full_attention and takes every layer for a state-space one",
     ),
+    "modernbert": (
+        {"modern-bert.attention.layer_norm_epsilon"},
+        "config.json of transformers 5 has it as norm_eps, which the reference misses: llama.cpp cannot load its file",
+    ),
     "t5": (
         {"t5.attention.relative_max_distance"},
         "distances count up to 32; the reference leaves that out, and llama.cpp takes 128",

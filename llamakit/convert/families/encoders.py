@@ -119,6 +119,8 @@ class ModernBert(Encoder):
     def hparams(self) -> Keys:
         yield from super().hparams()
         c = self.config
+        if not c.has("layer_norm_eps"):  # as of transformers 5; llama.cpp loads no file without this key
+            yield "attention.layer_norm_epsilon", c.float("norm_eps", default=1e-5)
         yield "attention.sliding_window", c.int("local_attention")
         period = c.int("global_attn_every_n_layers", default=3)
         if self.window_pattern() not in ([], [i % period != 0 for i in range(self.n_layer)]):
