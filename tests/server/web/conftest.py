@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")  # the quickest first
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if path is None:
-        pytest.skip("no Chromium on the path (Debian: apt-get install chromium)")
+        pytest.skip("no Chromium on the path (Debian: apt-get install chromium-headless-shell)")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path)
         yield browser
