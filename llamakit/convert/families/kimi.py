@@ -58,9 +58,12 @@ class KimiLinear(DeepSeek2):
         yield "kda.head_dim", c.int("linear_head_dim", default=linear.int("head_dim", default=128))
         yield "leading_dense_block_count", n_dense(c)
         yield "expert_gating_func", GATINGS[c.str("moe_router_activation_func", default="sigmoid")]
-        yield "expert_shared_count", c.int("num_shared_experts")
+        yield "expert_shared_count", self.n_shared()
         if c.has("head_dim"):
             yield "attention.value_length", c.head_dim
+
+    def n_shared(self) -> int:
+        return self.config.int("num_shared_experts")
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith("ssm_conv1d_"):
