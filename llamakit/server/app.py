@@ -62,7 +62,7 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
         metrics_routes(metrics if settings.has_metrics else None),
         openai_routes(),
         anthropic_routes(),
-        native_routes(),
+        native_routes(models, settings),
         tgi_routes(),
     ):
         app.include_router(routes, prefix=settings.api_prefix)

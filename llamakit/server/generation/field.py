@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from llamakit.core.sampling.params import LARGEST
 from llamakit.errors import UsageError
 
 Body = Mapping[str, Any]  # a JSON object
+Schema = Mapping[str, Any]  # a JSON schema
 
 INT32_MAX = 2**31 - 1
 WHOLE_FLOATS = 2**53  # up to here a float holds every whole number
@@ -169,13 +170,15 @@ class Texts(Field):
 
 @dataclass(frozen=True, slots=True)
 class Anything(Field):
-    """A field with a reader of its own."""
+    """A field with a reader of its own. `items` is the schema of what its list holds."""
 
     types: tuple[str, ...] = ()
+    items: Schema | None = None
 
     @property
     def schema(self) -> dict[str, Any]:
-        return {**({"type": [*self.types, "null"]} if self.types else {}), "description": self.about}
+        types = {"type": [*self.types, "null"]} if self.types else {}
+        return {**types, **({} if self.items is None else {"items": self.items}), "description": self.about}
 
 
 def shown(value: float) -> str:
@@ -183,15 +186,14 @@ def shown(value: float) -> str:
     return f"{value:f}" if abs(value) < 1e12 else f"{value:g}" if abs(value) <= 1e308 else "more than 1e308"
 
 
-def object_schema(fields: Iterable[Field], **others: Any) -> dict[str, Any]:
+def object_schema(fields: Iterable[Field], *, required: Sequence[str] = (), **others: Schema) -> dict[str, Any]:
     """The JSON schema of a body that has these fields, and `others`, whose schemas are given."""
-    properties = dict(others)
+    properties: dict[str, Schema] = dict(others)
     for field in fields:
         properties[field.name] = field.schema
-        properties.update(
-            {alias: {**field.schema, "description": f"The same as {field.name}."} for alias in field.aliases}
-        )
-    return {"type": "object", "properties": properties}
+        for alias in field.aliases:
+            properties[alias] = {**field.schema, "description": f"The same as {field.name}."}
+    return {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
 
 
 def names_of(fields: Iterable[Field]) -> frozenset[str]:

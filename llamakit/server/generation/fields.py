@@ -49,7 +49,13 @@ FIELDS: tuple[Whole | Number | Flag, ...] = (
 )  # fmt: skip
 STOP = Texts("stop", "Texts that end the generation; they are not part of it.", most=MOST_STOPS, is_single=True)
 RESPONSE_FIELDS = Texts("response_fields", "The only fields to answer with; a/b stands for b within a.", most=256)
-LORA = Anything("lora", "LoRA adapters, each with id and scale; those not listed have scale 0.", types=("array",))
+ADAPTER_SCHEMA = {
+    "type": "object",
+    "properties": {"id": {"type": "integer", "minimum": 0}, "scale": {"type": "number"}},
+    "required": ["id"],
+}
+LORA = Anything("lora", "LoRA adapters, each with id and scale; those not listed have scale 0.",
+                types=("array",), items=ADAPTER_SCHEMA)  # fmt: skip
 IDLE_FIELDS = (  # known, and without effect here
     Flag("backend_sampling", "Without effect: there is one way to sample."),
     Flag("verbose", "Without effect."),

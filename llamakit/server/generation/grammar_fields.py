@@ -26,7 +26,14 @@ TRIGGERS = Anything(
     "What wakes a lazy grammar: objects with type (0 token, 1 word, 2 pattern, 3 pattern of the whole text), value, "
     "and for a token its id in token.",
     types=("array",),
-)
+    items={
+        "type": "object",
+        "properties": {
+            "type": {"enum": [0, 1, 2, 3]}, "value": {"type": "string"}, "token": {"type": "integer", "minimum": 0},
+        },
+        "required": ["type", "value"],
+    },
+)  # fmt: skip
 PRESERVED = Texts("preserved_tokens", "Texts of special tokens that count as text for the triggers.")
 GRAMMAR_FIELDS = (GRAMMAR, JSON_SCHEMA, LAZY, TRIGGERS, PRESERVED)
 

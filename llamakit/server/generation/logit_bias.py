@@ -17,6 +17,7 @@ LOGIT_BIAS = Anything(
     "Added to the logits of tokens: a list of [token, bias], or an object of them. A token is an id, or a text, whose "
     "tokens all have the bias; false for a bias bans it.",
     types=("array", "object"),
+    items={"type": "array", "minItems": 2, "maxItems": 2},
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llamakit.core.sampling.order import order_of_letters, order_of_names, with_tail_free
+from llamakit.core.sampling.order import STAGE_NAMES, order_of_letters, order_of_names, with_tail_free
 from llamakit.core.sampling.params import FASTEST, MOST_TOKENS, RANDOM_SEED, SamplingParams
 from llamakit.server.generation.field import Anything, Body, FieldError, Flag, Number, Texts, Whole, wrong_type
 from llamakit.server.generation.logit_bias import LOGIT_BIAS, read_logit_bias
@@ -53,7 +53,7 @@ SAMPLER_FIELDS: tuple[Whole | Number | Flag, ...] = (
 )  # fmt: skip
 SEED = Whole("seed", "Seed of the random numbers; -1: a random one.", least=-1, most=LARGEST_SEED)
 SAMPLERS = Anything("samplers", "The samplers in their order: a list of names, or a text of letters.",
-                    types=("array", "string"))  # fmt: skip
+                    types=("array", "string"), items={"enum": list(STAGE_NAMES)})  # fmt: skip
 BREAKERS = Texts("dry_sequence_breakers", "Texts that no repetition spans.")
 SAMPLING_FIELDS = (*SAMPLER_FIELDS, SEED, SAMPLERS, BREAKERS, LOGIT_BIAS)
 

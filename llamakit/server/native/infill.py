@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 PREFIX = Text("input_prefix", "What stands before the gap.")
 SUFFIX = Text("input_suffix", "What stands behind it.")
 PROMPT = Text("prompt", "How the gap's text begins: it follows the prefix.")
-EXTRA = Anything("input_extra", "Other files of the project: objects with text and filename.", types=("array",))
+EXTRA = Anything(
+    "input_extra",
+    "Other files of the project.",
+    types=("array",),
+    items={
+        "type": "object",
+        "properties": {"text": {"type": "string"}, "filename": {"type": "string"}},
+        "required": ["text"],
+    },
+)
 INFILL_FIELDS = (PREFIX, SUFFIX, PROMPT, EXTRA)
 INFILL_NAMES = NAMES | {field.name for field in INFILL_FIELDS}
 PROJECT, FILE, OTHER_FILE = "myproject\n", "filename\n", "tmp"  # names that the models are not told
@@ -46,7 +55,9 @@ async def infill(request: Request) -> Response:
 
 def read(body: Body, served: Served) -> Ask:
     """Raises Refused for a model that has not the tokens, FieldError."""
-    check(served.vocab)
+    if names := missing(served.vocab):
+        what = "".join(f"{name} token is missing. " for name in names)
+        raise Refused(501, f"Infill is not supported by this model: {what}")
     prefix, suffix, prompt = PREFIX.read(body), SUFFIX.read(body), PROMPT.read(body) or ""
     for field, value in ((PREFIX, prefix), (SUFFIX, suffix)):
         if value is None:
@@ -64,11 +75,15 @@ def read(body: Body, served: Served) -> Ask:
     return Ask(served, fields, (tuple(tokens),), MODEL.read(body) or served.name, headers, more)
 
 
-def check(vocab: Vocab) -> None:
+def missing(vocab: Vocab) -> list[str]:
+    """The tokens that a model needs for it, and has not."""
     special = vocab.special
     needed = {"prefix": special.fim_pre, "suffix": special.fim_suf, "middle": special.fim_mid}
-    if missing := "".join(f"{name} token is missing. " for name, token in needed.items() if token is None):
-        raise Refused(501, f"Infill is not supported by this model: {missing}")
+    return [name for name, token in needed.items() if token is None]
+
+
+def can_infill(vocab: Vocab) -> bool:
+    return not missing(vocab)
 
 
 def read_extra(body: Body) -> list[Extra]:

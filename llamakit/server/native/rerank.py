@@ -17,8 +17,9 @@ from llamakit.server.openai.fields import IDLE, MODEL
 from llamakit.server.respond import ignored, json_object, unless_gone
 
 QUERY = Text("query", "What the documents should fit.")
-DOCUMENTS = Anything("documents", "Texts.", types=("array",))
-TEXTS = Anything("texts", "The same; the answer is then of text-embeddings-inference's form.", types=("array",))
+DOCUMENTS = Anything("documents", "Texts.", types=("array",), items={"type": "string"})
+TEXTS = Anything("texts", "The same; the answer is then of text-embeddings-inference's form.",
+                 types=("array",), items={"type": "string"})  # fmt: skip
 TOP_N = Whole("top_n", "How many to tell, the best ones; without it, all.", least=0)
 RETURN_TEXT = Flag("return_text", "Tell the texts too, where they were called texts.")
 RERANK_FIELDS = (QUERY, DOCUMENTS, TEXTS, TOP_N, RETURN_TEXT)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from llamakit.server.generation.chat_fields import CHAT_FIELDS
 from llamakit.server.generation.field import Anything, Field, object_schema
-from llamakit.server.generation.fields import ALL_FIELDS
+from llamakit.server.generation.fields import ADAPTER_SCHEMA, ALL_FIELDS
+from llamakit.server.models.models import Models
 from llamakit.server.native import extras
 from llamakit.server.native.completion import completion
 from llamakit.server.native.embeddings import embedding
-from llamakit.server.native.infill import INFILL_FIELDS, infill
+from llamakit.server.native.infill import INFILL_FIELDS, can_infill, infill
 from llamakit.server.native.lora import get_adapters, set_adapters
 from llamakit.server.native.props import get_props, post_props
 from llamakit.server.native.rerank import RERANK_FIELDS, rerank
@@ -21,6 +22,7 @@ from llamakit.server.native.slots import FILENAME, get_slots, post_slots
 from llamakit.server.native.tokens import TOKENS, apply_template, detokenize
 from llamakit.server.openai.embeddings import EMBEDDING_FIELDS, NORM
 from llamakit.server.openai.fields import MODEL
+from llamakit.server.settings import ServerSettings
 
 PROMPT = Anything(
     "prompt",
@@ -31,43 +33,40 @@ COMPLETION_FIELDS = (PROMPT, MODEL, *ALL_FIELDS)
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def native_routes() -> APIRouter:
-    router = APIRouter(tags=["llama-server"])
+def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
+    """What no served model can is answered with 501, and left out of the documentation."""
+    router, served = APIRouter(tags=["llama-server"]), models.served
 
-    def post(handler: Handler, fields: Iterable[Field], *paths: str) -> None:
+    def post(
+        handler: Handler, fields: Iterable[Field], *paths: str, required: Sequence[str] = (), can: bool = True
+    ) -> None:
+        schema = object_schema(fields, required=required)
         for i, path in enumerate(paths):
-            router.post(path, openapi_extra=body(fields), include_in_schema=not i)(handler)
+            router.post(path, openapi_extra=document(schema), include_in_schema=can and not i)(handler)
 
-    post(completion, COMPLETION_FIELDS, "/completion", "/completions")
-    post(infill, (*INFILL_FIELDS, MODEL, *ALL_FIELDS), "/infill")
+    post(completion, COMPLETION_FIELDS, "/completion", "/completions", required=["prompt"])
+    fields, required = (*INFILL_FIELDS, MODEL, *ALL_FIELDS), ["input_prefix", "input_suffix"]
+    post(infill, fields, "/infill", required=required, can=any(can_infill(one.vocab) for one in served))
     post(detokenize, (TOKENS, MODEL), "/detokenize")
-    post(apply_template, (*CHAT_FIELDS, MODEL), "/apply-template")
-    post(embedding, (*EMBEDDING_FIELDS, NORM), "/embedding", "/embeddings")
-    post(rerank, (*RERANK_FIELDS, MODEL), "/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
-    post(post_slots, (FILENAME, MODEL), "/slots/{slot}")
-    post(extras.tokenize, (extras.INPUT, MODEL), "/extras/tokenize")
-    post(extras.count, (extras.INPUT, MODEL), "/extras/tokenize/count")
-    post(extras.detokenize, (TOKENS, MODEL), "/extras/detokenize")
+    post(apply_template, (*CHAT_FIELDS, MODEL), "/apply-template", required=["messages"])
+    can = any(one.settings.embeddings for one in served)
+    post(embedding, (*EMBEDDING_FIELDS, NORM), "/embedding", "/embeddings", can=can)
+    can, paths = any(one.settings.reranking for one in served), ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
+    post(rerank, (*RERANK_FIELDS, MODEL), *paths, required=["query"], can=can)
+    can = any(one.settings.slot_save_path is not None for one in served)
+    post(post_slots, (FILENAME, MODEL), "/slots/{slot}", can=can)
+    post(extras.tokenize, (extras.INPUT, MODEL), "/extras/tokenize", required=["input"])
+    post(extras.count, (extras.INPUT, MODEL), "/extras/tokenize/count", required=["input"])
+    post(extras.detokenize, (TOKENS, MODEL), "/extras/detokenize", required=["tokens"])
     router.get("/props")(get_props)
-    router.post("/props")(post_props)
-    router.get("/slots")(get_slots)
+    router.post("/props", include_in_schema=settings.has_props)(post_props)
+    router.get("/slots", include_in_schema=settings.has_slots)(get_slots)
     router.get("/lora-adapters")(get_adapters)
     router.post("/lora-adapters", openapi_extra=document(ADAPTERS))(set_adapters)
     return router
 
 
-ADAPTERS = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {"id": {"type": "integer", "minimum": 0}, "scale": {"type": "number"}},
-        "required": ["id"],
-    },
-}
-
-
-def body(fields: Iterable[Field]) -> dict[str, Any]:
-    return document(object_schema(fields))
+ADAPTERS = {"type": "array", "items": ADAPTER_SCHEMA}
 
 
 def document(schema: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from llamakit.server.generation.fields import CompletionFields
 OWN = (
     "n_predict", "n_keep", "n_discard", "stream", "n_probs", "timings_per_token", "post_sampling_probs",
 )  # fmt: skip
+NOT_ITS = {"frequency_is_share", "watermark_gamma", "watermark_delta"}  # llama-server has no such fields
 IDLE = {
     "chat_format": "Content-only",
     "reasoning_format": "none",
@@ -28,7 +29,7 @@ def generation_settings(asked: CompletionFields, eog_ids: Iterable[int]) -> dict
     p = asked.sampling
     biases = {**p.logit_bias, **(dict.fromkeys(sorted(eog_ids), -math.inf) if p.ignore_eos else {})}
     return {
-        **{f.name: getattr(p, f.name) for f in fields(SamplingParams)},
+        **{f.name: getattr(p, f.name) for f in fields(SamplingParams) if f.name not in NOT_ITS},
         "seed": RANDOM_SEED if p.seed in (None, -1) else p.seed,
         "samplers": list(p.samplers),
         "dry_sequence_breakers": list(p.dry_sequence_breakers),

@@ -19,11 +19,12 @@ from llamakit.server.respond import json_object
 if TYPE_CHECKING:
     from llamakit.core.vocab.base import Vocab
 
-CONTENT = Anything("content", "Text, or a list of texts and token ids.", types=("string", "array", "integer"))
+CONTENT = Anything("content", "Text, or a list of texts and token ids.", types=("string", "array"),
+                   items={"type": ["string", "integer"]})  # fmt: skip
 ADD_SPECIAL = Flag("add_special", "Put what the model wants around a text: BOS and the like.")
 PARSE_SPECIAL = Flag("parse_special", "Read texts of special tokens as these tokens; so it is unless false.")
 WITH_PIECES = Flag("with_pieces", "Tell the texts of the tokens too.")
-TOKENS = Anything("tokens", "Token ids.", types=("array",))
+TOKENS = Anything("tokens", "Token ids.", types=("array",), items={"type": "integer", "minimum": 0})
 TOKENIZE_FIELDS = (CONTENT, ADD_SPECIAL, PARSE_SPECIAL, WITH_PIECES)
 
 

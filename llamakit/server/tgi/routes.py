@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from llamakit.server.generation.chat_fields import CHAT_FIELDS
-from llamakit.server.generation.field import Field, Text, object_schema
+from llamakit.server.generation.field import Field, Schema, Text, object_schema
 from llamakit.server.native import tokens as native
 from llamakit.server.native.routes import document
 from llamakit.server.respond import json_object
@@ -19,22 +18,23 @@ from llamakit.server.tgi.info import info
 from llamakit.server.tgi.parameters import PARAMETERS
 from llamakit.server.tgi.tokens import chat_tokenize, tokenize
 
-INPUTS = Text("inputs", "The prompt.")
+INPUTS = Text("inputs", "Text, with which the answer is of text-generation-inference's form.")
 
 
 def tgi_routes() -> APIRouter:
     router = APIRouter(tags=["text-generation-inference"])
 
-    def post(path: str, handler: Handler, fields: Iterable[Field], **others: Any) -> None:
-        router.post(path, openapi_extra=document(object_schema(fields, **others)))(in_own_words(handler))
+    def post(path: str, handler: Handler, fields: Iterable[Field], required: str, **others: Schema) -> None:
+        schema = object_schema(fields, required=[required], **others)
+        router.post(path, openapi_extra=document(schema))(in_own_words(handler))
 
-    parameters = object_schema(PARAMETERS)
-    post("/generate", generate, (INPUTS,), parameters=parameters)
-    post("/generate_stream", generate_stream, (INPUTS,), parameters=parameters)
-    post("/", compat, (INPUTS, STREAM), parameters=parameters)
-    post("/invocations", invocations, (INPUTS, STREAM), parameters=parameters)
-    post("/vertex", vertex, (), instances={"type": "array", "items": {"type": "object"}})
-    post("/chat_tokenize", chat_tokenize, CHAT_FIELDS)
+    text = {"inputs": {"type": "string", "minLength": 1}, "parameters": object_schema(PARAMETERS)}
+    post("/generate", generate, (), "inputs", **text)
+    post("/generate_stream", generate_stream, (), "inputs", **text)
+    post("/", compat, (STREAM,), "inputs", **text)
+    post("/invocations", invocations, (STREAM,), "inputs", **text)
+    post("/vertex", vertex, (), "instances", instances={"type": "array", "items": {"type": "object"}, "minItems": 1})
+    post("/chat_tokenize", chat_tokenize, CHAT_FIELDS, "messages")
     router.get("/info")(in_own_words(info))
     fields = (*native.TOKENIZE_FIELDS, INPUTS)
     router.post("/tokenize", openapi_extra=document(object_schema(fields)))(either_tokenize)
