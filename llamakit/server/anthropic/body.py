@@ -11,20 +11,23 @@ from typing import Any
 from llamakit.core.chat.errors import MessageError
 from llamakit.core.chat.message import Message, Part, ToolCall, a_list, a_text, an_object, described, optional
 from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolUse, parse_function
+from llamakit.server.generation import shapes
 from llamakit.server.generation.chat import AnswerForm, Chat
 from llamakit.server.generation.chat_fields import VARIABLES, read_variables
 from llamakit.server.generation.field import Anything, Body, FieldError, Texts, Whole, names_of
 from llamakit.server.generation.fields import NAMES as NATIVE
+from llamakit.server.generation.shapes import Shaped
 from llamakit.server.models.served import Served
 
 MAX_TOKENS = Whole("max_tokens", "Most tokens to write.", least=1)
 DEFAULT_MAX_TOKENS = 4096
 STOPS = Texts("stop_sequences", "Texts that end the answer.", most=1024)
-MESSAGES = Anything("messages", "The chat so far, Anthropic's messages.", types=("array",))
-SYSTEM = Anything("system", "What comes before it.", types=("string", "array"))
-TOOLS = Anything("tools", "Functions that the model may call, each with name, description and input_schema.",
-                 types=("array",))  # fmt: skip
-TOOL_CHOICE = Anything("tool_choice", "auto, any, tool with a name, or none.", types=("object",))
+MESSAGES = Shaped("messages", "The chat so far, Anthropic's messages.", shape=shapes.TURNS)
+SYSTEM = Shaped("system", "What comes before it.", shape=shapes.one_of(shapes.CONTENT, shapes.NULL))
+TOOLS = Shaped(
+    "tools", "Functions that the model may call.", shape=shapes.one_of(shapes.a_list(shapes.SCHEMA_TOOL), shapes.NULL)
+)
+TOOL_CHOICE = Shaped("tool_choice", "Whether it may, or which it must.", shape=shapes.SCHEMA_TOOL_CHOICE)
 THINKING = Anything("thinking", "enabled with budget_tokens, adaptive or disabled.", types=("object",))
 OUTPUT = Anything("output_config", "format: a JSON schema that the answer must fit; effort.", types=("object",))
 OUTPUT_FORMAT = Anything("output_format", "The older place of that format.", types=("object",))

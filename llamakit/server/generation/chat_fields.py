@@ -14,21 +14,24 @@ from llamakit.core.chat.output.tools import Tool, ToolChoice, parse_functions, p
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.regex_rules import regex_rules
+from llamakit.server.generation import shapes
 from llamakit.server.generation.chat import AnswerForm, Chat
 from llamakit.server.generation.field import Anything, Body, FieldError, Flag, Text, Whole
+from llamakit.server.generation.shapes import Shaped
 
 if TYPE_CHECKING:
     from llamakit.core.chat.template import ChatTemplate
     from llamakit.server.models.served import Served
 
-MESSAGES = Anything("messages", "The chat so far, OpenAI's messages.", types=("array",))
-TOOLS = Anything("tools", "Functions that the model may call, each with name, description and parameters.",
-                 types=("array",))  # fmt: skip
-TOOL_CHOICE = Anything("tool_choice", "auto, none, required, or the function to call.", types=("string", "object"))
+MESSAGES = Shaped("messages", "The chat so far, OpenAI's messages.", shape=shapes.MESSAGES)
+TOOLS = Shaped(
+    "tools", "Functions that the model may call.", shape=shapes.one_of(shapes.a_list(shapes.TOOL), shapes.NULL)
+)
+TOOL_CHOICE = Shaped("tool_choice", "Whether it may, or which it must.", shape=shapes.TOOL_CHOICE)
 PARALLEL = Flag("parallel_tool_calls", "Whether it may call several at once.")
 FUNCTIONS = Anything("functions", "The older spelling of tools.", types=("array",))
 FUNCTION_CALL = Anything("function_call", "The older spelling of tool_choice.", types=("string", "object"))
-RESPONSE_FORMAT = Anything("response_format", "text, json_object, or json_schema with a schema.", types=("object",))
+RESPONSE_FORMAT = Shaped("response_format", "What the answer has to be.", shape=shapes.RESPONSE_FORMAT)
 JSON_SCHEMA = Anything("json_schema", "JSON schema that the answer must fit; {}: any object.",
                        types=("object", "boolean"))  # fmt: skip
 GRAMMAR = Text("grammar", "GBNF that the answer must follow.")

@@ -9,6 +9,7 @@ from llamakit.core.chat.errors import MessageError
 from llamakit.core.chat.message import Message, Part, ToolCall, a_list, a_text, an_object, optional
 from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, parse_function, parse_tool_choice
 from llamakit.server.errors import Refused
+from llamakit.server.generation import shapes
 from llamakit.server.generation.chat import AnswerForm, Chat
 from llamakit.server.generation.chat_fields import (
     BUDGET,
@@ -19,17 +20,18 @@ from llamakit.server.generation.chat_fields import (
     read_reasoning_format,
     read_variables,
 )
-from llamakit.server.generation.field import Anything, Body, FieldError, Whole, names_of
+from llamakit.server.generation.field import Anything, Body, FieldError, Text, Whole, names_of
 from llamakit.server.generation.fields import NAMES as NATIVE
+from llamakit.server.generation.shapes import Shaped
 from llamakit.server.models.served import Served
 from llamakit.server.openai.fields import KNOWN, TOP_LOGPROBS
 
-INPUT = Anything("input", "A text, or items: messages, calls of functions and their outputs, reasoning.",
-                 types=("string", "array"))  # fmt: skip
-INSTRUCTIONS = Anything("instructions", "What the system says first.", types=("string",))
-TOOLS = Anything("tools", "Functions that the model may call, each with name, description and parameters.",
-                 types=("array",))  # fmt: skip
-TOOL_CHOICE = Anything("tool_choice", "auto, none, required, or the function to call.", types=("string", "object"))
+INPUT = Shaped("input", "A text, or items: messages, calls of functions and their outputs.", shape=shapes.INPUT)
+INSTRUCTIONS = Text("instructions", "What the system says first.")
+TOOLS = Shaped(
+    "tools", "Functions that the model may call.", shape=shapes.one_of(shapes.a_list(shapes.FLAT_TOOL), shapes.NULL)
+)
+TOOL_CHOICE = Shaped("tool_choice", "Whether it may, or which it must.", shape=shapes.FLAT_TOOL_CHOICE)
 TEXT = Anything("text", "format: text, json_object, or json_schema with name and schema.", types=("object",))
 REASONING = Anything("reasoning", "effort: how hard to think; none: not at all.", types=("object",))
 MAX_TOKENS = Whole("max_output_tokens", "Most tokens to write.", least=1)
