@@ -34,7 +34,11 @@ def checkpoint_of(folder: Path, arrays: dict[str, tuple[str, np.ndarray]], setti
     [((2, 2), [4, 4]), ((1,), []), ((6, 1), []), ((6,), [])],
     ids=["of blocks, the last cut", "of all", "of rows", "of rows, flat"],
 )
-def test_float8_times_its_scales(scales: tuple[int, ...], block: list[int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("slab", [1 << 20, 8])
+def test_float8_times_its_scales(
+    slab: int, scales: tuple[int, ...], block: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamakit.convert.quantized.scaled.SLAB", slab)
     codes = RNG.integers(0, 120, (6, 8)).astype(np.uint8)
     scale = RNG.uniform(0.5, 2, scales).astype(np.float32)
     name = "weight_scale_inv" if block else "weight_scale"

@@ -30,9 +30,12 @@ def mxfp4_experts(checkpoint: Checkpoint) -> Replaced:
         *shape, n_block, _ = checkpoint.tensors[name].shape
 
         def load(blocks: str = name, scales: str = scales) -> Floats:
-            found = checkpoint.array(blocks)
-            values = unpack_mxfp4(found.reshape(*found.shape[:-2], -1), checkpoint.array(scales))
-            return np.ascontiguousarray(values.swapaxes(-1, -2))
+            codes, exponents = checkpoint.array(blocks), checkpoint.array(scales)
+            *outer, n_out, n_block, n_byte = codes.shape
+            out = np.empty((*outer, 2 * n_byte * n_block, n_out), np.float32)
+            for i in np.ndindex(*outer):  # an expert at a time: what is unpacked takes eight times the room
+                out[i] = unpack_mxfp4(codes[i].reshape(n_out, -1), exponents[i]).T
+            return out
 
         yield stem, computed(checkpoint, (*shape[:-1], 32 * n_block, shape[-1]), load, name, scales)
 

@@ -11,6 +11,7 @@ from llamakit.convert.checkpoint import Checkpoint
 from llamakit.convert.quantized.parts import Floats, Replaced, computed, values_of
 
 SUFFIXES = ("_scale_inv", "_scale")  # behind the weight's own name
+SLAB = 1 << 20  # values
 MISTRAL_SUFFIX = ".qscale_weight"  # in place of .weight
 UNUSED = (
     "activation_scale", ".input_scale", ".act_scale", ".qscale_act", ".output_scale", ".k_scale", ".v_scale",
@@ -36,9 +37,12 @@ def scaled(checkpoint: Checkpoint, block: list[int]) -> Replaced:
 
         def load(weight: str = weight, scale: str = name, zeros: str | None = zeros if has_zeros else None) -> Floats:
             values = values_of(checkpoint, weight)
+            if not values.flags.writeable:  # floats already, in the mapped file
+                values = values.copy()
             if zeros is not None:
-                values = values - spread(values_of(checkpoint, zeros), values.shape, block)
-            return values * spread(values_of(checkpoint, scale), values.shape, block)
+                by_slabs(np.subtract, values, values_of(checkpoint, zeros), block)
+            by_slabs(np.multiply, values, values_of(checkpoint, scale), block)
+            return values
 
         yield weight, computed(checkpoint, shape, load, weight, name)
 
@@ -50,6 +54,21 @@ def weight_of(checkpoint: Checkpoint, scale: str) -> str | None:
     else:
         names = [scale.removesuffix(suffix) for suffix in SUFFIXES if scale.endswith(suffix)]
     return next((name for name in names if name in checkpoint.tensors), None)
+
+
+def by_slabs(ufunc: np.ufunc, values: Floats, scales: Floats, block: list[int]) -> None:
+    """values = ufunc(values, scales), some rows at a time: spread out, the scales are as large as the values.
+
+    Raises ValueError for scales that do not fit.
+    """
+    n_row = block[0] if len(block) == values.ndim else 1  # rows that share scales
+    if scales.ndim < 1 or len(scales) != -(-len(values) // n_row):
+        ufunc(values, spread(scales, values.shape, block), out=values)
+        return
+    step = n_row * max(1, SLAB * len(values) // max(1, values.size * n_row))
+    for start in range(0, len(values), step):
+        slab = values[start : start + step]
+        ufunc(slab, spread(scales[start // n_row : -(-(start + step) // n_row)], slab.shape, block), out=slab)
 
 
 def spread(scales: Floats, shape: tuple[int, ...], block: list[int]) -> Floats:
