@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from llamakit.convert.checkpoint import Checkpoint
+from llamakit.convert.config import Config
 from llamakit.convert.families.kimi import KimiLinear
 from llamakit.convert.families.settings import copied, n_dense
 from llamakit.convert.families.sparse_latent import INDEXER, Foretelling
@@ -46,6 +48,11 @@ class Hy4(Foretelling):
             for number in ("fn", "base", "scale")
         },
     }
+
+    def __init__(self, config: Config, checkpoint: Checkpoint) -> None:
+        """Halves of the turned part turn together, other than in DeepSeek's checkpoints."""
+        is_paired = config.bool("rope_interleave", default=False)
+        super().__init__(config.overlaid(rope_interleave=is_paired), checkpoint)
 
     def renamed(self, name: str) -> str | None:
         return None if name.startswith("model.mtp_layers.") else super().renamed(name)

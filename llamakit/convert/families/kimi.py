@@ -51,7 +51,7 @@ class KimiLinear(DeepSeek2):
         for key, value in super().hparams():
             if key not in ("rope.scaling.type", "attention.value_length", "expert_weights_norm"):
                 yield key, value
-        yield "context_length", c.int("model_max_length", "max_position_embeddings")
+        yield "context_length", c.int("max_position_embeddings", "model_max_length")
         yield "attention.head_count_kv", [1 if kind else 0 for kind in self.is_attending()]
         n_kernel = linear.int("short_conv_kernel_size", default=4)
         yield "ssm.conv_kernel", c.int("linear_conv_kernel_dim", default=n_kernel)
