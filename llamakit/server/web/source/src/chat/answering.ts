@@ -1,13 +1,14 @@
 // Asking for answers, one at a time in each conversation, and stopping them.
 
 import { signal } from "@preact/signals";
-import { chat as stream, type Part } from "../api/chat.ts";
+import { chat as stream } from "../api/chat.ts";
 import { problemOfError } from "../api/problem.ts";
 import { model } from "../api/server.ts";
 import { settings } from "../settings.ts";
 import { add, chat, keep, showMessage, thread } from "./chats.ts";
 import { Clock } from "./clock.ts";
-import { type Answer, type Conversation, type Message, branch, newId } from "./conversation.ts";
+import { type Conversation, type Message, branch, newId } from "./conversation.ts";
+import { ended, extended } from "./growth.ts";
 import { Pace } from "./pace.ts";
 import { requestBody } from "./request.ts";
 import type { Chat } from "./store.ts";
@@ -119,42 +120,6 @@ async function write(
     showing.cancel();
     saving.cancel();
   }
-}
-
-function extended(message: Message, part: Part): Message {
-  const old: Answer = message.answer ?? { finish: "running" };
-  const answer = (changed: Partial<Answer>): Message => ({ ...message, answer: { ...old, ...changed } });
-  switch (part.kind) {
-    case "text":
-      return { ...message, text: message.text + part.text };
-    case "reasoning":
-      return answer({ reasoning: (old.reasoning ?? "") + part.text });
-    case "call": {
-      const calls = [...(old.calls ?? [])];
-      const call = calls[part.index] ?? { name: "", arguments: "" };
-      calls[part.index] = { name: call.name + part.name, arguments: call.arguments + part.arguments };
-      return answer({ calls });
-    }
-    case "tokens":
-      return answer({ tokens: [...(old.tokens ?? []), ...part.tokens] });
-    case "progress":
-      return answer({ progress: part.share });
-    case "finish":
-      return answer({ finish: part.reason === "length" || part.reason === "tool_calls" ? part.reason : "stop" });
-    case "model":
-      return old.model === part.name ? message : answer({ model: part.name });
-    case "usage":
-      return answer({ usage: part.usage });
-    case "timings":
-      return answer({ timings: part.timings });
-  }
-}
-
-function ended(message: Message, clock: Clock, changed: Partial<Answer>): Message {
-  const finish = message.answer?.finish ?? "stop";
-  const measured = clock.measured(message.answer?.usage?.completion);
-  const answer = { ...message.answer, finish: finish === "running" ? "stop" : finish, ...changed };
-  return { ...message, answer: measured ? { ...answer, measured } : answer };
 }
 
 function setRun(conversation: string, run: Run | null): void {

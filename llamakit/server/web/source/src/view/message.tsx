@@ -8,6 +8,7 @@ import { chat, switchTo, thread } from "../chat/chats.ts";
 import { type Answer, type Message, siblings } from "../chat/conversation.ts";
 import { CodeBlock } from "../text/code.tsx";
 import { Markdown } from "../text/markdown.tsx";
+import { announce } from "./announcer.tsx";
 import { CopyButton } from "./copy_button.tsx";
 import { Editor } from "./editor.tsx";
 import { Icon } from "./icon.tsx";
@@ -32,6 +33,7 @@ export function MessageView({ message }: { message: Message }): VNode {
           text={message.text}
           action={isUser ? "Send" : "Save"}
           onDone={(text) => {
+            if (isRunning(message.conversation)) return announce("Wait for the answer, or stop it");
             edited.value = null;
             void edit(message, text);
           }}
