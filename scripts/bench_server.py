@@ -42,6 +42,7 @@ class Server:
     walls: dict[int, list[float]] = field(default_factory=dict)  # of rounds, by the number of clients
     cpus: dict[int, list[float]] = field(default_factory=dict)
     firsts: dict[int, list[float]] = field(default_factory=dict)  # of all clients of all rounds
+    web: dict[int, list[float]] = field(default_factory=dict)  # of the CPU seconds, those of the process that has HTTP
 
     def cpu(self) -> float:
         """CPU seconds of the process and its children."""
@@ -141,10 +142,11 @@ def is_ready(port: int) -> bool:
 
 
 def measure(server: Server, n_clients: int, options: argparse.Namespace, rng: random.Random) -> None:
-    cpu, wall = server.cpu(), time.perf_counter()
+    cpu, web, wall = server.cpu(), cpu_of(server.process.pid), time.perf_counter()
     firsts = ask(server, n_clients, options, rng)
     server.walls.setdefault(n_clients, []).append(time.perf_counter() - wall)
     server.cpus.setdefault(n_clients, []).append(server.cpu() - cpu)
+    server.web.setdefault(n_clients, []).append(cpu_of(server.process.pid) - web)
     server.firsts.setdefault(n_clients, []).extend(firsts)
 
 
@@ -203,11 +205,11 @@ def report(servers: list[Server], n: int, options: argparse.Namespace) -> None:
     for server in servers:
         firsts = sorted(server.firsts[n])
         p99 = firsts[min(len(firsts) - 1, int(0.99 * len(firsts)))]
-        cpu = median(server.cpus[n])
+        cpu, share = median(server.cpus[n]), 100 * median(server.web[n]) / median(server.cpus[n])
         print(
             f"{n:3} clients {server.name:>12}: {n_tokens / median(server.walls[n]):6.0f} t/s total, "
-            f"{n_tokens * options.threads / cpu:6.0f} by CPU; first token p50 {1000 * median(firsts):5.0f} ms, "
-            f"p99 {1000 * p99:5.0f}",
+            f"{n_tokens * options.threads / cpu:6.0f} by CPU ({share:.0f} % of it HTTP); "
+            f"first token p50 {1000 * median(firsts):5.0f} ms, p99 {1000 * p99:5.0f}",
             flush=True,
         )
     if len(servers) == 2:

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from llamakit.server.app import create_app
+from llamakit.server.arenas import use_one_arena
 from llamakit.server.engine.engine import Engine
 from llamakit.server.engine.process import ProcessChannel
 from llamakit.server.engine.spawn import Spawned
@@ -132,7 +133,7 @@ def serve(
             raise
         return run(settings, OneModel(served), listening)
     finally:
-        close(listening)
+        close(listening, hosts)
 
 
 def serve_many(
@@ -151,10 +152,11 @@ def serve_many(
     try:
         return run(settings, models, listening)
     finally:
-        close(listening)
+        close(listening, hosts)
 
 
 def run(settings: ServerSettings, models: Models, listening: list[socket.socket]) -> int:
+    use_one_arena()
     web = Web(create_app(models, settings), models, settings)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     scheme = "https" if settings.ssl_cert_file else "http"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -122,13 +123,10 @@ def address_of(listening: socket.socket, scheme: str = "http") -> str:
     return f"{scheme}://{host}:{name[1]}"
 
 
-def close(listening: Iterable[socket.socket]) -> None:
+def close(listening: Iterable[socket.socket], hosts: Iterable[str]) -> None:
     """Free ports and paths."""
     for each in listening:
-        path = each.getsockname() if each.family == socket.AF_UNIX and each.fileno() != -1 else ""
         each.close()
-        if path:
-            try:
-                os.unlink(path)
-            except OSError:
-                pass
+    for path in filter(is_path, hosts):
+        with contextlib.suppress(OSError):
+            os.unlink(path)

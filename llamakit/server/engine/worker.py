@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from llamakit.errors import LlamakitError
+from llamakit.server.arenas import use_one_arena
 from llamakit.server.engine.frames import frame, receive
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def main(fd: int) -> int:
         signal.signal(number, signal.SIG_IGN)
     die_with_parent()
     threading.excepthook = end_at_once
+    use_one_arena()
     sys.setswitchinterval(SWITCH_INTERVAL)
     with socket.socket(fileno=fd) as connection:
         return serve(connection)

@@ -31,7 +31,7 @@ def figures_of(models: Models) -> EngineFigures:
         n_running=sum(each.n_running for each in stats),
         n_waiting=n_waiting(engines),
         n_blocks=sum(each.n_blocks for each in stats),
-        n_blocks_free=sum(each.n_blocks_free for each in stats),
+        n_blocks_free=sum(each.n_blocks_free + each.n_blocks_kept for each in stats),  # kept ones are given up at need
         n_tokens_held=sum(each.n_tokens_held for each in told),
         step_age=max((max(each.seconds_stuck, 0.0) for each in told), default=0.0),
     )
