@@ -28,7 +28,7 @@ async def get_props(request: Request) -> Response:
 async def post_props(request: Request) -> Response:
     settings: ServerSettings = request.app.state.settings
     if not settings.has_props:
-        raise Refused(501, "This server does not support changing global properties. Start it with `--props`")
+        raise Refused(403, "This server does not support changing global properties. Start it with `--props`")
     return JSONResponse({"success": True})
 
 

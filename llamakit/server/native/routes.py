@@ -53,8 +53,9 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
     post(embedding, (*EMBEDDING_FIELDS, NORM), "/embedding", "/embeddings", can=can)
     can, paths = any(one.settings.reranking for one in served), ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
     post(rerank, (*RERANK_FIELDS, MODEL), *paths, required=["query"], can=can)
-    can = any(one.settings.slot_save_path is not None for one in served)
-    post(post_slots, (FILENAME, MODEL), "/slots/{slot}", can=can)
+    can, described = any(one.settings.slot_save_path is not None for one in served), object_schema((FILENAME, MODEL))
+    extra = {**document(described), "parameters": SLOT_PARAMETERS}
+    router.post("/slots/{slot}", openapi_extra=extra, include_in_schema=can)(post_slots)
     post(extras.tokenize, (extras.INPUT, MODEL), "/extras/tokenize", required=["input"])
     post(extras.count, (extras.INPUT, MODEL), "/extras/tokenize/count", required=["input"])
     post(extras.detokenize, (TOKENS, MODEL), "/extras/detokenize", required=["tokens"])
@@ -66,6 +67,10 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
     return router
 
 
+SLOT_PARAMETERS = [
+    {"name": "slot", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}},
+    {"name": "action", "in": "query", "required": True, "schema": {"enum": ["save", "restore", "erase"]}},
+]
 ADAPTERS = {"type": "array", "items": ADAPTER_SCHEMA}
 
 

@@ -26,7 +26,7 @@ def test_props_tell_what_the_server_is(server):
 
 
 def test_props_can_be_set_where_the_server_lets_them(server, scheduler):
-    assert (server.ask("/props", {}).status, server.ask("/props", {}).json["error"]["code"]) == (501, 501)
+    assert (server.ask("/props", {}).status, server.ask("/props", {}).json["error"]["code"]) == (403, 403)
     with serving(scheduler, server=ServerSettings(has_props=True)) as running:
         assert running.ask("/props", {}).json == {"success": True}
 
