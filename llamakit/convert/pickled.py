@@ -117,18 +117,23 @@ def read_pickled(path: Path) -> dict[str, StoredTensor]:
             if member is None or archive.getinfo(member).file_size > _MAX_PICKLE:
                 raise ModelError(f"{path}: an archive without data.pkl: no checkpoint of PyTorch 1.6 or later")
             loaded = _Reader(path, archive, member).load()
+        if not isinstance(loaded, dict) or not all(isinstance(name, str) for name in loaded):
+            raise ModelError(f"{path}: it holds a {type(loaded).__name__}, not tensors by name")
+        source = Source(path)
+        source.map(source.size)
+        found = {name: tensor for name, tensor in loaded.items() if isinstance(tensor, _Tensor)}
+        return {name: _stored(path, name, tensor, source) for name, tensor in found.items()}
     except ModelError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
         raise ModelError(printable(f"{path}: no checkpoint: {type(error).__name__}: {str(error)[:160]}")) from None
-    if not isinstance(loaded, dict) or not all(isinstance(name, str) for name in loaded):
-        raise ModelError(f"{path}: it holds a {type(loaded).__name__}, not tensors by name")
-    source = Source(path)
-    source.map(source.size)
-    return {name: _stored(path, name, tensor, source) for name, tensor in loaded.items() if isinstance(tensor, _Tensor)}
 
 
 def _stored(path: Path, name: str, tensor: _Tensor, source: Source) -> StoredTensor:
+    """Checked once more: a pickle can change fields of what it has built."""
+    numbers = (tensor.first, tensor.storage.offset, *tensor.shape)
+    if tensor.storage.dtype not in DTYPES or not all(type(n) is int and n >= 0 for n in numbers):
+        raise ModelError(printable(f"{path}: tensor {name!r} is described by what are no numbers"))
     width = DTYPES[tensor.storage.dtype][0]
     offset, n_bytes = tensor.storage.offset + tensor.first * width, math.prod(tensor.shape) * width
     if offset + n_bytes > source.size:

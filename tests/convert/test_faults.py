@@ -151,6 +151,20 @@ class _TorchPickler(pickle._Pickler):  # type: ignore[misc,name-defined]
         return super().save(obj, save_persistent_id)
 
 
+@pytest.mark.parametrize("state", [{"shape": (2.5,)}, {"shape": (-1,)}, {"first": -4}, {"storage": 7}, {"shape": 3}])
+def test_fault_47_fields_that_a_pickle_changes_afterwards_are_checked(state: dict[str, Any], folder: Path) -> None:
+    array, out = np.zeros(4, np.float32), io.BytesIO()
+    pickler = _TorchPickler(out, 2)
+    pickler.write(b"}X\x01\x00\x00\x00a")
+    pickler.save(array)
+    pickler.save(state)
+    pickler.write(b"bs.")  # BUILD: the tensor's fields are set; then it goes into the dictionary
+    (folder / "model.safetensors").unlink()
+    write_pickle(folder / "pytorch_model.bin", out.getvalue(), {"0": array.tobytes()})
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin"):
+        open_checkpoint(folder, allow_pickle=True)
+
+
 def test_fault_47_tensors_of_a_pickle_are_read_on_request(folder: Path) -> None:
     array = np.arange(12, dtype=np.float32).reshape(3, 4)
     out = io.BytesIO()
