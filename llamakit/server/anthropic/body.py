@@ -32,10 +32,13 @@ THINKING = Anything("thinking", "enabled with budget_tokens, adaptive or disable
 OUTPUT = Anything("output_config", "format: a JSON schema that the answer must fit; effort.", types=("object",))
 OUTPUT_FORMAT = Anything("output_format", "The older place of that format.", types=("object",))
 MESSAGES_FIELDS = (MESSAGES, SYSTEM, TOOLS, TOOL_CHOICE, THINKING, OUTPUT, OUTPUT_FORMAT, MAX_TOKENS, STOPS, VARIABLES)
-IDLE = {"model", "metadata", "service_tier", "container", "inference_geo", "cache_control", "betas"}
+IDLE = {
+    "betas", "cache_control", "container", "context_management", "diagnostics", "inference_geo", "metadata", "model",
+    "service_tier", "speed", "user_profile_id", "workspace_id",
+}  # fmt: skip
 NAMES = NATIVE | names_of(MESSAGES_FIELDS) | IDLE
 BUDGET = Whole("budget_tokens", "", least=0)
-THINKING_TYPES = {"enabled": True, "adaptive": True, "disabled": False}
+THINKING_TYPES = {"enabled": True, "adaptive": True, "between_tools": True, "disabled": False}
 # A stamp in the system text of Anthropic's own command-line client; it differs each time, so that no cache would help.
 STAMP = re.compile(r"(\Ax-anthropic-billing-header:[^\n]*?\bcch=)[0-9a-f]+")
 

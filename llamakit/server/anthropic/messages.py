@@ -88,6 +88,8 @@ def stop(answer: ChatAnswer, blocks: Blocks) -> dict[str, Any]:
     reason = "max_tokens"
     if answer.answer.stop_text is not None:
         reason = "stop_sequence"
+    elif answer.answer.finish is Finish.CONTEXT_FULL:
+        reason = "model_context_window_exceeded"
     elif answer.answer.finish is Finish.END_OF_TEXT:
         reason = "tool_use" if any(block.kind is Kind.CALL for block in blocks.all) else "end_turn"
     return {"stop_reason": reason, "stop_sequence": answer.answer.stop_text}

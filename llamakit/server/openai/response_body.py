@@ -39,7 +39,10 @@ RESPONSE_FIELDS = (
     INPUT, INSTRUCTIONS, TOOLS, TOOL_CHOICE, PARALLEL, TEXT, REASONING, MAX_TOKENS, TOP_LOGPROBS, VARIABLES, BUDGET,
     BUDGET_MESSAGE, REASONING_FORMAT,
 )  # fmt: skip
-IDLE = {"include", "truncation", "max_tool_calls", "background", "conversation", "previous_response_id", "prompt"}
+IDLE = {
+    "access_programs", "background", "background_options", "context_management", "conversation", "include",
+    "max_tool_calls", "previous_response_id", "prompt", "truncation",
+}  # fmt: skip
 NAMES = KNOWN | names_of(RESPONSE_FIELDS) | IDLE
 # Answers are kept nowhere, so nothing can go on from one.
 REFUSED = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llamakit.core.engine.generate import Finish
 from llamakit.core.grammar.grammar import Grammar
 from llamakit.server.engine.errors import EngineLost
 
@@ -84,6 +85,11 @@ def test_why_a_message_ends(scripted, fields, reason, sequence, stream):
     reply = ask(scripted, stream=stream, **fields)
     told = reply.events[-2]["delta"] if stream else reply.json
     assert (told["stop_reason"], told["stop_sequence"]) == (reason, sequence)
+
+
+def test_a_full_context_is_said_to_be_one(scripted):
+    scripted.says("Hello", finish=Finish.CONTEXT_FULL)
+    assert ask(scripted).json["stop_reason"] == "model_context_window_exceeded"
 
 
 def test_a_message_that_says_nothing_is_an_empty_text(scripted):
