@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Command | Group] = {
     "tokenize": Command("llamakit.cli.tokenize", "tokenize", "Show the tokens of a text."),
     "perplexity": Command("llamakit.cli.perplexity", "perplexity", "Measure a model on a text, or on tasks."),
     "eval": Command("llamakit.cli.evaluate", "evaluate", "Measure a model on tasks with known answers."),
+    "jeopardy": Command("llamakit.cli.jeopardy", "jeopardy", "Let a model answer clues."),
     "quantize": Command("llamakit.cli.quantize", "quantize", "Write a model anew in fewer bits."),
     "convert-hf": Command("llamakit.cli.convert_hf", "convert_hf", "Write a Hugging Face folder as a GGUF file."),
     "convert-lora": Command("llamakit.cli.convert_lora", "convert_lora", "Write a PEFT adapter as a GGUF file."),
