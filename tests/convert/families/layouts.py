@@ -2,13 +2,15 @@
 
 A "#" in a name stands for the layers listed, a "*" for so many experts. `keys` and `digest` (of names, shapes and bytes
 of all tensors) are those of files that were compared with the reference converter's, or, where it does not take the
-checkpoint or differs from transformers, whose logits were compared with transformers'.
+checkpoint or differs from transformers, whose logits were compared with transformers'. Where a change is meant,
+`python -m tests.convert.families.layouts` writes them anew, a line for each checkpoint.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,8 +21,7 @@ import numpy as np
 from llamakit.convert.family import Mapped
 from llamakit.convert.plan import Source
 from llamakit.convert.weight import as_float32
-
-from ..folders import safetensors_bytes
+from tests.convert.folders import safetensors_bytes
 
 PATH = Path(__file__).parent / "layouts.json"
 LAYOUTS: dict[str, dict[str, Any]] = json.loads(PATH.read_text())
@@ -58,3 +59,18 @@ def plain(keys: Mapping[str, Any]) -> dict[str, Any]:
     """Keys as JSON has them."""
     parsed: dict[str, Any] = json.loads(json.dumps(dict(keys), default=float))
     return parsed
+
+
+def rewrite() -> None:
+    """The file with the keys and digests of today."""
+    lines = []
+    for name, layout in LAYOUTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            source = open_source(layout, Path(folder))
+            found = {"keys": plain(source.family.keys()), "digest": digest(source.mapped)}
+        lines.append(f"{json.dumps(name)}: {json.dumps({**layout, **found})}")
+    PATH.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+if __name__ == "__main__":
+    rewrite()
