@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llamakit.core.chat.output.format import ReasoningFormat
-from llamakit.server.operations.limits import Limits
 from llamakit.server.operations.origins import Origins
+from llamakit.server.tgi.limits import GenerateLimits
 from llamakit.tools.completion import ContextParams
+
+if TYPE_CHECKING:  # it imports the web framework, which the engine's process has no use for
+    from llamakit.server.operations.limits import Limits
 
 N_SLOTS = 16  # requests computed together, unless asked for more: they share one cache, so they cost little
 
@@ -30,6 +33,14 @@ class ChatSettings:
 
 
 @dataclass(frozen=True)
+class DraftSettings:
+    """How tokens are guessed before they are computed: by a smaller model, or from the text so far."""
+
+    path: str | None = None  # None: from the text
+    n_most: int = 8  # tokens at once
+
+
+@dataclass(frozen=True)
 class ModelSettings:
     """One model, and how it is served."""
 
@@ -38,6 +49,10 @@ class ModelSettings:
     opening: ContextParams = field(default_factory=ContextParams)
     n_slots: int = N_SLOTS
     n_queue_max: int = 1024  # requests that may wait; more are refused
+    n_ctx_request: int | None = None  # most tokens of one request; None: the context
+    n_input_max: int | None = None  # most tokens of a prompt; None: as many
+    draft: DraftSettings | None = None
+    arch_files: tuple[str, ...] = ()  # Python files with architectures
     n_prefill_beside: int = 128  # tokens of prompts computed in a step while others draw
     embeddings: bool = True
     reranking: bool = False
@@ -65,10 +80,11 @@ class ServerSettings:
     n_ctx_measured: int = 32768  # bounds the histograms of lengths
     has_web_page: bool = True
     web_folder: str | None = None  # static files in place of the page
+    generate: GenerateLimits = field(default_factory=GenerateLimits)  # what requests of TGI's API may ask for
     api_prefix: str = ""
     api_keys: tuple[str, ...] = ()
     origins: Origins = field(default_factory=Origins)
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits | None = None  # of connections and bodies; None: the usual ones
     keep_alive: int = 75  # seconds that a connection may be idle between two requests
     grace: float = 30.0  # seconds for requests that run when the server is told to end
     ssl_key_file: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -22,6 +21,7 @@ from llamakit.server.native.slots import FILENAME, get_slots, post_slots
 from llamakit.server.native.tokens import TOKENS, apply_template, detokenize
 from llamakit.server.openai.embeddings import EMBEDDING_FIELDS, NORM
 from llamakit.server.openai.fields import MODEL
+from llamakit.server.openapi import document
 from llamakit.server.settings import ServerSettings
 
 PROMPT = Anything(
@@ -72,8 +72,3 @@ SLOT_PARAMETERS = [
     {"name": "action", "in": "query", "required": True, "schema": {"enum": ["save", "restore", "erase"]}},
 ]
 ADAPTERS = {"type": "array", "items": ADAPTER_SCHEMA}
-
-
-def document(schema: dict[str, Any]) -> dict[str, Any]:
-    """What an OpenAPI document says of a route whose body is read by hand."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

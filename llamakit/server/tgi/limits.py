@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastapi import Request
-
 if TYPE_CHECKING:
+    from fastapi import Request
+
     from llamakit.server.models.served import Served
 
 
@@ -38,5 +38,5 @@ class GenerateLimits:
 
 
 def limits_of(request: Request) -> GenerateLimits:
-    limits: GenerateLimits | None = getattr(request.app.state, "generate_limits", None)
-    return limits or GenerateLimits()
+    limits: GenerateLimits = request.app.state.settings.generate
+    return limits

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from llamakit.server.generation.chat_fields import CHAT_FIELDS
 from llamakit.server.generation.field import Field, Schema, Text, object_schema
 from llamakit.server.native import tokens as native
-from llamakit.server.native.routes import document
+from llamakit.server.openapi import document
 from llamakit.server.respond import json_object
 from llamakit.server.tgi.compat import STREAM, compat, invocations, vertex
 from llamakit.server.tgi.errors import Handler, in_own_words
