@@ -12,16 +12,24 @@ from llamakit.cli.adapter_options import AdapterOptions
 from llamakit.cli.chat_options import ChatOptions, chat_template_of, template_variables
 from llamakit.cli.console import progress
 from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
+from llamakit.cli.generate_options import GenerateOptions, generate_limits
 from llamakit.cli.model_options import ModelOptions
 from llamakit.cli.parsing import InvalidArgument
 from llamakit.cli.prompt_options import read_text, unescape
 from llamakit.cli.run_log import INFO, LogOptions
 from llamakit.cli.sampling_options import SamplingOptions, sampling_params
-from llamakit.cli.server_options import AccessOptions, EndOptions, ModelsOptions, ServingOptions, WebOptions
+from llamakit.cli.server_options import (
+    AccessOptions,
+    DraftOptions,
+    EndOptions,
+    ModelsOptions,
+    ServingOptions,
+    WebOptions,
+)
 
 if TYPE_CHECKING:
     from llamakit.server.operations.origins import Origins
-    from llamakit.server.settings import ChatSettings, ModelSettings, ServerSettings
+    from llamakit.server.settings import ChatSettings, DraftSettings, ModelSettings, ServerSettings
 
 N_QUEUE = 1024  # requests that may wait
 POOLINGS = ("none", "mean", "cls", "last", "rank")
@@ -33,6 +41,7 @@ def server(
     web: WebOptions,
     access: AccessOptions,
     serving: ServingOptions,
+    generating: GenerateOptions,
     context: ContextOptions,
     n_predict: o.Predict = -1,
     keep: o.Keep = 0,
@@ -42,6 +51,7 @@ def server(
     special: o.Special = False,
     template: ChatOptions,
     sampling: SamplingOptions,
+    drafting: DraftOptions,
     several: ModelsOptions,
     rotation: RopeOptions,
     adapting: AdapterOptions,
@@ -60,9 +70,12 @@ def server(
     elif source.spec is not None:
         raise InvalidArgument("-m names one model, --models-dir and --config-file several: choose")
     sampling_params(sampling)  # what is wrong with it is said before a model is fetched
+    most = serving.max_concurrent_requests, serving.max_input_tokens, serving.max_total_tokens
+    limits = generate_limits(generating, *most)
     stop = tuple(unescape(text) if escape else text for text in reverse_prompt)
     common = replace(
-        model_settings("", serving, context, rotation, adapting, template, sampling),
+        model_settings("", serving, context, rotation, adapting, template, sampling, drafting),
+        arch_files=tuple(source.arch_file),
         n_predict=n_predict, n_keep=keep, context_shift=context_shift, stop=stop, show_special=special,
     )  # fmt: skip
     if spawned is not None:
@@ -74,7 +87,8 @@ def server(
     from llamakit.server.operations.logs import configure_logs
 
     configure_logs(as_json=ending.json_output, level=level_of(log))
-    settings, place = server_settings(web, access, ending, hosts, keys), (hosts, web.port, web.reuse_port)
+    settings = replace(server_settings(web, access, ending, hosts, keys), generate=limits)
+    place = hosts, web.port, web.reuse_port
     if spawned is not None:
         code = serve(settings, common, *place, spawned)
     else:
@@ -135,6 +149,7 @@ def model_settings(
     adapting: AdapterOptions,
     template: ChatOptions,
     sampling: SamplingOptions,
+    drafting: DraftOptions,
 ) -> ModelSettings:
     from llamakit.server.settings import N_SLOTS, ModelSettings
 
@@ -150,6 +165,9 @@ def model_settings(
         n_prefill_beside=serving.max_batch_prefill_tokens,
         embeddings=serving.embedding,
         reranking=serving.reranking,
+        n_ctx_request=n_ctx_request(serving, n_slots, context),
+        n_input_max=serving.max_input_tokens,
+        draft=draft_settings(drafting),
         pooling="rank" if serving.reranking and serving.pooling is None else serving.pooling,
         chat=chat_settings(template),
         sampling=said(sampling),
@@ -158,6 +176,33 @@ def model_settings(
         slot_save_path=serving.slot_save_path,
         spm_infill=serving.spm_infill,
     )
+
+
+def n_ctx_request(serving: ServingOptions, n_slots: int, context: ContextOptions) -> int | None:
+    """Most tokens of one request, prompt and answer; None for all of the context."""
+    limits = [n for n in (serving.kv_unified_per_slot, serving.max_total_tokens) if n is not None]
+    if not serving.kv_unified:
+        if not context.ctx_size:
+            raise InvalidArgument("--no-kv-unified divides the context: it needs -c")
+        limits.append(context.ctx_size // n_slots)
+    if any(n < 1 for n in limits):
+        raise InvalidArgument(f"a request needs at least one token, and would have {min(limits)}")
+    return min(limits, default=None)
+
+
+def draft_settings(drafting: DraftOptions) -> DraftSettings | None:
+    from llamakit.server.settings import DraftSettings
+
+    kinds = set(drafting.spec_type.split(",")) - {"none", ""}
+    if unknown := sorted(kind for kind in kinds if not kind.startswith(("draft-simple", "ngram-"))):
+        raise InvalidArgument(f"--spec-type: {unknown[0]!r} is not none, draft-simple or one of ngram-...")
+    if drafting.n_max < 1:
+        raise InvalidArgument(f"--draft-max: {drafting.n_max} is less than 1")
+    if drafting.model_draft is not None:
+        return DraftSettings(drafting.model_draft, drafting.n_max)
+    if "draft-simple" in kinds:
+        raise InvalidArgument("--spec-type draft-simple needs a draft model: -md")
+    return DraftSettings(None, drafting.n_max) if kinds else None
 
 
 def chat_settings(template: ChatOptions) -> ChatSettings:
@@ -198,6 +243,7 @@ def server_settings(
         origins=origins(access, hosts, has_keys=bool(keys)),
         limits=replace(
             usual,
+            body=web.payload_limit,
             header_time=min(usual.header_time, longest),
             body_time=min(usual.body_time, longest),
             write_time=min(usual.write_time, longest),

@@ -10,6 +10,7 @@ from llamakit.cli.options import option
 
 WEB = "Address and web page"
 SERVING = "Serving"
+DRAFTING = "Guessing ahead"
 MODELS = "Several models"
 ENDING = "Start and end"
 
@@ -20,6 +21,10 @@ def web(*names: str, help: str, env: str | None = None, **more: Any) -> Any:
 
 def serving(*names: str, help: str, env: str | None = None, **more: Any) -> Any:
     return option(*names, help=help, panel=SERVING, env=env, **more)
+
+
+def drafting(*names: str, help: str, env: str | None = None) -> Any:
+    return option(*names, help=help, panel=DRAFTING, env=env)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class WebOptions:
     timeout: Annotated[
         int, web("-to", "--timeout", env="TIMEOUT", help="Seconds that a client may take to read or write.")
     ] = 3600
+    payload_limit: Annotated[int, web("--payload-limit", help="Most bytes of a request.")] = 32 << 20
     api_prefix: Annotated[str, web("--api-prefix", env="API_PREFIX", help="Path in front of all routes.")] = ""
     path: Annotated[
         str | None, web("--path", env="STATIC_PATH", help="Folder of files to serve in place of the web page.")
@@ -162,6 +168,34 @@ class ServingOptions:
     sse_ping_interval: Annotated[
         int, serving("--sse-ping-interval", env="SSE_PING_INTERVAL", help="Seconds between signs of life; -1: none.")
     ] = 30
+
+
+@dataclass(frozen=True)
+class DraftOptions:
+    """Whether tokens are guessed. Texts are the same, and come sooner where guesses are right."""
+
+    model_draft: Annotated[
+        str | None,
+        drafting(
+            "-md", "--model-draft", "--spec-draft-model", env="SPEC_DRAFT_MODEL", help="GGUF file of a small model."
+        ),
+    ] = None
+    spec_type: Annotated[
+        str, drafting("--spec-type", env="SPEC_TYPE", help="ngram-simple: guess from the text so far; none; a,b.")
+    ] = "none"
+    n_max: Annotated[
+        int,
+        drafting(
+            "--draft-max", "--draft", "--draft-n", "--spec-draft-n-max", env="SPEC_DRAFT_N_MAX",
+            help="Most tokens guessed at once.",
+        ),
+    ] = 8  # fmt: skip
+    n_min: Annotated[
+        int, drafting("--draft-min", "--spec-draft-n-min", env="SPEC_DRAFT_N_MIN", help="Accepted: it is found out.")
+    ] = 0
+    p_min: Annotated[
+        float, drafting("--draft-p-min", "--spec-draft-p-min", env="SPEC_DRAFT_P_MIN", help="Accepted: the same.")
+    ] = 0.0
 
 
 @dataclass(frozen=True)

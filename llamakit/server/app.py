@@ -21,6 +21,7 @@ from llamakit.server.native.routes import native_routes
 from llamakit.server.openai.routes import openai_routes
 from llamakit.server.operations.auth import PUBLIC, ApiKeys
 from llamakit.server.operations.guard import Guard, Operations
+from llamakit.server.operations.limits import Limits
 from llamakit.server.operations.logs import log_request
 from llamakit.server.operations.metrics import Metrics
 from llamakit.server.settings import ServerSettings
@@ -52,7 +53,11 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
     app.state.models, app.state.settings = models, settings
     observers = [metrics.observe, log_request, *([tracing.observe] if tracing is not None else [])]
     operations = Operations(
-        ApiKeys(settings.api_keys), settings.origins, settings.limits, public_under(settings.api_prefix), observers
+        ApiKeys(settings.api_keys),
+        settings.origins,
+        settings.limits or Limits(),
+        public_under(settings.api_prefix),
+        observers,
     )
     app.add_middleware(Guard, operations=operations)
     add_handlers(app)

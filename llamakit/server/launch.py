@@ -23,6 +23,7 @@ from llamakit.server.models.many import ManyModels
 from llamakit.server.models.models import Models, OneModel
 from llamakit.server.models.served import open_served
 from llamakit.server.operations.connections import protocol_class
+from llamakit.server.operations.limits import Limits
 from llamakit.server.settings import ModelSettings, ServerSettings
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class Signals:
 def config_of(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=protocol_class(settings.limits),
+        http=protocol_class(settings.limits or Limits()),
         ws="none",
         lifespan="on",
         log_config=None,

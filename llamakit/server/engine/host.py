@@ -199,11 +199,31 @@ def portable(error: Exception) -> Exception:
         return LlamakitError(str(error)) if isinstance(error, LlamakitError) else RuntimeError(repr(error))
 
 
-def model_info(context: Context, adapters: tuple[tuple[str, float], ...] = (), pooling: str = "") -> ModelInfo:
-    model = context.model
+def model_info(
+    context: Context,
+    adapters: tuple[tuple[str, float], ...] = (),
+    pooling: str = "",
+    n_ctx_request: int | None = None,
+    n_input_max: int | None = None,
+) -> ModelInfo:
+    model, n_ctx = context.model, min(n_ctx_request or context.n_ctx, context.n_ctx)
     return ModelInfo(
-        path=str(model.path), arch=model.arch, description=model.description, file_type=file_type(model.metadata),
-        n_vocab=context.n_vocab, n_embd=model.hparams.n_embd, n_ctx_train=model.n_ctx_train, n_params=model.n_params,
-        n_bytes=model.n_bytes, n_ctx=context.n_ctx, n_batch=context.n_batch, n_ubatch=context.n_ubatch,
-        n_slots=context.cache.n_seq_max, can_shift=context.can_shift, pooling=pooling, adapters=adapters,
-    )  # fmt: skip
+        path=str(model.path),
+        arch=model.arch,
+        description=model.description,
+        file_type=file_type(model.metadata),
+        n_vocab=context.n_vocab,
+        n_embd=model.hparams.n_embd,
+        n_ctx_train=model.n_ctx_train,
+        n_params=model.n_params,
+        n_bytes=model.n_bytes,
+        n_ctx=n_ctx,
+        n_batch=context.n_batch,
+        n_ubatch=context.n_ubatch,
+        n_slots=context.cache.n_seq_max,
+        can_shift=context.can_shift,
+        pooling=pooling,
+        adapters=adapters,
+        n_prompt_max=n_input_max,
+        is_divided=n_ctx < context.n_ctx,
+    )

@@ -30,6 +30,8 @@ class ModelInfo:
     can_shift: bool
     pooling: str = "none"  # of embeddings
     adapters: tuple[tuple[str, float], ...] = ()  # LoRA files and the scales they began with
+    n_prompt_max: int | None = None  # most tokens of a prompt; None: the context
+    is_divided: bool = False  # n_ctx is a request's share of the context
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from llamakit.core.engine import pooling
 from llamakit.core.engine.adapters import load_adapter
@@ -11,16 +12,22 @@ from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import Model, load_model
 from llamakit.core.engine.pooling import Pooling
 from llamakit.core.engine.scheduler import Scheduler
+from llamakit.core.models.own_architectures import add_file
 from llamakit.server.engine.host import Host, model_info
 from llamakit.server.engine.messages import FromEngine
 from llamakit.server.settings import ModelSettings
 from llamakit.tools.completion import context_length
+
+if TYPE_CHECKING:
+    from llamakit.core.engine.speculation import Guesser
 
 
 @contextmanager
 def open_host(settings: ModelSettings, send: Callable[[FromEngine], None]) -> Iterator[Host]:
     """Load the model of the settings and serve it. Raises what loading does: GGUFError, ModelError, UsageError."""
     p = settings.opening
+    for path in settings.arch_files:
+        add_file(path)
     with ExitStack() as opened:
         model = opened.enter_context(
             load_model(settings.path, overrides={**p.overrides, **p.rope.overrides(settings.path)}, use_mmap=p.use_mmap)
@@ -48,12 +55,39 @@ def open_host(settings: ModelSettings, send: Callable[[FromEngine], None]) -> It
                 n_queue_max=settings.n_queue_max,
                 n_prefill_beside=settings.n_prefill_beside,
                 adapters=adapters,
+                guesser=open_guesser(settings, context, opened),
             )
         )
         scheduler.set_adapter_scales({str(i): scale for i, (_, scale) in enumerate(p.adapters)})
-        host = Host(scheduler, send, model_info(context, p.adapters, pooling_of(model, settings)))
+        info = model_info(
+            context, p.adapters, pooling_of(model, settings), settings.n_ctx_request, settings.n_input_max
+        )
+        host = Host(scheduler, send, info)
         opened.callback(host.close)
         yield host
+
+
+def open_guesser(settings: ModelSettings, context: Context, opened: ExitStack) -> Guesser | None:
+    """What guesses tokens; a draft model is closed with `opened`."""
+    draft = settings.draft
+    if draft is None:
+        return None
+    from llamakit.core.engine.speculation import DraftModel, PromptLookup
+
+    if draft.path is None:
+        return PromptLookup(draft.n_most)
+    model = opened.enter_context(load_model(draft.path, use_mmap=settings.opening.use_mmap))
+    drafting = Context(
+        model,
+        n_ctx=context.n_ctx,
+        n_batch=settings.opening.n_batch,
+        n_ubatch=settings.opening.n_ubatch,
+        n_threads=settings.opening.n_threads,
+        n_threads_batch=settings.opening.n_threads_batch,
+        n_seq_max=settings.n_slots,
+    )
+    opened.callback(drafting.close)
+    return DraftModel(drafting, context, draft.n_most)
 
 
 def steer(context: Context, settings: ModelSettings) -> None:

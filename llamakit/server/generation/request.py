@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 
 def defaults_for(served: Served) -> Defaults:
     """What holds where a request says nothing."""
-    settings = served.settings
-    return Defaults(
-        sampling=served.sampling,
-        n_predict=settings.n_predict,
-        n_keep=settings.n_keep,
-        n_cmpl_max=served.info.n_slots,
-        n_adapters=len(served.info.adapters),
-    )
+    return served.defaults
 
 
 def generation_of(served: Served, fields: CompletionFields, tokens: Sequence[int], **others: Any) -> Generation:

@@ -47,11 +47,11 @@ class Served:
 
     @property
     def defaults(self) -> Defaults:
-        """What holds where a request of llama-server's kind says nothing."""
+        """What holds where a request says nothing. Raises EngineLoading until the model is loaded."""
         s = self.settings
         return Defaults(
             sampling=self.sampling, n_predict=s.n_predict, n_keep=s.n_keep, cache_prompt=s.cache_prompt, stop=s.stop,
-            n_cmpl_max=s.n_slots, n_adapters=len(s.opening.adapters), sse_ping_interval=s.sse_ping_interval,
+            n_cmpl_max=self.info.n_slots, n_adapters=len(self.info.adapters), sse_ping_interval=s.sse_ping_interval,
         )  # fmt: skip
 
     @property

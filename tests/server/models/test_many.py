@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from llamakit.core.sampling.params import SamplingParams
 from llamakit.server.app import create_app
 from llamakit.server.engine.engine import Engine
 from llamakit.server.engine.errors import EngineLoading
@@ -17,6 +18,8 @@ from llamakit.server.models.models import UnknownModel
 from llamakit.server.settings import ModelSettings
 
 from ..serving import Running, listening
+
+ENDLESS = Generation((1, 40), SamplingParams(ignore_eos=True), n_keep=1)
 
 
 @pytest.fixture
@@ -78,11 +81,11 @@ def test_a_model_at_work_does_not_make_way(many):
     models = many()
 
     async def task():
-        (stream,) = (await models.get("a")).engine.submit(Generation((1, 40), n_keep=1))
+        (stream,) = (await models.get("a")).engine.submit(ENDLESS)
         await models.get("b")
         await models.get("c")
         assert loaded(models) == ["a", "c"]
-        (other,) = (await models.get("c")).engine.submit(Generation((1, 40), n_keep=1))
+        (other,) = (await models.get("c")).engine.submit(ENDLESS)
         waiting = asyncio.create_task(models.get("b"))
         await asyncio.sleep(0.1)
         assert not waiting.done()
