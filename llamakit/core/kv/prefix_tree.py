@@ -89,15 +89,16 @@ class PrefixTree:
         branch = self.branches[seq] = Branch(seq, node, tokens, limit=limit)
         return branch
 
-    def adopt(self, branch: Branch, wanted: Sequence[int], *, is_whole: bool = False) -> int:
-        """Let a branch go on with as many of the wanted tokens as are known, or of whole blocks; returns how many.
+    def adopt(self, branch: Branch, wanted: Sequence[int], most: int | None = None, *, is_whole: bool = False) -> int:
+        """Let a branch go on with as many of the wanted tokens as are known, and of the first `most` of them; or only
+        of whole blocks. Returns how many.
 
         Only whole blocks can be added to, so nothing is done while the last one is not.
         """
         n_before = len(branch.tokens)
         if n_before != BLOCK * branch.depth or branch.limit is not None:
             return 0
-        way, tail, n_tail = self.find(branch.node, wanted)
+        way, tail, n_tail = self.find(branch.node, wanted, most)
         if is_whole:
             n_tail = 0
         if self.cache.states:
@@ -108,24 +109,30 @@ class PrefixTree:
             branch.node, branch.depth = node, branch.depth + 1
         last = branch.node
         if n_tail and tail is not None and self.copy(branch, tail, n_tail):
-            branch.tokens += wanted[BLOCK * len(way) :][:n_tail]
+            first = BLOCK * len(way)
+            branch.tokens += wanted[first : first + n_tail]
             last = tail if isinstance(tail, Node) else last
-        if self.cache.states and last.states is not None and len(branch.tokens) > n_before:
-            for k, state in last.states.items():
+        n = len(branch.tokens) - n_before
+        if n:
+            for k, state in (last.states or {}).items():
                 self.cache.states[k][branch.seq] = state
-        self.touch(last)
-        return len(branch.tokens) - n_before
+            self.touch(last)
+        return n
 
-    def find(self, node: Node, wanted: Sequence[int]) -> tuple[list[Node], Node | Branch | None, int]:
+    def find(
+        self, node: Node, wanted: Sequence[int], most: int | None = None
+    ) -> tuple[list[Node], Node | Branch | None, int]:
         """The way down from a node that tokens go: whole blocks, and where the next one begins alike, and how far."""
         way: list[Node] = []
-        for first in range(0, len(wanted) - BLOCK + 1, BLOCK):
+        end = len(wanted) if most is None else min(most, len(wanted))
+        for first in range(0, end - BLOCK + 1, BLOCK):
             child = node.child(tuple(wanted[first : first + BLOCK]))
             if child is None:
                 break
             way.append(child)
             node = child
-        rest = tuple(wanted[BLOCK * len(way) :][:BLOCK])
+        first = BLOCK * len(way)
+        rest = tuple(wanted[first : min(first + BLOCK, end)])
         tail: Node | Branch | None
         tail, n = node.nearest(rest)
         if not self.cache.states:

@@ -72,7 +72,7 @@ class Scheduler:
         self._queue: deque[AnyJob] = deque()
         self._errands: list[Errand] = []
         self._n_submitted = 0
-        self._is_open, self._is_draining = True, False
+        self._is_open, self._is_draining, self._is_over = True, False, False
         self._is_asleep, self._was_woken = False, False
         self._thread = threading.Thread(target=self._live, name="scheduler", daemon=True)
         self._thread.start()
@@ -210,7 +210,7 @@ class Scheduler:
             raise UsageError(f"there is no slot {slot}: they are 0 to {len(self.slots) - 1}")
         errand = Errand(run, slot)
         with self._changed:
-            if not self.is_alive:
+            if self._is_over:
                 raise SchedulerClosed("the scheduler is closed")
             self._errands.append(errand)
             self._changed.notify()
@@ -271,7 +271,7 @@ class Scheduler:
             log.exception("the scheduler ends")
             end = Failed(error)
         with self._changed:
-            self._is_open = False
+            self._is_open, self._is_over = False, True
             left, self._errands = self._errands, []
         for slot in self.slots:
             if slot.job is not None:

@@ -99,7 +99,7 @@ class Slot:
 
     def adopt(self, n_most: int, *, is_whole: bool = False) -> None:
         assert self.branch is not None, "a job that shares nothing"
-        n = self.tree.adopt(self.branch, self.pending[:n_most], is_whole=is_whole) if n_most > 0 else 0
+        n = self.tree.adopt(self.branch, self.pending, n_most, is_whole=is_whole) if n_most > 0 else 0
         del self.pending[:n]
         self.n_ready = max(0, self.n_ready - n)
         self.counters.n_cached += n

@@ -26,9 +26,10 @@ from llamakit.core.kv.prefix_tree import PrefixTree
 if TYPE_CHECKING:
     from llamakit.core.engine.adapters import Adapter
     from llamakit.core.engine.context import Context
+    from llamakit.core.kv.cache import KVCache
     from llamakit.core.vocab.base import Vocab
 
-STATES_PER_SEQUENCE = 2  # copies of what layers remember, for prompts to begin with
+MOST_STATE_BYTES = 512 << 20  # of copies of what layers remember, for prompts to begin with
 Part = tuple[Slot, int]  # and how many of its tokens
 
 
@@ -46,7 +47,7 @@ class Steps:
         self.context, self.vocab, self.n_prefill_beside = context, vocab, n_prefill_beside
         self.is_causal = context.model.decoder.is_causal
         self.counters, n_slots = Counters(), context.cache.n_seq_max
-        self.tree = PrefixTree(context.cache, STATES_PER_SEQUENCE * n_slots if context.cache.states else 0)
+        self.tree = PrefixTree(context.cache, most_states(context.cache))
         self.slots = [Slot(context, self.tree, seq, self.counters) for seq in range(n_slots)]
         self.room, self.turns = Room(self.slots, self.tree), Turns()
         self.adapters = KnownAdapters(context, adapters)
@@ -222,3 +223,9 @@ class Steps:
         c.draw_seconds += (1 - share) * seconds
         c.n_steps += 1
         c.n_busy += len(n_tokens)
+
+
+def most_states(cache: KVCache) -> int:
+    """Copies of a sequence's states that are kept: four for each sequence, if they are not too large."""
+    n_bytes = sum(int(state[0].nbytes) for state in cache.states.values())
+    return max(2, min(4 * cache.n_seq_max, MOST_STATE_BYTES // n_bytes)) if n_bytes else 0

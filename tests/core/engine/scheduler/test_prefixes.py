@@ -178,7 +178,7 @@ def test_layers_that_remember_begin_where_their_state_was_kept(name, tmp_path):
         job = scheduler.submit(request(following))
         list(job.pieces())
         assert (job.usage.n_cached, job.usage.miss_reason) == (157, "new from token 157")
-        assert scheduler.tree.n_states <= 4
+        assert 0 < scheduler.tree.n_states <= 8
 
 
 # adapters
