@@ -1,4 +1,4 @@
-"""/info: what is served, and how much of it at once."""
+"""/info: what is served, and how much of it at once; /ping: whether it can be asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from llamakit import __version__
+from llamakit.server.health import why_not_ready
 from llamakit.server.models.served import served_for
+from llamakit.server.tgi.errors import body
 from llamakit.server.tgi.limits import limits_of
 
 
@@ -32,3 +34,9 @@ async def info(request: Request) -> Response:
             "docker_label": None,
         }
     )
+
+
+async def ping(request: Request) -> Response:
+    if why_not_ready(request.app.state.models) is None:
+        return Response()
+    return JSONResponse(body("unhealthy", "healthcheck"), 503)

@@ -14,7 +14,7 @@ from llamakit.server.respond import json_object
 from llamakit.server.tgi.compat import STREAM, compat, invocations, vertex
 from llamakit.server.tgi.errors import Handler, in_own_words
 from llamakit.server.tgi.generate import generate, generate_stream
-from llamakit.server.tgi.info import info
+from llamakit.server.tgi.info import info, ping
 from llamakit.server.tgi.parameters import PARAMETERS
 from llamakit.server.tgi.tokens import chat_tokenize, tokenize
 
@@ -36,6 +36,7 @@ def tgi_routes() -> APIRouter:
     post("/vertex", vertex, (), "instances", instances={"type": "array", "items": {"type": "object"}, "minItems": 1})
     post("/chat_tokenize", chat_tokenize, CHAT_FIELDS, "messages")
     router.get("/info")(in_own_words(info))
+    router.get("/ping", include_in_schema=False)(ping)
     fields = (*native.TOKENIZE_FIELDS, INPUTS)
     router.post("/tokenize", openapi_extra=document(object_schema(fields)))(either_tokenize)
     return router

@@ -23,6 +23,13 @@ def test_info_tells_what_is_served(server):
     assert (info["max_best_of"], info["max_stop_sequences"], info["max_client_batch_size"]) == (2, 4, 4)
 
 
+def test_a_ping_is_answered_with_nothing_or_unhealthy(server, monkeypatch):
+    assert (server.ask("/ping").status, server.ask("/ping").body) == (200, b"")
+    monkeypatch.setattr("llamakit.server.tgi.info.why_not_ready", lambda models: "it is not there yet")
+    reply = server.ask("/ping")
+    assert (reply.status, reply.json) == (503, {"error": "unhealthy", "error_type": "healthcheck"})
+
+
 def test_tokens_have_their_places_in_bytes(server):
     text = "Hello 媽 you"
     told = server.ask("/tokenize", {"inputs": text}).json
