@@ -80,7 +80,7 @@ class Context:
         self.n_batch, self.n_ubatch = n_batch, min(n_ubatch, n_batch, self.n_ctx)
         self.n_threads = n_threads or n_physical_cores()
         self.n_threads_batch = n_threads_batch or self.n_threads
-        self._pace = Pace(self.n_threads)
+        self._paces = {1: Pace(self.n_threads)}  # by the number of tokens, if few
         self.n_vocab = model.n_vocab
         decoder = model.decoder
         if has_head and not decoder.has_head:
@@ -359,13 +359,16 @@ class Context:
         fields["n_runs"] = len(batch)
         n_outputs = len(outputs)
         program = programs.find(first, n_outputs, self.has_few)
-        n_threads = self._pace.n_threads if first == 1 else self.n_threads_batch
+        if program.capacity.is_few and first not in self._paces:
+            self._paces[first] = Pace(self.n_threads_batch)
+        pace = self._paces.get(first)
+        n_threads = self.n_threads_batch if pace is None else pace.n_threads
         if n_outputs <= program.capacity.n_outputs:
             self._pick(outputs)
             started = time.perf_counter()
             self._walk(programs, program.whole if n_outputs else program.body, n_threads)
-            if first == 1:
-                self._pace.took(time.perf_counter() - started)
+            if pace is not None:
+                pace.took(time.perf_counter() - started)
             if n_outputs:
                 yield program.logits[:n_outputs, : programs.width]
             return
