@@ -110,7 +110,8 @@ class Family:
         """Keys that do not begin with the architecture's name."""
         if any(self.config.bool(name, default=False) for name in self.passed_over):
             yield "llamakit.uses_all_tensors", True
-        if not self.config.rope.bool("truncate", default=True):
+        is_one = not self.config.local_rope.values  # transformers knows no such key of one rotation among several
+        if is_one and not self.config.rope.bool("truncate", default=True):
             yield "llamakit.rope.yarn_truncate", False
 
     def tokenizer_keys(self) -> Keys:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.others import no_other_function
 from llamakit.convert.families.qwen import Qwen2Moe
 from llamakit.convert.family import Keys, Named
 from llamakit.convert.names import EXPERTS, LAYER, Names
@@ -72,6 +73,9 @@ class DeltaNet(Qwen2Moe):
         elif part and part[1] in FORETELLING:
             name = f"layers.{n}.{FORETELLING[part[1]]}.{part[2]}"
         return super().renamed(name)
+
+    def activation_key(self) -> Keys:
+        yield from no_other_function(self.config)
 
     @property
     def n_key(self) -> int:

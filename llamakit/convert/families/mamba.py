@@ -6,12 +6,21 @@ from typing import ClassVar
 
 import numpy as np
 
+from llamakit.convert.config import Config
 from llamakit.convert.families.llama import GraniteMoe
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import LAYER, MAMBA, WHOLE, Names, prefixed
 from llamakit.convert.weight import Weight
+from llamakit.errors import ModelError
 
 NO_LIMIT = 1 << 20  # context of models without positions
+
+
+def check_steps(config: Config) -> None:
+    """Raises ModelError for time steps held within limits, which GGUF has no key for."""
+    limits = config.values.get("time_step_limit")
+    if isinstance(limits, list) and (limits[:1] != [0] or (isinstance(limits[-1], float) and limits[-1] < 1e30)):
+        raise ModelError(f"{config.path}: time steps within limits ({limits}) cannot be converted")
 
 
 def changed_state(word: str, weight: Weight, n_group: int = 1, has_heads: bool = False) -> Weight:
@@ -83,6 +92,7 @@ class Mamba2(Mamba):
         )
 
     def hparams(self) -> Keys:
+        check_steps(self.config)
         for key, value in super().hparams():
             if key != "ssm.dt_b_c_rms":
                 yield key, value
@@ -146,6 +156,7 @@ class FalconH1(Family):
     whole: ClassVar[Names] = {**WHOLE, "final_layernorm": "output_norm"}
 
     def hparams(self) -> Keys:
+        check_steps(self.config)
         c = self.config
         n_inner = c.int("mamba_d_ssm", default=c.int("mamba_expand", default=2) * c.n_embd)
         yield from super().hparams()

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from llamakit.convert.config import Config
 from llamakit.convert.family import ACTIVATIONS, Family, Keys, Named
 from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
 from llamakit.convert.rotation import scaling_keys
@@ -200,6 +201,8 @@ class NanoChat(Family):
 class MiniMax(Family):
     """MiniMax Text 01: linear attention in most layers."""
 
+    has_windows = True
+
     arch = "minimax-01"
     hf_names: ClassVar[tuple[str, ...]] = ("MiniMaxForCausalLM", "MiniMaxText01ForCausalLM", "MiniMaxM1ForCausalLM")
     model_types: ClassVar[tuple[str, ...]] = ("minimax", "minimax_text_01")
@@ -216,7 +219,7 @@ class MiniMax(Family):
     def hparams(self) -> Keys:
         yield from super().hparams()
         c = self.config
-        yield "residual_scale", c.float("layernorm_full_attention_alpha", "full_attn_alpha_factor", default=1.0)
+        yield "residual_scale", self.factor("full_attn_alpha")
         yield "vocab_size", c.int("vocab_size")
         if c.has("rotary_dim"):
             yield "rope.dimension_count", c.int("rotary_dim")
@@ -225,3 +228,39 @@ class MiniMax(Family):
         ]
         if kinds:
             yield "attention.recurrent_layers", [kind == "linear_attention" for kind in kinds]
+
+    def factor(self, name: str) -> float:
+        """Of a residual ("alpha") or of what is added to it ("beta"), by the part of a layer."""
+        older = {"full_attn": "layernorm_full_attention", "linear_attn": "layernorm_linear_attention"}
+        part, _, kind = name.rpartition("_")
+        return self.config.float(f"{older.get(part, 'layernorm_' + part)}_{kind}", f"{name}_factor", default=1.0)
+
+    def window_pattern(self) -> list[bool]:
+        """All layers that attend have the window."""
+        return []
+
+    def activation_key(self) -> Keys:
+        yield from no_other_function(self.config)
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        factors = [self.factor(f"{part}_alpha") for part in ("linear_attn", "full_attn", "mlp")]
+        if len(set(factors)) > 1:
+            yield "llamakit.residual_scales", factors
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        """Factors of what is added go into the matrices that it comes from."""
+        if word == "attn_output.weight" and i is not None:
+            part = "linear_attn" if self.config.layer_types[i : i + 1] == ["linear_attention"] else "full_attn"
+            weight = weight.times(self.factor(f"{part}_beta"))
+        if word == "ffn_down_exps.weight":
+            weight = weight.times(self.factor("mlp_beta"))
+        return super().change(word, weight, i)
+
+
+def no_other_function(config: Config) -> Keys:
+    """Raises ModelError for another function than SiLU, where more than the feed-forward applies it."""
+    name = config.str("hidden_act", default="silu")
+    if name not in ("silu", "swish"):
+        raise ModelError(f"{config.path}: {name!r:.40} in place of SiLU cannot be converted for this architecture")
+    return iter(())

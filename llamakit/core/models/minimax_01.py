@@ -30,13 +30,17 @@ class MiniMax01(ExpertTransformer):
     def read_settings(self) -> None:
         super().read_settings()
         self.is_recurrent = recurrent_layers(self.meta, self.hp.n_layer, INTERVAL)
-        self.residual_scale = self.meta.float("residual_scale")
+        scale = self.meta.float("residual_scale")  # or that of linear attention, attention and feed-forward
+        self.scales = self.meta.section("llamakit").floats("residual_scales", 3, [scale] * 3)
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         x = self.norm(x, w, "attn_norm")
-        x = (self.fade(x, w, i) if self.is_recurrent[i] else self.attention(x, w, i)) + x * self.residual_scale
+        if self.is_recurrent[i]:
+            x = self.fade(x, w, i) + x * self.scales[0]
+        else:
+            x = self.attention(x, w, i) + x * self.scales[1]
         x = self.norm(x, w, "ffn_norm")
-        return self.feed_forward(x, w, i) + x * self.residual_scale
+        return self.feed_forward(x, w, i) + x * self.scales[2]
 
     def fade(self, x: Node, w: Tensors, i: int) -> Node:
         n_head, dim = self.hp.n_head, self.hp.head_dim

@@ -1,0 +1,87 @@
+"""Options of checkpoints that the golden ones do not have: the keys that tell the engine of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llamakit.convert.checkpoint import Checkpoint
+from llamakit.convert.config import Config
+from llamakit.convert.registry import find_family
+from llamakit.errors import ModelError
+
+SIZES = {
+    "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "intermediate_size": 128, "max_position_embeddings": 256, "vocab_size": 512, "rms_norm_eps": 1e-5,
+}  # fmt: skip
+EXPERTS = {
+    "moe_intermediate_size": 48, "n_routed_experts": 8, "num_experts": 8, "num_experts_per_tok": 2, "kv_lora_rank": 32,
+    "qk_rope_head_dim": 16, "qk_nope_head_dim": 16, "v_head_dim": 16, "routed_scaling_factor": 1.0,
+}  # fmt: skip
+LATE = [False, False, True, True]
+
+
+def keys_of(name: str, **options: Any) -> dict[str, Any]:
+    config = Config(Path("config.json"), {"architectures": [name], **SIZES, **options})
+    return find_family(config)(config, Checkpoint({})).keys()
+
+
+@pytest.mark.parametrize(
+    "name, options, wanted",
+    [
+        ("MistralForCausalLM", {"sliding_window": 20}, {"llama.attention.sliding_window": 20}),
+        ("MistralForCausalLM", {"sliding_window": None}, {"llama.attention.sliding_window": None}),
+        (
+            "Qwen2ForCausalLM",
+            {"sliding_window": 20, "use_sliding_window": True, "max_window_layers": 2},
+            {"qwen2.attention.sliding_window": 20, "qwen2.attention.sliding_window_pattern": LATE},
+        ),
+        (
+            "Qwen2ForCausalLM",
+            {"sliding_window": 20, "use_sliding_window": False, "max_window_layers": 2},
+            {"qwen2.attention.sliding_window": None},
+        ),
+        ("LlamaForCausalLM", {"hidden_act": "gelu"}, {"llama.hidden_activation": "gelu_erf"}),
+        ("LlamaForCausalLM", {"hidden_act": "silu"}, {"llama.hidden_activation": None}),
+        ("BitNetForCausalLM", {"hidden_act": "relu2"}, {"bitnet.hidden_activation": "relu2"}),
+        (
+            "SmolLM3ForCausalLM",
+            {"no_rope_layers": [1, 0, 1, 0]},
+            {"smollm3.attention.rope_pattern": [True, False, True, False]},
+        ),
+        ("SmolLM3ForCausalLM", {"no_rope_layers": [1, 1, 1, 0]}, {"smollm3.attention.rope_pattern": None}),
+        (
+            "Qwen3MoeForCausalLM",
+            EXPERTS | {"norm_topk_prob": False},
+            {"llamakit.expert_weights_norm": False, "qwen3moe.expert_weights_norm": None},
+        ),
+        (
+            "DeepseekV2ForCausalLM",
+            EXPERTS | {"model_type": "deepseek_v2", "topk_method": "group_limited_greedy", "rms_norm_eps": 1e-3},
+            {"llamakit.expert_group_best_count": 1, "llamakit.latent_norm_epsilon": 1e-6},
+        ),
+        (
+            "LlamaForCausalLM",
+            {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "truncate": False, "rope_theta": 1e4}},
+            {"llamakit.rope.yarn_truncate": False, "llama.rope.scaling.type": "yarn"},
+        ),
+    ],
+)
+def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[str, Any]) -> None:
+    keys = keys_of(name, **options)
+    assert {key: keys.get(key) for key in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("LlamaForCausalLM", {"hidden_act": "mish"}, "applies 'mish'"),
+        ("Mamba2ForCausalLM", {"time_step_limit": [0.01, 0.5]}, "time steps"),
+        ("FalconForCausalLM", {"alibi": True}, "ALiBi"),
+    ],
+)
+def test_what_cannot_be_said_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        keys_of(name, **options)

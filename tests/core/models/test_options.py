@@ -1,0 +1,51 @@
+"""Keys of converted files that change what an architecture does, read off the formula."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llamakit.core.graph.ops import Attention, Glu, Rope, in_order
+from llamakit.errors import ModelError
+
+from ... import golden
+from ...running import open_decoder
+
+
+def nodes_of(name: str, path: Any, *keys: list[Any]) -> list[Any]:
+    """The formula of a golden model with other keys."""
+    wanted = golden.excerpts()[name]
+    spec = wanted.spec | {"kv": [kv for kv in wanted.spec["kv"] if kv[0] not in {k[0] for k in keys}] + [*keys]}
+    golden.write_golden(golden.Golden(name, spec, wanted.tokens, wanted.rows, np.zeros(0)), path)
+    return in_order(open_decoder(path).logits(256))
+
+
+def windows(nodes: list[Any]) -> list[int]:
+    return [node.window for node in nodes if isinstance(node, Attention)]
+
+
+def test_any_transformer_has_windows_where_the_file_gives_a_width(tmp_path):
+    path, key = tmp_path / "model.gguf", "llama.attention.sliding_window"
+    assert windows(nodes_of("llama-dense", path)) == [0, 0]
+    assert windows(nodes_of("llama-dense", path, [key, "UINT32", 20])) == [20, 20]
+    listed = nodes_of("llama-dense", path, [key, "UINT32", 20], [f"{key}_pattern", "ARRAY:BOOL", [False, True]])
+    assert windows(listed) == [0, 20]
+
+
+def test_the_feed_forwards_function_is_the_files(tmp_path):
+    path, key = tmp_path / "model.gguf", "llama.hidden_activation"
+    nodes = nodes_of("llama-dense", path, [key, "STRING", "relu2"])
+    assert {node.activation for node in nodes if isinstance(node, Glu)} == {"relu2"}
+    with pytest.raises(ModelError, match="'mish'"):
+        nodes_of("llama-dense", path, [key, "STRING", "mish"])
+
+
+def test_the_range_of_yarn_can_be_left_unrounded(tmp_path):
+    yarn = [["llama.rope.scaling.type", "STRING", "yarn"], ["llama.rope.scaling.factor", "FLOAT32", 4.0]]
+    for is_rounded in (True, False):
+        nodes = nodes_of(
+            "llama-dense", tmp_path / "model.gguf", *yarn, ["llamakit.rope.yarn_truncate", "BOOL", is_rounded]
+        )
+        assert {node.rotation.yarn.is_rounded for node in nodes if isinstance(node, Rope)} == {is_rounded}
