@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llamakit.api.async_llama import AsyncLlama
+    from llamakit.api.cache import LlamaDiskCache, LlamaRAMCache
     from llamakit.api.grammar import LlamaGrammar
     from llamakit.api.llama import Llama
     from llamakit.core.chat.template import ChatTemplate
@@ -16,17 +18,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncLlama",
     "ChatTemplate",
     "GGUFError",
     "GGUFReader",
     "GGUFWriter",
     "Llama",
+    "LlamaDiskCache",
     "LlamaGrammar",
+    "LlamaRAMCache",
     "LlamakitError",
     "__version__",
 ]
 
 _HOMES = {
+    "AsyncLlama": "llamakit.api.async_llama",
+    "LlamaDiskCache": "llamakit.api.cache",
+    "LlamaRAMCache": "llamakit.api.cache",
     "ChatTemplate": "llamakit.core.chat.template",
     "GGUFReader": "llamakit.core.gguf.reader",
     "GGUFWriter": "llamakit.core.gguf.writer",
