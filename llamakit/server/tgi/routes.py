@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from llamakit.server.generation.chat_fields import CHAT_FIELDS
 from llamakit.server.generation.field import Field, Schema, Text, object_schema
@@ -31,7 +34,10 @@ def tgi_routes() -> APIRouter:
     text = {"inputs": {"type": "string", "minLength": 1}, "parameters": object_schema(PARAMETERS)}
     post("/generate", generate, (), "inputs", **text)
     post("/generate_stream", generate_stream, (), "inputs", **text)
-    post("/", compat, (STREAM,), "inputs", **text)
+    root = document(object_schema((STREAM,), required=["inputs"], **text))
+    router.add_api_route(
+        "/", in_own_words(compat), methods=["POST"], openapi_extra=root, route_class_override=PostAlone
+    )
     post("/invocations", invocations, (STREAM,), "inputs", **text)
     post("/vertex", vertex, (), "instances", instances={"type": "array", "items": {"type": "object"}, "minItems": 1})
     post("/chat_tokenize", chat_tokenize, CHAT_FIELDS, "messages")
@@ -40,6 +46,14 @@ def tgi_routes() -> APIRouter:
     fields = (*native.TOKENIZE_FIELDS, INPUTS)
     router.post("/tokenize", openapi_extra=document(object_schema(fields)))(either_tokenize)
     return router
+
+
+class PostAlone(APIRoute):
+    """Leaves other methods to other routes: without a page, GET / finds nothing."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (match, child) if match is Match.FULL else (Match.NONE, {})
 
 
 async def either_tokenize(request: Request) -> Response:

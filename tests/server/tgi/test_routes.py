@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from llamakit.server.settings import ServerSettings
+
+from ..serving import serving
+
 INPUTS = "Hello you"
 
 
@@ -14,6 +18,11 @@ def test_the_root_takes_both_ways(server):
     events = server.ask("/", {**body, "stream": True}).events
     assert events[-1]["generated_text"] == reply["generated_text"]
     assert server.ask("/", {"inputs": ""}).json["error_type"] == "validation"
+
+
+def test_without_a_page_there_is_nothing_at_the_root_to_get(server, scheduler):
+    with serving(scheduler, server=ServerSettings(has_web_page=False)) as running:
+        assert (running.ask("/").status, running.ask("/", {"inputs": ""}).status) == (404, 422)
 
 
 def test_info_tells_what_is_served(server):
