@@ -8,6 +8,7 @@ from llamakit.convert.config import Config
 from llamakit.convert.families.deepseek import DeepSeek2
 from llamakit.convert.families.llama import Llama
 from llamakit.convert.family import Family, Keys
+from llamakit.convert.rotation import log_scale
 
 
 class Mistral3(Llama):
@@ -20,13 +21,18 @@ class Mistral3(Llama):
         return Mistral4 if config.model_type == "mistral4" else cls
 
     def hparams(self) -> Keys:
-        yield from super().hparams()
         rope = self.config.rope
-        if self.config.model_type == "ministral3":
-            if rope.has("mscale_all_dim"):
-                yield "rope.scaling.yarn_log_multiplier", rope.float("mscale_all_dim")
-            if rope.has("llama_4_scaling_beta"):
-                yield "attention.temperature_scale", rope.float("llama_4_scaling_beta")
+        has_multiplier = self.config.model_type == "ministral3" and rope.has("mscale_all_dim")
+        for key, value in super().hparams():
+            if key != "rope.scaling.attn_factor" or not has_multiplier:  # the multiplier says it
+                yield key, value
+        if has_multiplier:
+            yield "rope.scaling.yarn_log_multiplier", rope.float("mscale_all_dim")
+            factor, scale = rope.float("factor"), rope.float("mscale", default=1.0)
+            if scale != 1:
+                yield "rope.scaling.attn_factor", log_scale(factor, scale) / log_scale(factor, 1.0)
+        if self.config.model_type == "ministral3" and rope.has("llama_4_scaling_beta"):
+            yield "attention.temperature_scale", rope.float("llama_4_scaling_beta")
 
 
 class Mistral4(DeepSeek2):

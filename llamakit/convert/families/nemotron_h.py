@@ -74,6 +74,11 @@ class NemotronH(Family):
         """The feed-forward's goes by another name than elsewhere; the usual one is that of the state-space layers."""
         return iter(())
 
+    def foreign_keys(self) -> Keys:
+        """What transformers takes for the least time step."""
+        yield from super().foreign_keys()
+        yield from copied(self.config, {"llamakit.ssm.time_step_min": "time_step_min"})
+
     def expert_keys(self) -> Keys:
         c = self.config
         if "moe" not in self.kinds:

@@ -38,5 +38,7 @@ class Afmoe(Family):
             if c.has(theirs):
                 yield ours, c.int(theirs)
         yield "expert_weights_norm", c.bool("route_norm", default=True)
+        if not c.bool("mup_enabled", default=False):  # embeddings are scaled otherwise
+            yield "embedding_scale", 1.0
         if c.has("route_scale"):
             yield "expert_weights_scale", c.float("route_scale")
