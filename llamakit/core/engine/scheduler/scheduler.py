@@ -317,8 +317,7 @@ class Scheduler:
     def _give_up(self, jobs: Iterable[AnyJob], end: End) -> None:
         """Of those that wait."""
         for job in jobs:
-            self._steps.counters.count(end)
-            job.tell(end)
+            self._steps.give_up(job, end)
 
     def _next_job(self) -> tuple[AnyJob, Slot] | None:
         """The one that waits longest of those that an idle slot can serve."""

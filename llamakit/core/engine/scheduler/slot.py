@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ class Slot:
         self.n_discard = 0
         self.extend: SelfExtend | None = None
         self.last_used = 0.0
-        self.last_job: AnyJob | None = None
+        self.last_info: SlotInfo | None = None
 
     def start(self, job: AnyJob, reader: Reader, root: Root, scales: Scales) -> None:
         """Serve a job."""
@@ -246,8 +247,9 @@ class Slot:
         """The job is over. What was computed stays in the tree, but for what a shift has moved or an error spoilt."""
         job = self.working()
         self.leave(is_sound)
+        self.last_info = replace(self.info(), state=SlotState.IDLE.name)
         self.job, self.state, self.cells, self.pending, self.guesses = None, SlotState.IDLE, [], [], []
-        self.last_used, self.last_job = time.perf_counter(), job
+        self.last_used = time.perf_counter()
         del self.reader
         self.counters.count(end)
         job.tell(end)
@@ -266,10 +268,12 @@ class Slot:
         return self.job
 
     def info(self) -> SlotInfo:
-        job = self.job or self.last_job
-        usage, n_predict = job.usage if job else Usage(0), -1
-        if isinstance(job, Job):
-            n_predict = job.request.n_predict
+        """From any thread."""
+        job = self.job
+        if job is None and self.last_info is not None:
+            return self.last_info
+        usage = Usage(0) if job is None else job.usage
+        n_predict = job.request.n_predict if isinstance(job, Job) else -1
         return SlotInfo(
             slot=self.seq, state=self.state.name, job=job.number if job else None, n_ctx=self.context.n_ctx,
             n_past=len(self.tokens), n_prompt=usage.n_prompt, n_prefilled=usage.n_prefilled, n_cached=usage.n_cached,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from llamakit.core.engine.context import Chunk, Outputs
 from llamakit.core.engine.pooling import Pool, Pooling, pooling_of
 from llamakit.core.engine.programs import FEW
+from llamakit.core.engine.scheduler.event import End, Failed
 from llamakit.core.engine.scheduler.groups import Group, KnownAdapters, Turns, group_of
 from llamakit.core.engine.scheduler.job import AnyJob, EmbeddingJob, Job
 from llamakit.core.engine.scheduler.keeping import from_bytes, restore, save, to_bytes
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from llamakit.core.kv.cache import KVCache
     from llamakit.core.vocab.base import Vocab
 
+log = logging.getLogger(__name__)
 MOST_STATE_BYTES = 512 << 20  # of copies of what layers remember, for prompts to begin with
 Part = tuple[Slot, int]  # and how many of its tokens
 
@@ -83,7 +86,7 @@ class Steps:
         return min(idle, key=lambda slot: slot.last_used, default=None)
 
     def start(self, job: AnyJob, slot: Slot) -> None:
-        slot.job = job
+        """Let a slot serve a job; whoever cannot be served is told."""
         try:
             scales = self.default_scales
             if job.request.adapters is not None:
@@ -94,11 +97,16 @@ class Steps:
             else:
                 assert isinstance(job, EmbeddingJob), "a job of some other kind"
                 reader, salt = Embedding(job, self.pool(job.request)), ""
-            slot.start(job, reader, (salt, scales), scales)
-            if self.speculator is not None:
-                self.speculator.begin(slot.seq)
-        except Exception as error:
-            slot.fail(error)
+        except Exception as error:  # as of a sampler for another vocabulary
+            return self.give_up(job, Failed(error))
+        slot.start(job, reader, (salt, scales), scales)
+        if self.speculator is not None:
+            self.speculator.begin(slot.seq)
+
+    def give_up(self, job: AnyJob, end: End) -> None:
+        """Of a job that no slot serves."""
+        self.counters.count(end)
+        job.tell(end)
 
     def drop_cancelled(self) -> None:
         for slot in self.slots:
@@ -199,7 +207,11 @@ class Steps:
         if self.speculator is not None:
             drawing = [slot for slot in slots if slot.state is SlotState.DECODE]
             wants = [Want(s.seq, s.tokens, s.pending[0], n) for s in drawing if (n := s.n_guessable())]
-            guesses = self.speculator.guess(wants, len(drawing)) if wants else {}
+            try:
+                guesses = self.speculator.guess(wants, len(drawing)) if wants else {}
+            except Exception:  # texts do not depend on it
+                log.exception("no tokens are guessed any more")
+                self.speculator = None
         for slot in slots:
             slot.guesses = guesses.get(slot.seq, [])
 

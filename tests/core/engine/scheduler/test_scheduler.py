@@ -304,7 +304,8 @@ def test_an_error_of_one_request_is_its_own(path, vocab):
     (wanted,) = alone(path, vocab, [fine])
     with serving(path, vocab, 2) as (_, scheduler):
         job = scheduler.submit(fine.request(vocab))
-        sampler = Sampler(SamplingParams(), vocab.n_tokens, constraint=Broken(3))
+        params = SamplingParams(ignore_eos=True)
+        sampler = Sampler(params, vocab.n_tokens, vocab.eog_ids, constraint=Broken(3))
         broken = scheduler.submit(Request((1, 60), sampler))
         got = []
         with pytest.raises(LlamakitError, match="no token may come next"):
@@ -312,6 +313,14 @@ def test_an_error_of_one_request_is_its_own(path, vocab):
                 got.append(piece)
         assert len(got) == 3
         assert result(job) == wanted
+
+
+def test_a_sampler_for_another_vocabulary_is_the_error_of_its_own_request(path, vocab):
+    with serving(path, vocab, 1) as (_, scheduler):
+        job = scheduler.submit(Request((1, 60), Sampler(SamplingParams(repeat_penalty=1.5), 50)))
+        with pytest.raises(UsageError, match="no token 60"):
+            list(job.pieces())
+        assert len(result(scheduler.submit(Case((1, 50), n_predict=3).request(vocab)))[0]) == 3
 
 
 def test_a_step_that_fails_is_the_end_of_those_in_it_only(path, vocab, monkeypatch):

@@ -83,6 +83,16 @@ def test_real_guessers_change_nothing_either(path, vocab, guesser):
                 assert jobs[0].usage.n_accepted == jobs[0].usage.n_drafted > 40
 
 
+def test_a_guesser_that_fails_is_asked_no_more(path, vocab, monkeypatch, caplog):
+    case = Case((1, 40), n_predict=30, seed=1)
+    (wanted,) = alone(path, vocab, [case])
+    guesser = PromptLookup()
+    monkeypatch.setattr(guesser, "guess", lambda wants: 1 / 0)
+    with serving(path, vocab, 2, guesser=guesser) as (_, scheduler):
+        assert result(scheduler.submit(case.request(vocab))) == wanted
+        assert caplog.text.count("no tokens are guessed any more") == 1
+
+
 def test_a_request_may_do_without(path, vocab):
     case = Case((1, *[30, 31, 32, 33] * 5), n_predict=30)
     with serving(path, vocab, 1, guesser=PromptLookup()) as (_, scheduler):
