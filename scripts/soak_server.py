@@ -213,8 +213,8 @@ def what_is_left(target: Target) -> list[str]:
 
 
 def what_grew(history: Sequence[Sequence[Sizes]]) -> list[str]:
-    if len(history) < 10:
-        return []
+    if len(history) < 10 or len(history[2]) != len(history[-1]):
+        return []  # an engine that ended is told of by the counter of restarts
     return [
         f"process {i} had {early} after 30 % and has {late} now"
         for i, (early, late) in enumerate(zip(history[2], history[-1], strict=True))

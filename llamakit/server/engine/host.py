@@ -160,11 +160,11 @@ class Host:
                 self._send(told)
 
     def _collected(self) -> Told:
-        told, seen = Told([], []), set()
+        told, ids = Told([], []), dict[int, None]()
         while self._with_news:
-            id = self._with_news.popleft()
-            if id not in seen and (running := self._running.get(id)) is not None:
-                seen.add(id)
+            ids[self._with_news.popleft()] = None
+        for id in ids:  # what they tell from now on is noted again
+            if (running := self._running.get(id)) is not None:
                 self._collect(running, told)
         return told
 

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
 FAILED = 70  # exit code of a mistake of ours
 LEFT_TO_THE_WEB_PROCESS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # which ends this one when it is time
+USUAL = (2000, 10, 10)  # how often garbage is looked for, when all is loaded
 SWITCH_INTERVAL = 5e-4  # seconds: the thread of the engine waits no longer than this for others to let Python go
 
 
@@ -71,6 +72,7 @@ def serve(connection: socket.socket) -> int:
             send(NotLoaded(str(error) or repr(error)))
             return 1
         gc.freeze()  # what was loaded stays: there is no garbage to be looked for
+        gc.set_threshold(*USUAL)
         send(Ready(host.info))
         for message in messages:
             host.handle(message)
