@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
+from llamakit.errors import UsageError
 from llamakit.server.generation.field import FieldError
 from llamakit.server.native.slots import file_in
 from llamakit.server.settings import ServerSettings
@@ -133,3 +135,48 @@ def test_a_server_without_adapters_says_so(server):
     reply = server.ask("/lora-adapters", [{"id": 0, "scale": 1}])
     assert (reply.status, reply.json["error"]["param"]) == (400, "adapters.0.id")
     assert server.ask("/lora-adapters", {"id": 0}).status == 400
+
+
+@pytest.fixture
+def adapted(server, monkeypatch):
+    """A server that seems to have two adapters; what they are set to."""
+    info = replace(server.engine.info, adapters=(("/models/a.gguf", 1.0), ("/models/b.gguf", 0.5)))
+    monkeypatch.setattr(server.engine, "_info", info)
+    scales = {0: 1.0, 1: 0.5}
+
+    async def adapters():
+        return [(path, scales.get(i, 0.0)) for i, (path, _) in enumerate(info.adapters)]
+
+    async def set_adapters(given):
+        scales.clear()
+        scales.update(given)
+
+    monkeypatch.setattr(server.engine, "adapters", adapters)
+    monkeypatch.setattr(server.engine, "set_adapters", set_adapters)
+    return scales
+
+
+def test_adapters_are_listed_and_set_and_those_not_named_are_off(server, adapted):
+    told = server.ask("/lora-adapters").json
+    assert [(part["id"], part["path"], part["scale"]) for part in told] == [
+        (0, "/models/a.gguf", 1.0),
+        (1, "/models/b.gguf", 0.5),
+    ]
+    assert server.ask("/lora-adapters", [{"id": 1, "scale": 0.25}]).json == {"success": True}
+    assert adapted == {1: 0.25}
+    assert [part["scale"] for part in server.ask("/lora-adapters").json] == [0.0, 0.25]
+
+
+def test_a_request_has_adapters_of_its_own(server, adapted, monkeypatch):
+    asked = []
+
+    def submit(generation, n=1):
+        asked.append(generation.adapters)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(server.engine, "submit", submit)
+    server.ask("/completion", {"prompt": "a", "lora": [{"id": 1, "scale": 2}]})
+    for name in ("1", "b", "b.gguf"):
+        server.ask("/generate", {"inputs": "a", "parameters": {"adapter_id": name}})
+    server.ask("/completion", {"prompt": "a"})
+    assert asked == [((1, 2.0),), ((1, 1.0),), ((1, 1.0),), ((1, 1.0),), None]
