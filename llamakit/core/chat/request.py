@@ -14,15 +14,27 @@ from llamakit.core.chat.output.constraint import Constraint, constraint_for
 from llamakit.core.chat.output.format import Format, ReasoningFormat
 from llamakit.core.chat.output.parser import Parser
 from llamakit.core.chat.output.registry import CONTENT_ONLY, GENERIC, format_of
-from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolError, ToolUse
+from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolUse
 from llamakit.core.chat.prompt import Prompt, chat_prompt
+from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.rules import Rules
 from llamakit.core.grammar.schema_rules import schema_rules
+from llamakit.errors import LlamakitError
 
 if TYPE_CHECKING:
     from llamakit.core.chat.template import ChatTemplate
 
 ANY_OBJECT = {"type": "object"}
+
+
+class AnswerError(LlamakitError):
+    """A form that an answer cannot be held to. `param` is the field that asks for it, `reason` what is wrong."""
+
+    exit_code = 2
+
+    def __init__(self, param: str, reason: str) -> None:
+        super().__init__(f"{param}: {reason}")
+        self.param, self.reason = param, reason
 
 
 @dataclass(frozen=True)
@@ -109,11 +121,11 @@ def noted(messages: Sequence[Message], note: str) -> tuple[Message, ...]:
 
 
 def constraint_of(template: ChatTemplate, chat: Chat, opening: Opening) -> Constraint | None:
-    """What keeps the answer in its form. Raises ToolError, GrammarError for what cannot be held to."""
+    """What keeps the answer in its form. Raises ToolError, AnswerError for what cannot be held to."""
     form, answer = opening.form, chat.answer
     if chat.may_call and form.calls is not None:
         if answer is not None and not chat.choice.is_required and (answer.schema is None or form.is_lazy):
-            raise ToolError(f"{answer.param}: cannot be held to beside tools with this model; leave out one of them")
+            raise AnswerError(answer.param, "cannot be held to beside tools with this model; leave out one of them")
         is_parallel = chat.is_parallel
         if is_parallel is None:
             is_parallel = template.with_tools().capabilities.parallel_tool_calls
@@ -127,9 +139,15 @@ def constraint_of(template: ChatTemplate, chat: Chat, opening: Opening) -> Const
         )
     if answer is None:
         return None
-    return answer_constraint(form, answer.rules or rules_of_schema(answer.schema), opening.starts_thinking)
+    rules = answer.rules or rules_of_schema(answer.schema, answer.param)
+    return answer_constraint(form, rules, opening.starts_thinking)
 
 
-def rules_of_schema(schema: Any) -> Rules:
-    """Of the JSON texts that a schema allows; {} is any object. Raises GrammarError naming the place."""
-    return schema_rules(ANY_OBJECT if schema == {} else schema)
+def rules_of_schema(schema: Any, param: str) -> Rules:
+    """Of the JSON texts that a schema allows; {} is any object. Raises AnswerError naming the place in it."""
+    if not isinstance(schema, dict | bool):
+        raise AnswerError(param, "must be a JSON schema: an object or a boolean")
+    try:
+        return schema_rules(ANY_OBJECT if schema == {} else schema)
+    except GrammarError as error:
+        raise AnswerError(param, str(error)) from None

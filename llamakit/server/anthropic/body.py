@@ -11,8 +11,9 @@ from typing import Any
 from llamakit.core.chat.errors import MessageError
 from llamakit.core.chat.message import Message, Part, ToolCall, a_list, a_text, an_object, described, optional
 from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolUse, parse_function
+from llamakit.core.chat.request import AnswerForm
 from llamakit.server.generation import shapes
-from llamakit.server.generation.chat import AnswerForm, Chat
+from llamakit.server.generation.chat import Chat
 from llamakit.server.generation.chat_fields import VARIABLES, read_variables
 from llamakit.server.generation.field import Anything, Body, FieldError, Texts, Whole, names_of
 from llamakit.server.generation.fields import NAMES as NATIVE

@@ -11,11 +11,12 @@ from llamakit.core.chat.errors import MessageError
 from llamakit.core.chat.message import Message, check_plain, described, parse_messages
 from llamakit.core.chat.output.format import ReasoningFormat
 from llamakit.core.chat.output.tools import Tool, ToolChoice, parse_functions, parse_tool_choice, parse_tools
+from llamakit.core.chat.request import AnswerForm
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.regex_rules import regex_rules
 from llamakit.server.generation import shapes
-from llamakit.server.generation.chat import AnswerForm, Chat
+from llamakit.server.generation.chat import Chat
 from llamakit.server.generation.field import Anything, Body, FieldError, Flag, Text, Whole
 from llamakit.server.generation.shapes import Shaped
 

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llamakit.core.chat.request import Opening
 from llamakit.server.engine.generation import Generation
-from llamakit.server.generation.chat import Chat, Opening, budget_of, constraint_of, open_chat
+from llamakit.server.generation.chat import Chat, budget_of, constraint_of, open_chat
 from llamakit.server.generation.fields import CompletionFields
 from llamakit.server.generation.message import ChatAnswer
 from llamakit.server.generation.request import generation_of

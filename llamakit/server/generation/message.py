@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from llamakit.core.chat.output.output import Delta, Message
+from llamakit.core.chat.request import Opening
 from llamakit.core.engine.generate import Piece
 from llamakit.core.engine.scheduler import Prefilled
 from llamakit.server.generation.answer import Answer
-from llamakit.server.generation.chat import Opening
 
 
 @dataclass(frozen=True, slots=True)

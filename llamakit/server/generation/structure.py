@@ -1,38 +1,18 @@
-"""An answer of a certain form, a schema's or a grammar's, where the model may think before it."""
+"""Schemas that a field of a request asks for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from llamakit.core.chat.output.constraint import Constraint, whole_message
-from llamakit.core.chat.output.format import Format
-from llamakit.core.chat.output.grammar_writer import GrammarWriter, text
-from llamakit.core.grammar.errors import GrammarError
-from llamakit.core.grammar.prune import prune
+from llamakit.core.chat import request as core
+from llamakit.core.chat.request import AnswerError
 from llamakit.core.grammar.rules import Rules
-from llamakit.core.grammar.schema_rules import schema_rules
 from llamakit.server.generation.field import FieldError
-
-# How the part with the answer begins, in formats of parts with headers.
-ANSWER_HEADERS = {"gpt-oss": "<|channel|>final<|message|>", "muse-glimmer": " to=user<|message|>"}
-ANY_OBJECT = {"type": "object"}
-
-
-def answer_constraint(form: Format, rules: Rules, starts_thinking: bool) -> Constraint:
-    """The message is what `rules` say, after any thoughts; `starts_thinking`: the prompt has begun them."""
-    writer = GrammarWriter((), is_parallel=False)
-    answer = writer.embed(rules)
-    header = (text(ANSWER_HEADERS[form.name]),) if form.turn is not None else ()
-    root = whole_message(writer, form, [(*header, answer)], starts_thinking)
-    writer.rules.root = root.rule
-    return Constraint(prune(writer.rules), None)
 
 
 def rules_of_schema(schema: Any, param: str) -> Rules:
     """Raises FieldError, which names the field and the place in the schema that cannot be held to."""
-    if not isinstance(schema, dict | bool):
-        raise FieldError(param, "must be a JSON schema: an object or a boolean")
     try:
-        return schema_rules(schema if schema != {} else ANY_OBJECT)
-    except GrammarError as error:
-        raise FieldError(param, str(error)) from None
+        return core.rules_of_schema(schema, param)
+    except AnswerError as error:
+        raise FieldError(error.param, error.reason) from None

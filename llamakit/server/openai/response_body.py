@@ -8,9 +8,10 @@ from typing import Any
 from llamakit.core.chat.errors import MessageError
 from llamakit.core.chat.message import Message, Part, ToolCall, a_list, a_text, an_object, optional
 from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, parse_function, parse_tool_choice
+from llamakit.core.chat.request import AnswerForm
 from llamakit.server.errors import Refused
 from llamakit.server.generation import shapes
-from llamakit.server.generation.chat import AnswerForm, Chat
+from llamakit.server.generation.chat import Chat
 from llamakit.server.generation.chat_fields import (
     BUDGET,
     BUDGET_MESSAGE,
