@@ -10,7 +10,7 @@ from llamakit.convert.weight import Array, Weight
 
 
 class Chameleon(Llama):
-    """Norms of heads are in the order of the checkpoint's rows too, and the same for all heads."""
+    """Norms of heads are in the order of the checkpoint's rows too."""
 
     arch = "chameleon"
     hf_names: ClassVar[tuple[str, ...]] = ("ChameleonForCausalLM", "ChameleonForConditionalGeneration")
@@ -27,10 +27,9 @@ class Chameleon(Llama):
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith(("attn_q_norm.", "attn_k_norm.")):
-            n_head = self.config.n_head if word.startswith("attn_q") else self.config.n_head_kv
 
             def move(rows: Array) -> Array:
-                return rows[:1].reshape(2, -1).T.reshape(1, -1).repeat(n_head, axis=0)
+                return rows.reshape(rows.shape[0], 2, -1).swapaxes(1, 2).reshape(rows.shape)
 
-            return [(word, weight.moved("pair, for all heads", move))]
+            return [(word, weight.moved("pair numbers of heads", move))]
         return super().change(word, weight, i)
