@@ -216,12 +216,11 @@ class ChunkWriter:
 
 def verbose(ask: Ask, answers: list[ChatAnswer]) -> dict[str, Any]:
     """What the model had before it, and what it wrote."""
-    answer = answers[0]
+    answer, tokens = answers[0], ask.request.generation.tokens
+    prompt = ask.served.vocab.detokenize(tokens, special=True, clean_up_spaces=False)
     return {
         "__verbose": {
-            "prompt": ask.served.vocab.detokenize(ask.request.generation.tokens, special=True).decode(
-                "utf-8", "replace"
-            ),
+            "prompt": prompt.decode("utf-8", "replace"),
             "content": answer.raw,
             "tokens_evaluated": answer.answer.usage.n_prompt,
             "tokens_predicted": answer.answer.usage.n_drawn,

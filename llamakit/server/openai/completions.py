@@ -119,7 +119,9 @@ def echoes(prompts: Any, tokens: list[tuple[int, ...]], served: Served) -> list[
     given = prompts if isinstance(prompts, list) else [prompts]
     if len(given) == len(tokens) and all(isinstance(prompt, str) for prompt in given):
         return list(given)
-    return [served.vocab.detokenize(ids, special=True).decode("utf-8", "replace") for ids in tokens]
+    return [
+        served.vocab.detokenize(ids, special=True, clean_up_spaces=False).decode("utf-8", "replace") for ids in tokens
+    ]
 
 
 class Choice:
@@ -224,5 +226,7 @@ async def to_the_end(answer: Answer) -> AsyncIterator[Said | Prefilled | None]:
 
 
 def verbose(ask: Ask, content: str) -> dict[str, Any]:
-    prompt = ask.served.vocab.detokenize(ask.generations[0].tokens, special=True).decode("utf-8", "replace")
+    prompt = ask.served.vocab.detokenize(ask.generations[0].tokens, special=True, clean_up_spaces=False).decode(
+        "utf-8", "replace"
+    )
     return {"__verbose": {"prompt": prompt, "content": content}}
