@@ -76,8 +76,8 @@ def unpacker(tile: Tile) -> Any:
 def block_product(tile: Tile, n_groups: int, n: int, stride: int) -> Any:
     """The helper for 32 columns: total[group][row] += n_groups groups of 16 weight rows x n rows of x.
 
-    The quants of its columns are quants[first + word * stride + group], their scales and minimums d[i * stride + group],
-    with i from `scale` on.
+    The quants of its columns are quants[first + word * stride + group], their scales and minimums
+    d[i * stride + group], with i from `scale` on.
     """
     start, has_min, by_halves = starter(tile), tile.has_min, tile.scale_columns == 16
     multiply = dot4_wide if tile.is_wide else dot4
