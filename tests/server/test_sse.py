@@ -188,3 +188,19 @@ def test_fault_68_a_client_that_never_reads_is_left(monkeypatch):
 
     serve(events, Client(is_slow=True), ping=0.02)
     assert closed == [True]
+
+
+def test_a_long_wait_for_the_first_word_is_a_stream_of_comments(scripted, monkeypatch):
+    monkeypatch.setattr("llamakit.server.respond.PATIENCE", 0.05)
+    scripted.says("x")
+    scripted.script.is_silent = True
+    connection = http.client.HTTPConnection(scripted.url.removeprefix("http://"), timeout=30)
+    body = json.dumps({"prompt": "Hi", "stream": True, "sse_ping_interval": 1})
+    connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    assert (answer.status, answer.readline()) == (200, b":\n")
+    ids = list(scripted.served.engine.streams)
+    answer.close()
+    connection.close()
+    wait_until(lambda: scripted.script.cancelled == ids)
+    scripted.served.engine.streams.clear()
