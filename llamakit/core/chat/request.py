@@ -102,7 +102,7 @@ def open_chat(template: ChatTemplate, chat: Chat) -> Opening:
         form = form_of(chosen, chat.may_call, chat.choice, chat.answer is not None)
     messages, tools = chat.messages, [tool.as_json() for tool in chat.tools]
     if form.calls is GENERIC.calls:
-        messages = noted(messages, generic_calls.note(tools, bool(chat.is_parallel)))
+        messages = noted(messages, generic_calls.note(tools, may_call_several(template, chat)))
         tools = []
     prompt = chat_prompt(template, messages, tools or None, chat.opens, chat.continues, **chat.variables)
     return Opening(prompt, form, chat.tools, chat.reasoning)
@@ -111,6 +111,13 @@ def open_chat(template: ChatTemplate, chat: Chat) -> Opening:
 @lru_cache(64)
 def form_of(template: ChatTemplate, may_call: bool, choice: ToolChoice, has_schema: bool) -> Format:
     return format_of(template.source, may_call, choice, has_schema, template.render)
+
+
+def may_call_several(template: ChatTemplate, chat: Chat) -> bool:
+    """Whether several tools may be called at once: as the chat says, or as the template can show it."""
+    if chat.is_parallel is not None:
+        return chat.is_parallel
+    return template.with_tools().capabilities.parallel_tool_calls
 
 
 def noted(messages: Sequence[Message], note: str) -> tuple[Message, ...]:
@@ -126,16 +133,13 @@ def constraint_of(template: ChatTemplate, chat: Chat, opening: Opening) -> Const
     if chat.may_call and form.calls is not None:
         if answer is not None and not chat.choice.is_required and (answer.schema is None or form.is_lazy):
             raise AnswerError(answer.param, "cannot be held to beside tools with this model; leave out one of them")
-        is_parallel = chat.is_parallel
-        if is_parallel is None:
-            is_parallel = template.with_tools().capabilities.parallel_tool_calls
         return constraint_for(
             form,
             chat.tools,
             chat.choice,
-            is_parallel,
+            may_call_several(template, chat),
             starts_thinking=opening.starts_thinking,
-            answer_schema=None if answer is None else answer.schema,
+            answer_schema=None if answer is None else any_object_for_none(answer.schema),
         )
     if answer is None:
         return None
@@ -143,11 +147,16 @@ def constraint_of(template: ChatTemplate, chat: Chat, opening: Opening) -> Const
     return answer_constraint(form, rules, opening.starts_thinking)
 
 
+def any_object_for_none(schema: Any) -> Any:
+    """A schema that says nothing means any object, where an answer is asked for by it."""
+    return ANY_OBJECT if schema == {} else schema
+
+
 def rules_of_schema(schema: Any, param: str) -> Rules:
     """Of the JSON texts that a schema allows; {} is any object. Raises AnswerError naming the place in it."""
     if not isinstance(schema, dict | bool):
         raise AnswerError(param, "must be a JSON schema: an object or a boolean")
     try:
-        return schema_rules(ANY_OBJECT if schema == {} else schema)
+        return schema_rules(any_object_for_none(schema))
     except GrammarError as error:
         raise AnswerError(param, str(error)) from None

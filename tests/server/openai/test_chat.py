@@ -382,3 +382,17 @@ def test_arguments_of_a_call_are_json_whatever_they_hold(scripted):
     scripted.says(f"<tool_call>{json.dumps({'name': 'weather', 'arguments': value})}</tool_call>")
     message, _ = joined(scripted.chat(tools=[WEATHER], stream=True).events)
     assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == value
+
+
+@pytest.mark.parametrize("several", [None, True, False])
+def test_a_form_beside_tools_is_explained_as_its_grammar_holds_it(scripted, several):
+    """A template's own calls cannot stand beside a schema: then the whole message is one JSON object."""
+    fields = {} if several is None else {"parallel_tool_calls": several}
+    reply = scripted.chat(tools=[WEATHER], response_format={"type": "json_object"}, verbose=True, **fields).json
+    key = '"tool_call"' if several is False else '"tool_calls"'
+    assert f"{{{key}: " in reply["__verbose"]["prompt"]
+    call = '{"name": "weather", "arguments": {"city": "Bonn"}}'
+    grammar = Grammar(scripted.script.asked[-1].constraint.rules)
+    one, many = f'{{"tool_call": {call}}}', f'{{"tool_calls": [{call[:-1]}, "id": "abcd1234"}}]}}'
+    assert (grammar.matches(one), grammar.matches(many)) == (several is False, several is not False)
+    assert (grammar.matches('{"response": {}}'), grammar.matches('{"response": "text"}')) == (True, False)
