@@ -59,14 +59,8 @@ async def completion(request: Request) -> Response:
 def read(body: Body, served: Served) -> Ask:
     """Raises FieldError."""
     prompts = tuple(read_prompts(body.get("prompt"), served.vocab))
-    return ask_for(served, body, prompts, ignored(sorted(body.keys() - NAMES)))
-
-
-def ask_for(
-    served: Served, body: Body, prompts: Sequence[tuple[int, ...]], headers: dict[str, str], **more: Any
-) -> Ask:
     fields = read_fields(body, defaults_for(served), served.vocab)
-    return Ask(served, fields, tuple(prompts), MODEL.read(body) or served.name, headers, more)
+    return Ask(served, fields, prompts, MODEL.read(body) or served.name, ignored(sorted(body.keys() - NAMES)))
 
 
 async def respond(request: Request, ask: Ask) -> Response:

@@ -13,7 +13,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from llamakit.core.engine.generate import Finish, Piece
-from llamakit.core.engine.scheduler import Ended, Failed, PromptScores, QueueFull, SchedulerClosed, ScoredPiece
+from llamakit.core.engine.scheduler import (
+    Cancelled,
+    Ended,
+    Failed,
+    PromptScores,
+    QueueFull,
+    SchedulerClosed,
+    ScoredPiece,
+)
 from llamakit.server.engine.generation import Generation
 from llamakit.server.engine.stream import Stream
 from llamakit.server.generation.field import Body, FieldError, wrong_type
@@ -37,7 +45,6 @@ class Ask:
     served: Served
     inputs: str
     tokens: tuple[int, ...]
-    n_truncated: int  # tokens of the prompt that were cut off
     parameters: Parameters
     n_predict: int
     is_stream: bool
@@ -112,7 +119,7 @@ def read(body: Body, served: Served, limits: GenerateLimits, is_stream: bool, re
         **ignored(sorted(unknown)),
     }
     n_predict = most - len(tokens) if n_new is None else n_new
-    return Ask(served, inputs, tuple(tokens), n_truncated, parameters, n_predict, is_stream, headers, received)
+    return Ask(served, inputs, tuple(tokens), parameters, n_predict, is_stream, headers, received)
 
 
 class Text:
@@ -132,24 +139,25 @@ class Text:
         async for event in self.stream.events():
             if isinstance(event, PromptScores):
                 self.prompt = event
-            elif isinstance(event, Piece):
-                if self.push(event):
+            elif isinstance(event, Piece) and self.finish is None:
+                self.push(event)
+                if self.finish == "stop_sequence":
                     self.stream.cancel()
                 yield event
-                if self.finish is not None:
-                    return
             elif isinstance(event, Failed):
                 raise event.error
-            elif isinstance(event, Ended):
+            elif isinstance(event, Ended) and self.finish is None:
                 self.text += event.text
                 self.is_cut = True
                 self.finish = "eos_token" if event.finish is Finish.END_OF_TEXT else "length"
+            elif isinstance(event, Cancelled):
+                if self.finish is None:
+                    raise SchedulerClosed("the server ends")
+                self.stream.end = Ended(Finish.STOP_TEXT)  # nobody gave it up: it is to be counted as it is told
                 return
-            else:
-                raise SchedulerClosed("the server ends")
 
-    def push(self, piece: Piece) -> bool:
-        """Whether the text ends here. A stop text counts only at the end of it."""
+    def push(self, piece: Piece) -> None:
+        """A stop text counts only at the end of the text."""
         self.pieces.append(piece)
         self.all_text += piece.text
         if not is_special(self.ask.served.vocab, piece.token):
@@ -160,7 +168,6 @@ class Text:
             self.finish = "eos_token"
         elif self.ask.parameters.stop and self.all_text.endswith(self.ask.parameters.stop):
             self.finish = "stop_sequence"
-        return self.finish == "stop_sequence"
 
     async def whole(self) -> Text:
         async for _ in self.grow():

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from llamakit.core.engine.generate import Finish
 from llamakit.core.engine.scheduler import Request
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
@@ -101,6 +102,15 @@ def test_a_stop_text_is_part_of_the_text_and_counts_only_at_its_end(server, gene
     assert text.endswith(stop) and reply["details"]["finish_reason"] == "stop_sequence"
     first = next(i for i in range(len(pieces)) if "".join(p.text for p in pieces[: i + 1]).endswith(stop))
     assert text == "".join(piece.text for piece in pieces[: first + 1])
+
+
+def test_a_text_that_is_stopped_counts_as_one_that_has_ended(server, generate, monkeypatch):
+    streams = []
+    submit = server.engine.submit
+    monkeypatch.setattr(server.engine, "submit", lambda *args: streams.extend(made := submit(*args)) or made)
+    generate(stop=[greedy(server)[4].text])
+    generate()
+    assert [stream.end.finish for stream in streams] == [Finish.STOP_TEXT, Finish.LENGTH]
 
 
 def test_the_full_text_begins_with_the_prompt(generate):
