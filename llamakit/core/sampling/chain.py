@@ -15,7 +15,7 @@ from llamakit.core.sampling.logprobs import largest
 from llamakit.core.sampling.params import ALL, SamplingParams
 from llamakit.core.sampling.reasoning_budget import ReasoningBudget
 from llamakit.core.sampling.seed import choose_seed
-from llamakit.core.sampling.stage import Setup, Stage, current, new_candidates
+from llamakit.core.sampling.stage import RandomStage, Setup, Stage, current, new_candidates
 from llamakit.core.sampling.stages import choose, edits, truncate
 from llamakit.core.sampling.stages.dry import dry
 from llamakit.core.sampling.stages.infill import Infill
@@ -50,6 +50,7 @@ STAGES: Mapping[str, Callable[[Setup], Stage | None]] = {
     "temperature": temperature,
     "infill": Infill,
 }  # None: its option leaves everything as it is. adaptive_p is not here: wherever it stands, it comes last and chooses
+PLAIN = {Stage, RandomStage}  # those that do nothing but run their kernel
 KEEP_THE_BEST = {"top_n_sigma", "top_k", "tfs_z", "top_p", "min_p"}  # whatever their options
 
 
@@ -131,15 +132,17 @@ class Sampler:
         self.kernels = kernels or load_kernels(*(stage.kernel for stage in needed))
         for stage in needed:
             stage.link(self.kernels)
+        linked = [self.begin, *self.stages]
+        self.cells = np.array([stage.cell.ctypes.data for stage in linked], np.uint64)
+        self.links = (self.candidates.data.ctypes.data, self.cells.ctypes.data, len(linked))  # a Chain's fields
+        self.is_plain = constraint is None and budget is None and {type(stage) for stage in linked} <= PLAIN
 
     def sample(self, logits: npt.NDArray[np.float32]) -> int:
         """The next token.   logits: (n_vocab,) float32, contiguous; they are not changed
 
         Raises LlamakitError when a logit is NaN or infinite (-inf is fine: never chosen), or when bans leave no token.
         """
-        if logits.shape != (self.n_vocab,) or logits.dtype != np.float32 or not logits.flags.c_contiguous:
-            raise ValueError(f"needs {self.n_vocab} contiguous float32 logits, got {logits.dtype} {logits.shape}")
-        self.begin.record.data["logits"] = logits.ctypes.data
+        self.give(logits)
         self.begin.run()
         if self.candidates.data["chosen"] < 0:
             raise LlamakitError("non-finite logits: the model's output is not a number; is the file damaged?")
@@ -154,6 +157,24 @@ class Sampler:
         if token < 0:
             raise LlamakitError("no token may come next: logit biases or the grammar rule out all of them")
         return token
+
+    def give(self, logits: npt.NDArray[np.float32]) -> None:
+        """Let the next token be drawn from these."""
+        if logits.shape != (self.n_vocab,) or logits.dtype != np.float32 or not logits.flags.c_contiguous:
+            raise ValueError(f"needs {self.n_vocab} contiguous float32 logits, got {logits.dtype} {logits.shape}")
+        self.begin.record.data["logits"] = logits.ctypes.data
+
+    def prepare(self, logits: npt.NDArray[np.float32]) -> None:
+        """As `sample` begins, for whoever runs the stages: see `together.py`."""
+        self.give(logits)
+        for stage in self.stages:
+            if isinstance(stage, RandomStage):
+                stage.generator.refill()
+
+    def take(self, logits: npt.NDArray[np.float32]) -> int:
+        """The token that the stages have chosen. Raises what `sample` does."""
+        token = int(self.candidates.data["chosen"])
+        return token if token >= 0 else self.sample(logits)  # which says what is wrong
 
     def allow_only(self, token: int) -> None:
         logits = self.candidates.values["logits"]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from llamakit.core.graph.memory import aligned
+from llamakit.core.graph.program import ADDRESS
 from llamakit.core.kernels.candidates import BLOCK, Candidates
 from llamakit.core.kernels.store import Kernels
 from llamakit.core.sampling.history import History
@@ -43,9 +45,14 @@ class Stage:
         self.kernel, self.record = kernel, record
 
     def link(self, kernels: Kernels) -> None:
-        """Must come before `run`."""
+        """Must come before `run`. The record moves behind its kernel's address, where kernels find both."""
         self.function: Callable[[int, int, int], None] = FUNCTION(kernels[self.kernel])
-        self.address: int = self.record.data.ctypes.data
+        self.cell = aligned(ADDRESS + self.record.size)
+        self.cell[:ADDRESS].view(np.uint64)[0] = kernels[self.kernel]
+        moved = self.cell[ADDRESS : ADDRESS + self.record.size].view(self.record.dtype).reshape(())
+        moved[...] = self.record.data
+        self.record.data = moved
+        self.address: int = moved.ctypes.data
 
     def run(self) -> None:
         self.function(self.address, 0, 1)

@@ -57,6 +57,7 @@ class Continuation:
         self.ending = Ending(job.request)
         self.finish: Finish | None = None
         self.rows: list[Floats] = []
+        self.is_drawn = False  # the sampler has chosen from the first row
         self.scores: list[Score] | None = None if job.request.n_prompt_logprobs is None else []
         job.request.sampler.accept_prompt(job.request.tokens)
 
@@ -88,11 +89,20 @@ class Continuation:
         self.rows.clear()
         return drawn
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is one token to draw, and kernels suffice for it."""
+        sampler = self.request.sampler
+        is_one = len(self.rows) == 1 and self.job.usage.n_drawn != self.request.n_predict
+        return is_one and sampler.is_plain and sampler.n_vocab == len(self.rows[0])
+
     def draw(self, logits: Floats) -> int:
         """The next token, from the logits of the last one.   logits: (n_vocab,)"""
         request, usage = self.request, self.job.usage
-        token = request.sampler.sample(logits)
-        request.sampler.accept(token)
+        sampler = request.sampler
+        token = sampler.take(logits) if self.is_drawn else sampler.sample(logits)
+        self.is_drawn = False
+        sampler.accept(token)
         text, is_end = self.text.push(token), self.vocab.is_eog(token)
         usage.n_drawn += 1
         if usage.n_drawn == 1:

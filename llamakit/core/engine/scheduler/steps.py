@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from llamakit.core.engine.context import Chunk, Outputs
 from llamakit.core.engine.pooling import Pool, Pooling, pooling_of
 from llamakit.core.engine.programs import FEW
+from llamakit.core.engine.scheduler.drawing import Drawing
 from llamakit.core.engine.scheduler.event import End, Failed
 from llamakit.core.engine.scheduler.groups import Group, KnownAdapters, Turns, group_of
 from llamakit.core.engine.scheduler.job import AnyJob, EmbeddingJob, Job
@@ -53,6 +54,7 @@ class Steps:
         self.tree = PrefixTree(context.cache, most_states(context.cache))
         self.slots = [Slot(context, self.tree, seq, self.counters) for seq in range(n_slots)]
         self.room, self.turns = Room(self.slots, self.tree), Turns()
+        self.drawing = Drawing(context)
         self.adapters = KnownAdapters(context, adapters)
         self.default_scales: Scales = ()
         self._pools: dict[Pooling, Pool] = {}
@@ -148,6 +150,7 @@ class Steps:
         started, is_prompt = time.perf_counter(), [slot.state is SlotState.PREFILL for slot, _ in parts]
         try:
             self.run(parts, group)
+            self.drawing.draw(slot.reader for slot, _ in parts)
         except Exception as error:  # a mistake of ours, or no memory: nobody knows whose
             for slot, _ in parts:
                 slot.fail(error)
