@@ -67,8 +67,9 @@ async def respond(request: Request, ask: Ask) -> Response:
     if ask.fields.stream:
         ping = float(ask.fields.sse_ping_interval)
         return await stream(request, chunks(request, ask), NATIVE, ping=ping, headers=ask.headers)
-    told = await unless_gone(request, whole(request, ask))
-    return JSONResponse(told[0] if len(told) == 1 else told, headers=ask.headers)
+    answered = await unless_gone(request, whole(request, ask))
+    has_much = ask.fields.n_probs > 0  # which the event loop should not wait for
+    return await run_in_threadpool(reply, ask, answered) if has_much else reply(ask, answered)
 
 
 class Completion:
@@ -140,13 +141,19 @@ class Completion:
         return {"completion_probabilities": entries(self.ask.served.vocab, scored, is_post)}
 
 
-async def whole(request: Request, ask: Ask) -> list[dict[str, Any]]:
+async def whole(request: Request, ask: Ask) -> list[tuple[Completion, Said]]:
+    """Each answer with all of its text."""
     async with submitted(request, ask.served, ask.generations(), ask.fields.n_cmpl) as answers:
         completions = numbered(ask, answers)
         said = await asyncio.gather(*(completion.answer.whole() for completion in completions))
-    for completion, text in zip(completions, said, strict=True):
-        completion.push(text)
-    return [completion.last(text.text) for completion, text in zip(completions, said, strict=True)]
+    return list(zip(completions, said, strict=True))
+
+
+def reply(ask: Ask, answered: Sequence[tuple[Completion, Said]]) -> Response:
+    for completion, said in answered:
+        completion.push(said)
+    told = [completion.last(said.text) for completion, said in answered]
+    return JSONResponse(told[0] if len(told) == 1 else told, headers=ask.headers)
 
 
 async def chunks(request: Request, ask: Ask) -> Events:
