@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +44,23 @@ class OpTime:
         return int(first.split(".")[1]) if first.startswith("blk.") else None
 
 
+@dataclass
+class Runs:
+    """Of one program, added up: as little as possible is done between two of them."""
+
+    program: Program
+    n_threads: int
+    seconds: npt.NDArray[np.float64]  # (n_steps,)
+    n_runs: int = 0
+    n_rows: dict[int, int] = field(default_factory=dict)  # by the address where their number is found
+
+    def note(self, seconds: npt.NDArray[np.float64]) -> None:
+        self.seconds += seconds
+        self.n_runs += 1
+        for address in self.n_rows:
+            self.n_rows[address] += ctypes.c_int64.from_address(address).value
+
+
 class Profile:
     """Times the programs of a context from `with` to its end; `ops` are those of each program, in order.
 
@@ -52,16 +69,17 @@ class Profile:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.programs: dict[int, list[OpTime]] = {}
-        self._alive: list[Program] = []  # ids are theirs
+        self._runs: dict[int, Runs] = {}
 
     @property
     def ops(self) -> list[OpTime]:
-        return [op for ops in self.programs.values() for op in ops]
+        matrices = self.context.weights.matrices()
+        return [op for runs in self._runs.values() for op in ops_of(runs, matrices)]
 
     @property
     def seconds(self) -> float:
-        return sum(op.seconds for op in self.ops)
+        """All ops together."""
+        return float(sum(runs.seconds.sum() for runs in self._runs.values()))
 
     def __enter__(self) -> Profile:
         if isinstance(self.context.executor, TimedExecutor):
@@ -75,30 +93,31 @@ class Profile:
 
     def note(self, program: Program, seconds: npt.NDArray[np.float64], n_threads: int) -> None:
         """One run of a program: the time of each of its ops."""
-        matrices = self.context.weights.matrices()
-        if id(program) not in self.programs:
-            self.programs[id(program)] = [op_of(step, matrices, n_threads) for step in program.steps]
-            self._alive.append(program)
-        for op, step, time in zip(self.programs[id(program)], program.steps, seconds.tolist(), strict=True):
-            op.seconds += time
-            op.n_runs += 1
-            if (matrix := matrix_of(step, matrices)) is not None:
-                n_rows = ctypes.c_int64.from_address(address_of(step.record.values["n_rows"])).value
-                is_chosen = step.record.values.get("choice") is not None
-                op.n_flops += 2 * n_rows * matrix.n_rows * matrix.width
-                op.n_bytes += matrix.n_bytes * (n_rows if is_chosen else 1)
+        if id(program) not in self._runs:
+            counts = {address_of(step.record.values["n_rows"]): 0 for step in program.steps if has_weight(step)}
+            self._runs[id(program)] = Runs(program, n_threads, np.zeros(len(program.steps)), n_rows=counts)
+        self._runs[id(program)].note(seconds)
 
 
-def op_of(step: Step, matrices: Mapping[int, Matrix], n_threads: int) -> OpTime:
-    kernel, _, variant = step.kernel.partition("[")
-    matrix = matrix_of(step, matrices)
-    return OpTime(kernel, variant.rstrip("]"), matrix.names if matrix else (), n_threads)
+def ops_of(runs: Runs, matrices: Mapping[int, Matrix]) -> list[OpTime]:
+    ops = []
+    for step, seconds in zip(runs.program.steps, runs.seconds.tolist(), strict=True):
+        kernel, _, variant = step.kernel.partition("[")
+        op = OpTime(kernel, variant.rstrip("]"), (), runs.n_threads, seconds, runs.n_runs)
+        matrix = matrices.get(address_of(step.record.values["weight"])) if has_weight(step) else None
+        if matrix is not None:
+            n_rows = runs.n_rows[address_of(step.record.values["n_rows"])]
+            is_chosen = step.record.values.get("choice") is not None  # rows of experts: each reads its own
+            op.weights = matrix.names
+            op.n_flops = 2 * n_rows * matrix.n_rows * matrix.width
+            op.n_bytes = matrix.n_bytes * (n_rows if is_chosen else runs.n_runs)
+        ops.append(op)
+    return ops
 
 
-def matrix_of(step: Step, matrices: Mapping[int, Matrix]) -> Matrix | None:
-    """What a step multiplies by."""
-    weight = step.record.values.get("weight")
-    return matrices.get(address_of(weight)) if weight is not None and "n_rows" in step.record.values else None
+def has_weight(step: Step) -> bool:
+    """Is it a product?"""
+    return step.record.values.get("weight") is not None and "n_rows" in step.record.values
 
 
 def address_of(value: int | npt.NDArray[np.generic]) -> int:
