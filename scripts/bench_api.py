@@ -1,5 +1,5 @@
-"""What the library costs: `Llama.create_completion` against the engine's own loop, and many threads on one `Llama` against
-the scheduler alone. Rounds take turns; medians.
+"""What the library costs: `Llama.create_completion` against the engine's own loop, and many threads on one `Llama`
+against the scheduler alone. Rounds take turns; medians.
 
     python scripts/bench_api.py [-m MODEL] [-n 128] [-r 7] [--threads 64]
 """
@@ -99,9 +99,8 @@ def main() -> None:
             for _ in range(options.rounds):
                 engine, api = engine_seconds(context, options.n), api_seconds(llm, options.n, False)
                 ratios.append(api / engine)
-                print(
-                    f"engine {options.n / engine:6.1f} t/s, create_completion {options.n / api:6.1f} t/s, x{api / engine:.3f}"
-                )
+                rates = f"engine {options.n / engine:6.1f} t/s, create_completion {options.n / api:6.1f} t/s"
+                print(f"{rates}, x{api / engine:.3f}")
             print(f"create_completion takes {100 * (statistics.median(ratios) - 1):+.1f} % (median)")
     shares = []
     with Llama(path, n_ctx=16384, verbose=False) as llm:

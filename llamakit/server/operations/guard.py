@@ -61,20 +61,24 @@ class Guard:
             refused = self.refuse(scope, headers)
             if refused is not None:
                 return await refused(scope, receive, send_noted)
-            origin_headers = self.operations.origins.reply_headers(headers.get("origin", ""))
+            origins, origin = self.operations.origins, headers.get("origin", "")
+            if is_preflight(scope, headers):
+                origin_headers = origins.preflight_headers(origin)
+                return await PlainTextResponse("")(scope, receive, send_noted)
+            origin_headers = origins.reply_headers(origin)
             await self.app(scope, BodyReader(receive, headers, self.operations.limits), send_noted)
         finally:
             record.ended = time.perf_counter()
             self.tell(record)
 
     def refuse(self, scope: Scope, headers: Headers) -> Response | None:
-        """The reply to a request that must not go on; a browser's question whether it may send one is answered too."""
+        """The reply to a request that must not go on."""
         origins, path = self.operations.origins, scope["path"]
         host, origin = headers.get("host", ""), headers.get("origin", "")
         if not origins.knows_host(host):
             return refusal(path, 403, "the Host header names another server; --allowed-hosts adds names of this one")
-        if scope["method"] == "OPTIONS" and origin and "access-control-request-method" in headers:
-            return PlainTextResponse("", headers=origins.preflight_headers(origin))
+        if is_preflight(scope, headers):
+            return None
         if origin and not origins.allows(origin, host):
             return refusal(path, 403, "pages of this origin may not ask here; --cors-origins allows them")
         if not self.operations.keys or path in PUBLIC or self.operations.is_public(path):
@@ -93,5 +97,11 @@ class Guard:
                 log.exception("a request was not noted")
 
 
+def is_preflight(scope: Scope, headers: Headers) -> bool:
+    """Is it a browser's question whether a page may send a request?"""
+    return scope["method"] == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
+
+
 def encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    """With the capitals that they have: some clients look them up so."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
