@@ -75,7 +75,8 @@ def measure(model: Model, context: Context, n_clients: int, options: argparse.Na
     prompt = (done.n_prompt - before.n_prompt) / (done.prompt_seconds - before.prompt_seconds)
     print(
         f"{n_clients:3} clients: {n_tokens / wall:7.0f} t/s total, "
-        f"{n_tokens * options.threads / cpu:7.0f} by CPU time; steps: prompt {prompt:6.0f} t/s, drawing {draw:6.0f} t/s; first token median "
+        f"{n_tokens * options.threads / cpu:7.0f} by CPU time; "
+        f"steps: prompt {prompt:6.0f} t/s, drawing {draw:6.0f} t/s; first token median "
         f"{1000 * statistics.median(firsts):5.0f} ms, latest {1000 * max(firsts):5.0f}; "
         f"then {1000 * statistics.median(gaps):5.1f} ms a token",
         flush=True,
