@@ -38,7 +38,7 @@ async def get_slots(request: Request) -> Response:
 
 async def post_slots(request: Request) -> Response:
     body = await json_object(request) if await request.body() else {}
-    served = await served_for(request, MODEL.read(body))
+    served = await served_for(request, MODEL.read(body) or request.query_params.get("model"))
     folder = served.settings.slot_save_path
     if folder is None:
         raise Refused(501, "This server does not support slots action. Start it with `--slot-save-path`")
