@@ -59,6 +59,9 @@ def server(
     log: LogOptions,
 ) -> None:
     """Serve a model over HTTP: APIs of OpenAI, Anthropic, llama-server and TGI, and a web page at /."""
+    from llamakit.server.hosts import check_extra
+
+    check_extra()
     hosts = [host.strip() for host in web.host.split(",") if host.strip()]
     keys = read_keys(access)
     check_exposure(hosts, keys, web.insecure)

@@ -26,9 +26,10 @@ def main(args: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def run(args: Sequence[str], environment: Mapping[str, str]) -> int:
-    from llamakit.server.hosts import is_private
+    from llamakit.server.hosts import check_extra, is_private
     from llamakit.server.models import python_settings as p
 
+    check_extra()
     said = {**of_environment(environment), **of_command_line(args)}
     path = said.pop("config_file", None)
     if path is not None:

@@ -1,0 +1,128 @@
+"""`llamakit server`: what its options become."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from llamakit.cli.app import run
+from llamakit.cli.declared import declaration
+from llamakit.cli.option_groups import flatten
+from llamakit.cli.parsing import read
+from llamakit.cli.server import server
+
+pytest.importorskip("fastapi")
+
+# llama-server's options that a person may type, with a value where they take one; all must be read.
+TYPED = """-m M -c 512 -b 64 -ub 64 -t 2 -tb 2 -np 4 --parallel 4 -n 5 --n-predict 5 -a x,y --host 127.0.0.1 --port 0
+    -to 9 --threads-http 4 -cb -nocb --slots --no-slots --props --metrics --embeddings --embedding --pooling mean
+    --reranking --rerank --lora A --lora-scaled A:0.5 --lora-scaled A 0.5 --lora-init-without-apply --slot-save-path D
+    --api-prefix /x --path D
+    --no-ui --no-webui --ssl-key-file K --ssl-cert-file C --jinja --no-jinja --chat-template chatml
+    --chat-template-kwargs {} --reasoning-format none --reasoning-budget 0 -rea off -md D --draft 4 --draft-max 4
+    --draft-min 1 --draft-p-min 0.5 --spec-type ngram-simple --spec-draft-n-max 3 -ngld 0 -devd none -td 1 -ctkd f16
+    --models-dir D --models-max 2 --no-models-autoload --context-shift --no-context-shift --keep 3 -ngl 99 -fa on
+    -sm none -ts 1,1 -mg 0 -dev none --no-mmap --mlock --numa distribute -v -lv 2 --log-file F --log-disable --temp 0
+    --seed 1 --top-k 3 --api-key a,b --api-key-file F -sps 0.5 --cache-prompt --no-cache-prompt --cache-reuse 64 -kvu
+    --no-kv-unified -ctxcp 3 -cram 100 --swa-full --warmup --no-warmup --spm-infill --special -r stop --tags a
+    --sleep-idle-seconds 5 --no-mmproj --sse-ping-interval 5 --embd-normalize 2 --verbose-prompt -gan 1 -gaw 512"""
+
+
+@pytest.fixture(autouse=True)
+def no_engine(monkeypatch):
+    monkeypatch.setattr("llamakit.server.engine.spawn.spawn", object)
+
+
+def typed():
+    """The options above, one at a time."""
+    words: list[str] = []
+    for word in TYPED.split():
+        if word.startswith("-") and words:
+            yield words
+            words = []
+        words.append(word)
+    yield words
+
+
+@pytest.mark.parametrize("words", [*typed()], ids=" ".join)
+def test_llama_servers_options_are_read(words):
+    read(declaration(flatten(server)), words)
+
+
+def settings(monkeypatch, *args):
+    """(ServerSettings, ModelSettings, hosts, port) that a command line starts a server with."""
+    started = []
+
+    def serve(settings, model, hosts, port, reuse_port, spawned):
+        started.append((settings, model, hosts, port))
+        return 0
+
+    monkeypatch.setattr("llamakit.server.launch.serve", serve)
+    monkeypatch.setattr("llamakit.server.operations.logs.configure_logs", lambda **options: None)
+    assert run(["server", "-m", "model.gguf", *args]) == 0
+    return started[0]
+
+
+def test_the_defaults_are_safe(monkeypatch):
+    web, model, hosts, port = settings(monkeypatch)
+    assert (hosts, port, web.api_keys, web.origins.allowed) == (["127.0.0.1"], 8080, (), ())
+    assert web.origins.hosts == {"localhost", "127.0.0.1", "::1"}
+    assert (model.path, model.n_slots, model.n_ctx_request, model.context_shift) == ("model.gguf", 16, None, False)
+    assert (web.has_metrics, web.has_props, web.has_slots, model.draft) == (False, False, True, None)
+
+
+@pytest.mark.parametrize(
+    "args, wanted",
+    [
+        (["-np", "4", "--max-concurrent-requests", "10"], {"n_slots": 4, "n_queue_max": 6}),
+        (["-c", "1024", "-np", "4", "--no-kv-unified"], {"n_ctx_request": 256}),
+        (["--max-total-tokens", "100", "--max-input-tokens", "50"], {"n_ctx_request": 100, "n_input_max": 50}),
+        (["-a", "b,a", "--alias", "c"], {"aliases": ("b", "a", "c")}),
+        (["--temp", "0", "--samplers", "top_k"], {"sampling": {"temperature": 0.0, "samplers": ("top_k",)}}),
+        (["--reranking"], {"pooling": "rank", "reranking": True}),
+        (["-r", r"a\nb", "-n", "9"], {"stop": ("a\nb",), "n_predict": 9}),
+        (["--keep", "4", "--context-shift"], {"n_keep": 4, "context_shift": True}),
+    ],
+)
+def test_options_of_the_model(monkeypatch, args, wanted):
+    model = settings(monkeypatch, *args)[1]
+    assert {name: getattr(model, name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    "args, draft",
+    [
+        (["--spec-type", "ngram-simple"], (None, 8)),
+        (["-md", "d.gguf", "--draft-max", "3"], ("d.gguf", 3)),
+        (["--spec-type", "none"], None),
+    ],
+)
+def test_guessing(monkeypatch, args, draft):
+    found = settings(monkeypatch, *args)[1].draft
+    assert (found and tuple(getattr(found, f.name) for f in fields(found))) == draft
+
+
+def test_keys_come_from_options_files_and_the_environment(monkeypatch, tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("# ours\nc\n\nd\n")
+    web = settings(monkeypatch, "--api-key", "a,b", "--api-key-file", str(file), "--host", "0.0.0.0")[0]
+    assert (web.api_keys, web.origins.hosts) == (("a", "b", "c", "d"), None)
+    monkeypatch.setenv("LLAMA_API_KEY", "e")
+    assert settings(monkeypatch)[0].api_keys == ("e",)
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["--host", ""], "there is no address"),
+        (["--spec-type", "draft-eagle3"], "'draft-eagle3' is not"),
+        (["--spec-type", "draft-simple"], "needs a draft model"),
+        (["--no-kv-unified"], "it needs -c"),
+        (["--max-total-tokens", "0"], "at least"),
+        (["--models-dir", "D", "-m", "M"], "choose"),
+    ],
+)
+def test_what_makes_no_sense_is_said(capsys, args, message):
+    assert run(["server", *args]) == 1
+    assert message in capsys.readouterr().err
