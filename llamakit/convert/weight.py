@@ -135,11 +135,21 @@ def as_float32(array: Array) -> NDArray[np.float32]:
     return array.astype(np.float32, copy=False)
 
 
-def adjacent_pairs(weight: Weight, n_head: int) -> Weight:
-    """Rows of heads whose halves turn together, in the order where neighbours do (GGUF's "norm" rotation)."""
+def adjacent_pairs(weight: Weight, n_head: int, n_rot: int | None = None) -> Weight:
+    """Rows of heads whose halves turn together, in the order where neighbours do (GGUF's "norm" rotation).
+
+    Of heads of which a part turns, the first `n_rot` rows.
+    """
 
     def move(rows: Array) -> Array:
-        return rows.reshape(n_head, 2, rows.shape[0] // n_head // 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+        heads = rows.reshape(n_head, -1, *rows.shape[1:])
+        turned = heads[:, :n_rot]
+        pairs = turned.reshape(n_head, 2, -1, *rows.shape[1:]).swapaxes(1, 2).reshape(turned.shape)
+        return (
+            np.concatenate([pairs, heads[:, n_rot:]], axis=1).reshape(rows.shape)
+            if n_rot
+            else pairs.reshape(rows.shape)
+        )
 
     return weight.moved(f"pair rows of {n_head} heads", move)
 

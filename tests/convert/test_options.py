@@ -20,6 +20,13 @@ EXPERTS = {
     "moe_intermediate_size": 48, "n_routed_experts": 8, "num_experts": 8, "num_experts_per_tok": 2, "kv_lora_rank": 32,
     "qk_rope_head_dim": 16, "qk_nope_head_dim": 16, "v_head_dim": 16, "routed_scaling_factor": 1.0,
 }  # fmt: skip
+NEMOTRON = {
+    "layers_block_type": ["mamba", "mlp"], "mamba_num_heads": 4, "ssm_state_size": 16, "layer_norm_epsilon": 1e-5,
+}  # fmt: skip
+BAMBA = {
+    "attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_conv": 4, "mamba_d_state": 16,
+    "mamba_n_groups": 1,
+}  # fmt: skip
 LATE = [False, False, True, True]
 
 
@@ -67,6 +74,18 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
             {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "truncate": False, "rope_theta": 1e4}},
             {"llamakit.rope.yarn_truncate": False, "llama.rope.scaling.type": "yarn"},
         ),
+        (
+            "Mamba2ForCausalLM",
+            {"time_step_limit": [0.01, 0.5]},
+            {"llamakit.ssm.time_step_min": 0.01, "llamakit.ssm.time_step_max": 0.5},
+        ),
+        (
+            "Mamba2ForCausalLM",
+            {"time_step_limit": [0.0, {"__float__": "Infinity"}]},
+            {"llamakit.ssm.time_step_min": None, "llamakit.ssm.time_step_max": None},
+        ),
+        ("NemotronHForCausalLM", NEMOTRON | {"time_step_min": 0.02}, {"llamakit.ssm.time_step_min": 0.02}),
+        ("BambaForCausalLM", BAMBA, {"granitehybrid.rope.dimension_count": 8}),
     ],
 )
 def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -78,7 +97,6 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
     "name, options, message",
     [
         ("LlamaForCausalLM", {"hidden_act": "mish"}, "applies 'mish'"),
-        ("Mamba2ForCausalLM", {"time_step_limit": [0.01, 0.5]}, "time steps"),
         ("FalconForCausalLM", {"alibi": True}, "ALiBi"),
     ],
 )

@@ -10,17 +10,19 @@ from llamakit.convert.config import Config
 from llamakit.convert.families.llama import GraniteMoe
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import LAYER, MAMBA, WHOLE, Names, prefixed
-from llamakit.convert.weight import Weight
-from llamakit.errors import ModelError
+from llamakit.convert.rotation import n_rotated
+from llamakit.convert.weight import Weight, adjacent_pairs
 
 NO_LIMIT = 1 << 20  # context of models without positions
 
 
-def check_steps(config: Config) -> None:
-    """Raises ModelError for time steps held within limits, which GGUF has no key for."""
+def step_keys(config: Config) -> Keys:
+    """The limits that time steps are held within, if there are any: what is no number stands for infinity."""
     limits = config.values.get("time_step_limit")
-    if isinstance(limits, list) and (limits[:1] != [0] or (isinstance(limits[-1], float) and limits[-1] < 1e30)):
-        raise ModelError(f"{config.path}: time steps within limits ({limits}) cannot be converted")
+    numbers = [x for x in limits if type(x) in (int, float) and x < 1e30] if isinstance(limits, list) else []
+    for name, limit in zip(("min", "max"), numbers, strict=False):
+        if limit or name == "max":
+            yield f"llamakit.ssm.time_step_{name}", float(limit)
 
 
 def changed_state(word: str, weight: Weight, n_group: int = 1, has_heads: bool = False) -> Weight:
@@ -92,7 +94,6 @@ class Mamba2(Mamba):
         )
 
     def hparams(self) -> Keys:
-        check_steps(self.config)
         for key, value in super().hparams():
             if key != "ssm.dt_b_c_rms":
                 yield key, value
@@ -101,6 +102,10 @@ class Mamba2(Mamba):
         yield "ssm.state_size", c.int("state_size", "d_state", default=128)
         yield "ssm.time_step_rank", self.n_inner // c.int("head_dim", default=64)
         yield "ssm.group_count", c.int("n_groups", default=1)
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        yield from step_keys(self.config)
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         return [(word, changed_state(word, weight, self.config.int("n_groups", default=1), has_heads=True))]
@@ -156,7 +161,6 @@ class FalconH1(Family):
     whole: ClassVar[Names] = {**WHOLE, "final_layernorm": "output_norm"}
 
     def hparams(self) -> Keys:
-        check_steps(self.config)
         c = self.config
         n_inner = c.int("mamba_d_ssm", default=c.int("mamba_expand", default=2) * c.n_embd)
         yield from super().hparams()
@@ -174,6 +178,7 @@ class FalconH1(Family):
             yield "llamakit.uses_all_tensors", True
         if c.bool("mamba_rms_norm", default=False) and c.bool("mamba_norm_before_gate", default=True):
             yield "llamakit.is_gated_last", True
+        yield from step_keys(c)
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         weight = changed_state(word, weight, self.config.int("mamba_n_groups", default=1), has_heads=True)
@@ -216,8 +221,9 @@ class GraniteHybrid(GraniteMoe):
     """Granite 4; without a state-space layer it is Granite 3."""
 
     arch = "granitehybrid"
-    hf_names: ClassVar[tuple[str, ...]] = ("GraniteMoeHybridForCausalLM", "BambaForCausalLM")
-    model_types: ClassVar[tuple[str, ...]] = ("granitemoehybrid", "bamba")
+    hf_names: ClassVar[tuple[str, ...]] = ("GraniteMoeHybridForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("granitemoehybrid",)
+    positions: ClassVar[str] = ""  # where the config says nothing of them
     layer: ClassVar[Names] = {**GraniteMoe.layer, **prefixed("mamba.", MAMBA)}
 
     def is_attention(self) -> list[bool]:
@@ -237,8 +243,8 @@ class GraniteHybrid(GraniteMoe):
         c, kinds = self.config, self.is_attention()
         yield from super().hparams()
         if not c.int("num_local_experts", default=0):
-            yield "feed_forward_length", c.int("shared_intermediate_size")
-        has_rotation = c.str("position_embedding_type", default="") == "rope" or "Bamba" in c.architecture
+            yield "feed_forward_length", c.int("shared_intermediate_size", "intermediate_size")
+        has_rotation = c.str("position_embedding_type", default=self.positions) == "rope"
         if all(kinds):
             if not has_rotation:
                 yield "rope.scaling.finetuned", False
@@ -255,9 +261,38 @@ class GraniteHybrid(GraniteMoe):
         if not has_rotation:
             yield "context_length", NO_LIMIT
 
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        yield from step_keys(self.config)
+
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         n_group = self.config.int("mamba_n_groups", default=1)
         return super().change(word, changed_state(word, weight, n_group, has_heads=True), i)
+
+
+class Bamba(GraniteHybrid):
+    """Half of each head turns, and the feed-forward goes by other names."""
+
+    hf_names: ClassVar[tuple[str, ...]] = ("BambaForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("bamba",)
+    positions = "rope"
+    layer: ClassVar[Names] = {
+        **GraniteHybrid.layer,
+        "pre_ff_layernorm": "ffn_norm",
+        **{f"feed_forward.{word}_proj": f"ffn_{word}" for word in ("gate", "up", "down")},
+    }
+    whole: ClassVar[Names] = {**WHOLE, "final_layernorm": "output_norm"}
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "rope.dimension_count", n_rotated(self.config, default=0.5)
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        """Only the dimensions that turn change their places."""
+        if not word.startswith(("attn_q.", "attn_k.")):
+            return super().change(word, weight, i)
+        n_head = self.config.n_head if word.startswith("attn_q.") else self.config.n_head_kv
+        return [(word, adjacent_pairs(weight, n_head, self.n_rot))]
 
 
 class Lfm2(Family):

@@ -77,7 +77,7 @@ class NemotronH(Family):
     def foreign_keys(self) -> Keys:
         """What transformers takes for the least time step."""
         yield from super().foreign_keys()
-        yield from copied(self.config, {"llamakit.ssm.time_step_min": "time_step_min"})
+        yield "llamakit.ssm.time_step_min", self.config.float("mamba_dt_min", "time_step_min", default=0.001)
 
     def expert_keys(self) -> Keys:
         c = self.config

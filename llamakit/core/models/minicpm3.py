@@ -21,10 +21,12 @@ class MiniCPM3(Transformer):
         hp, meta = self.hp, self.meta
         rank, q_rank = (meta.int(f"attention.{n}_lora_rank", min=1, max=1 << 16) for n in ("kv", "q"))
         self.latent = Latent(hp.n_head, rank, q_rank, hp.head_dim - hp.n_rot, hp.n_rot, hp.head_dim_v, hp.eps)
-        self.residual_scale = DEPTH_SCALE / math.sqrt(hp.n_layer)
+        self.embedding_scale = meta.float("embedding_scale", EMBEDDING_SCALE, above=0)
+        self.residual_scale = meta.float("residual_scale", DEPTH_SCALE / math.sqrt(hp.n_layer), above=0)
+        self.logit_scale = meta.float("logit_scale", hp.n_embd / BASE_WIDTH, above=0)  # logits are divided by it
 
     def embed(self) -> Node:
-        return super().embed() * EMBEDDING_SCALE
+        return super().embed() * self.embedding_scale
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         x = x + self.attention(self.norm(x, w, "attn_norm"), w, i) * self.residual_scale
@@ -36,5 +38,5 @@ class MiniCPM3(Transformer):
         return w.linear("attn_output", Attention(q, k, v, m.head_dim, i, self.hp.scale), self.hp.n_embd)
 
     def head(self, x: Node) -> Node:
-        normed = self.norm(SelectRows(x), self.w, "output_norm") * (BASE_WIDTH / self.hp.n_embd)
+        normed = self.norm(SelectRows(x), self.w, "output_norm") * (1 / self.logit_scale)
         return self.w.linear("output" if self.w.has("output") else "token_embd", normed, self.n_vocab)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamakit.core.graph.ops import Attention, Glu, Rope, in_order
+from llamakit.core.graph.ops import Attention, Clamp, Glu, Rope, Shift, in_order
+from llamakit.core.graph.recurrent import StateScan
 from llamakit.errors import ModelError
 
 from ... import golden
@@ -49,3 +50,10 @@ def test_the_range_of_yarn_can_be_left_unrounded(tmp_path):
             "llama-dense", tmp_path / "model.gguf", *yarn, ["llamakit.rope.yarn_truncate", "BOOL", is_rounded]
         )
         assert {node.rotation.yarn.is_rounded for node in nodes if isinstance(node, Rope)} == {is_rounded}
+
+
+def test_time_steps_of_state_spaces_have_limits(tmp_path):
+    limits = [["llamakit.ssm.time_step_min", "FLOAT32", 0.25], ["llamakit.ssm.time_step_max", "FLOAT32", 0.5]]
+    steps = [n.dt for n in nodes_of("nemotron_h-dense", tmp_path / "model.gguf", *limits) if isinstance(n, StateScan)]
+    assert steps and all(isinstance(dt, Clamp) and dt.limit == 0.5 for dt in steps)
+    assert all(isinstance(dt.x, Shift) and dt.x.c == 0.25 for dt in steps)

@@ -5,10 +5,11 @@ Sources: arXiv:2312.00752, arXiv:2405.21060; tensors as llama.cpp names them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.graph.ops import Activation, Add, Glu, Node, RmsNorm, Slice
+from llamakit.core.graph.ops import Activation, Add, Clamp, Glu, Node, RmsNorm, Shift, Slice
 from llamakit.core.graph.recurrent import Convolution, StateScan
 from llamakit.core.models.blocks.feed_forward import read_activation
 from llamakit.core.models.tensors import Tensors
@@ -29,18 +30,23 @@ class MambaShape:
     eps: float
     activation: str = "silu"  # of the convolution
     is_gated_last: bool = False  # the norm of version 2 lies before the gate
+    least_step: float = 0.0  # of version 2
+    most_step: float = math.inf
 
 
 def read_mamba(meta: Metadata, eps: float) -> MambaShape:
+    own = meta.section("llamakit")
     return MambaShape(
         inner=meta.int("ssm.inner_size", min=1, max=1 << 20),
         kernel=meta.int("ssm.conv_kernel", min=2, max=64),
         state=meta.int("ssm.state_size", min=1, max=MOST_STATE),
         rank=meta.int("ssm.time_step_rank", min=1, max=1 << 16),
         n_group=meta.int("ssm.group_count", 0, min=0) or 1,
-        eps=meta.section("llamakit").float("mixer_norm_epsilon", eps, min=0, max=1),
+        eps=own.float("mixer_norm_epsilon", eps, min=0, max=1),
         activation=read_activation(meta, "silu"),
-        is_gated_last=meta.section("llamakit").bool("is_gated_last", False),
+        is_gated_last=own.bool("is_gated_last", False),
+        least_step=own.float("ssm.time_step_min", 0.0, min=0),
+        most_step=own.float("ssm.time_step_max", math.inf, above=0),
     )
 
 
@@ -71,13 +77,20 @@ def mamba(x: Node, w: Tensors, m: MambaShape, layer: int, *, has_plain_norms: bo
     return w.linear("ssm_out", Glu(gate, y), x.width)
 
 
+def limited(dt: Node, m: MambaShape) -> Node:
+    """Time steps, which are positive, between the least and the most of them."""
+    if m.least_step:
+        dt = Shift(Activation(Shift(dt, -m.least_step), "relu"), m.least_step)
+    return Clamp(dt, m.most_step) if m.most_step < math.inf else dt
+
+
 def mamba2(x: Node, w: Tensors, m: MambaShape, layer: int) -> Node:
     """Version 2: rows of z, then x, B and C together, then dt; what comes out is gated, and normed by groups."""
     n_mixed = m.inner + 2 * m.n_group * m.state
     whole = w.matrix("ssm_in", m.inner + n_mixed + m.rank, x.width)
     gate = whole.part(0, m.inner)(x)
     mixed = convolved(whole.part(m.inner, n_mixed)(x), w, m.kernel, STATES * layer, m.activation)
-    dt = Activation(Add(whole.part(m.inner + n_mixed, m.rank)(x), w("ssm_dt.bias", m.rank)), "softplus")
+    dt = limited(Activation(Add(whole.part(m.inner + n_mixed, m.rank)(x), w("ssm_dt.bias", m.rank)), "softplus"), m)
     inner = Slice(mixed, 0, m.inner)
     b, c = (Slice(mixed, m.inner + k * m.n_group * m.state, m.n_group * m.state) for k in (0, 1))
     a, d = w.bare("ssm_a", m.rank, 1), w.bare("ssm_d", m.rank)
