@@ -48,7 +48,7 @@ def test_no_request_that_the_document_allows_or_forbids_is_a_5xx(scripted, tmp_p
     pytest.importorskip("schemathesis")
     command = Path(sys.executable).with_name("schemathesis")
     checks = ["--checks", "not_a_server_error", "--phases", "coverage,fuzzing", "--max-examples", "20"]
-    only = ["--include-path-regex", "^/v1/"]
+    only = ["--include-path-regex", "^/v1/", "--request-timeout", "60"]
     run = subprocess.run(
         [command, "run", f"{scripted.url}/openapi.json", *checks, *only], cwd=tmp_path, capture_output=True, text=True
     )
