@@ -15,6 +15,7 @@ from llamakit.server.native.completion import completion
 from llamakit.server.native.embeddings import embedding
 from llamakit.server.native.infill import INFILL_FIELDS, can_infill, infill
 from llamakit.server.native.lora import get_adapters, set_adapters
+from llamakit.server.native.predict import FORMAT, FORMATS, predict
 from llamakit.server.native.props import get_props, post_props
 from llamakit.server.native.rerank import RERANK_FIELDS, rerank
 from llamakit.server.native.slots import FILENAME, get_slots, post_slots
@@ -59,6 +60,7 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
     post(extras.tokenize, (extras.INPUT, MODEL), "/extras/tokenize", required=["input"])
     post(extras.count, (extras.INPUT, MODEL), "/extras/tokenize/count", required=["input"])
     post(extras.detokenize, (TOKENS, MODEL), "/extras/detokenize", required=["tokens"])
+    router.post("/predict", openapi_extra=document(PREDICT))(predict)
     router.get("/props")(get_props)
     router.post("/props", include_in_schema=settings.has_props)(post_props)
     router.get("/slots", include_in_schema=settings.has_slots)(get_slots)
@@ -67,6 +69,12 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
     return router
 
 
+INSTANCE = {"type": "object", "properties": {FORMAT: {"enum": list(FORMATS)}}, "required": [FORMAT]}
+PREDICT = {
+    "type": "object",
+    "properties": {"instances": {"type": "array", "items": INSTANCE}},
+    "required": ["instances"],
+}
 SLOT_PARAMETERS = [
     {"name": "slot", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}},
     {"name": "action", "in": "query", "required": True, "schema": {"enum": ["save", "restore", "erase"]}},

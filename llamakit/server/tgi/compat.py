@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from starlette.types import Message
 
-from llamakit.server.generation.field import Body, Flag, wrong_type
+from llamakit.server.generation.field import Flag, wrong_type
+from llamakit.server.native.predict import with_body
 from llamakit.server.openai.chat import chat_completions
 from llamakit.server.openai.completions import completions
 from llamakit.server.respond import json_object, unless_gone
@@ -54,13 +54,3 @@ async def prediction(request: Request, instance: Any) -> str:
         return str(reply["generated_text"])
     reply = json.loads(bytes((await chat_completions(with_body(request, {**instance, "stream": False}))).body))
     return str(reply["choices"][0]["message"].get("content") or "")
-
-
-def with_body(request: Request, body: Body) -> Request:
-    """A request with another body, whose client is the same."""
-    data: list[Message] = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
-
-    async def receive() -> Message:
-        return data.pop() if data else await request.receive()
-
-    return Request(request.scope, receive)
