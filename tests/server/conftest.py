@@ -36,3 +36,21 @@ def server(scheduler):
 
     with serving(scheduler) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def scripted_server():
+    """A Scripted server (see `scripted.py`) for the whole session."""
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    from .scripted import scripted
+
+    with scripted() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(scripted_server):
+    """It says `Hello` unless a test has it say something else."""
+    scripted_server.says("Hello")
+    return scripted_server

@@ -16,17 +16,6 @@ from llamakit.server.generation.field import FieldError
 from llamakit.server.models.models import UnknownModel
 
 
-@pytest.fixture(scope="module")
-def scripted():
-    pytest.importorskip("fastapi")
-    pytest.importorskip("uvicorn")
-    from .scripted import scripted
-
-    with scripted() as server:
-        server.says("Hello")
-        yield server
-
-
 @pytest.mark.parametrize(
     "error, status, kind, param",
     [

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -70,7 +68,7 @@ def test_fault_77_what_runs_may_end_when_the_server_is_told_to(path):
         assert server.process.wait(PATIENCE) == 0
 
 
-@pytest.mark.parametrize("way", ["late", "twice", "ctrl-c twice"])
+@pytest.mark.parametrize("way", ["late", "twice", pytest.param("ctrl-c twice", marks=pytest.mark.slow)])
 def test_fault_77_what_does_not_end_ends_with_an_error(path, way):
     grace = "0.3" if way == "late" else "600"
     with server_process("-m", path, "-c", "256", "--context-shift", "-g", grace) as server:
@@ -93,7 +91,9 @@ def test_fault_77_sighup_and_sigpipe_mean_nothing(running):
     assert running.ask("/completion", {"prompt": "Hello", "n_predict": 2})[0] == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGBUS, signal.SIGSEGV))]
+)
 def test_fault_78_an_engine_that_dies_is_started_again(running, number):
     events, thread = endless(running)
     engine = running.engine
@@ -117,6 +117,7 @@ def test_fault_78_until_it_is_back_the_server_is_not_ready_but_alive(running):
     running.wait_until_ready()
 
 
+@pytest.mark.slow
 def test_fault_38_a_file_that_shrinks_ends_no_server(path, tmp_path):
     copy = Path(shutil.copy(path, tmp_path / "model.gguf"))
     whole = copy.read_bytes()
@@ -137,81 +138,13 @@ def test_an_engine_ends_with_its_server(path):
         wait_until(lambda: not Path(f"/proc/{engine}").exists())
 
 
-def test_fault_80_a_port_in_use_is_named(path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert_refused(path, f"127.0.0.1 port {port} is in use", "--port", port)
-
-
-@pytest.mark.parametrize(
-    "args, message",
-    [
-        (["--host", "0.0.0.0"], "set --api-key, or say --insecure"),
-        (["--host", "203.0.113.7", "--insecure"], "this machine has no such address"),
-        (["--host", "no such name", "--insecure"], "--host no such name"),
-        (["--port", "70000"], "ports are 0 to 65535"),
-        (["--ssl-key-file", "key.pem"], "needs both"),
-        (["--pooling", "best"], "'best' is not none, mean"),
-        (["-m", "/nowhere/model.gguf"], "/nowhere/model.gguf"),
-        (["--temp", "nan"], "temperature"),
-        (["--chat-template", "no such"], "no such"),
-    ],
-)
-def test_a_server_that_cannot_start_says_why(path, args, message):
-    assert_refused(path, message, *args)
-
-
-def assert_refused(path, message, *args):
-    command = [sys.executable, "-m", "llamakit", "server", "-m", path, "--port", "0", *args]
-    result = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=PATIENCE)
-    assert result.returncode in (1, 2)
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_fault_80_a_stale_unix_socket_makes_way_and_a_live_one_does_not(path, tmp_path):
-    name = tmp_path / "llamakit.sock"
-    with socket.socket(socket.AF_UNIX) as stale:
-        stale.bind(str(name))
-    with server_process("-m", path, "--host", name, is_ready=False) as server:
-        wait_until(name.is_socket)
-        wait_until(lambda: ask_path(name, "/health") == 200)
-        assert_refused(path, "in use: another server listens there", "--host", name)
-        assert server.end() == 0
-    assert not name.exists()
-    name.write_text("a file")
-    assert_refused(path, "there is a file of another kind", "--host", name)
-
-
-def ask_path(name, path):
-    connection = http.client.HTTPConnection("localhost", timeout=PATIENCE)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(name))
-    connection.request("GET", path)
-    status = connection.getresponse().status
-    connection.close()
-    return status
-
-
-def test_fault_80_ipv6(path):
-    try:
-        with socket.socket(socket.AF_INET6) as trial:
-            trial.bind(("::1", 0))
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    with server_process("-m", path, "--host", "::1,127.0.0.1") as server:
-        assert "http://[::1]:" in server.log.read_text()
-        assert server.ask("/health")[0] == 200
-
-
 def test_the_log_holds_no_prompts_and_tells_requests(running):
     running.ask("/completion", {"prompt": "a secret of mine", "n_predict": 1})
     wait_until(lambda: "POST /completion 200" in running.log.read_text())
     assert "secret" not in running.log.read_text()
 
 
+@pytest.mark.slow
 def test_options_come_from_the_environment_and_flags_win(path):
     with server_process("-m", path, "--alias", "mine", LLAMA_ARG_ALIAS="theirs", LLAMA_ARG_N_PREDICT="4") as server:
         status, answer = server.ask("/v1/completions", {"prompt": "Hello", "ignore_eos": True})

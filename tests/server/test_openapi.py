@@ -18,19 +18,8 @@ ROUTES = {
 
 
 @pytest.fixture(scope="module")
-def scripted():
-    pytest.importorskip("fastapi")
-    pytest.importorskip("uvicorn")
-    from .scripted import scripted
-
-    with scripted() as server:
-        server.says("Hello")
-        yield server
-
-
-@pytest.fixture(scope="module")
-def document(scripted):
-    return scripted.ask("/openapi.json").json
+def document(scripted_server):
+    return scripted_server.ask("/openapi.json").json
 
 
 @pytest.mark.parametrize("path, field", ROUTES.items())

@@ -23,16 +23,6 @@ BODIES = {
 }
 
 
-@pytest.fixture(scope="module")
-def scripted():
-    pytest.importorskip("fastapi")
-    pytest.importorskip("uvicorn")
-    from .scripted import scripted
-
-    with scripted() as server:
-        yield server
-
-
 def wait_until(is_true):
     end = time.monotonic() + 30
     while not is_true():
