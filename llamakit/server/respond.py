@@ -35,9 +35,9 @@ PATIENCE = 15.0  # seconds that a stream's head waits for its first event, so th
 async def submitted(
     request: Request, served: Served, generations: Sequence[Generation], n: int = 1, hidden: Collection[int] = ()
 ) -> AsyncIterator[list[list[Answer]]]:
-    """n answers to each prompt, without `hidden` tokens; they are cancelled however the block ends. Raises what `Engine.submit` does.
+    """n answers to each prompt, without `hidden` tokens; they are cancelled however the block ends.
 
-    Cells of the cache are shared by requests with the same API key alone.
+    Raises what `Engine.submit` does. Cells of the cache are shared by requests with the same API key alone.
     """
     salt = getattr(request.state, "tenant", "")
     streams: list[list[Stream]] = []
