@@ -46,9 +46,9 @@ def _table() -> dict[str, NoEffect]:
         Takes.VALUE: """-C --cpu-mask -Cr --cpu-range --cpu-strict --prio -Cb --cpu-mask-batch -Crb --cpu-range-batch
             --cpu-strict-batch --prio-batch --numa -lzm --lazy-mode --log-file --rpc -ld --logdir
             --cfg-scale --cfg-negative-prompt --cfg-negative-prompt-file --cache-reuse --sleep-idle-seconds
-            --embd-normalize -gan --grp-attn-n -gaw --grp-attn-w -lcs --lookup-cache-static -lcd --lookup-cache-dynamic -mm --mmproj -mmu
-            --mmproj-url --media-path --tools --models-preset --log-prompts-dir -hfd --spec-draft-hf -hfrd
-            --hf-repo-draft""",
+            --embd-normalize -gan --grp-attn-n -gaw --grp-attn-w -lcs --lookup-cache-static -lcd
+            --lookup-cache-dynamic -mm --mmproj -mmu --mmproj-url --media-path --tools --models-preset
+            --log-prompts-dir -hfd --spec-draft-hf -hfrd --hf-repo-draft""",
     }
     return {
         name: NoEffect(takes, warns)
