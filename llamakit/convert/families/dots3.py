@@ -27,6 +27,7 @@ class Dots3Note(DeepSeek2):
         **INDEXER,
         **NEXTN,
         "self_attn.gate_proj": "attn_gate",
+        "self_attn.g_proj": "attn_gate",
         "self_attn.k_rope_only_layernorm": "attn_k_norm",
     }
 

@@ -131,6 +131,12 @@ class ModernBert(Encoder):
         yield "vocab_size", c.int("vocab_size")
         yield "hidden_activation", c.str("hidden_activation", default="gelu")
 
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        name = ACTIVATIONS.get(self.config.str("classifier_activation", default="gelu"))
+        if self.is_classifier and name and name != "gelu_erf":
+            yield "llamakit.classifier.activation", name
+
     def tokenizer_keys(self) -> Keys:
         for flag in ("bos", "eos", "sep"):
             yield f"add_{flag}_token", True

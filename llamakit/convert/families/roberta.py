@@ -86,6 +86,11 @@ class DistilBert(Bert):
         "output_layer_norm": "layer_output_norm",
     }
 
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        if self.is_classifier:
+            yield "llamakit.classifier.activation", "relu"
+
     def renamed(self, name: str) -> str | None:
         renamed = super().renamed(name)
         return renamed and renamed.removeprefix("distilbert.").replace("transformer.layer.", "layers.")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from llamakit.core.engine.load import Model
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.reference import activate
+from llamakit.core.models.blocks.feed_forward import READABLE
 from llamakit.core.quants import dequantize
 from llamakit.errors import ModelError
 
@@ -70,6 +71,12 @@ class Pool:
         self.matrices = {name: self.tensor(f"{name}.weight") for name in names if f"{name}.weight" in model.reader}
         if kind is Pooling.RANK and not {"cls", "cls.output"} & self.matrices.keys():
             raise ModelError(f"{model.path}: has no classifier (cls, cls.output), as pooling rank needs; use another")
+        usual = "gelu_erf" if model.arch == "modern-bert" else "tanh"
+        self.activation = meta.section("llamakit").str("classifier.activation", usual)
+        if self.activation not in READABLE:
+            raise ModelError(
+                f"{model.path}: the classifier applies {self.activation!r:.40}; known are {', '.join(READABLE)}"
+            )
         self.biases = {name: self.tensor(f"{name}.bias") for name in names if f"{name}.bias" in model.reader}
         self.width = self.check_widths()
 
@@ -82,7 +89,7 @@ class Pool:
         width: int = self.model.hparams.n_embd
         for name, matrix in self.matrices.items():
             rows = matrix.shape[0] if matrix.ndim == 2 else width
-            if matrix.shape[-1] != width or self.biases.get(name, matrix[..., 0]).size != rows:
+            if matrix.shape[-1] != width or (name in self.biases and self.biases[name].size != rows):
                 raise ModelError(
                     f"{self.model.path}: {name}.weight has shape {list(matrix.shape)}, needs {width} columns"
                 )
@@ -111,12 +118,13 @@ class Pool:
     def classify(self, x: Floats) -> Floats:
         """A layer as wide as the state, if there is one, then the scores."""
         if "cls" in self.matrices:
-            x = activate("gelu_erf" if self.model.arch == "modern-bert" else "tanh", self.linear("cls", x))
+            x = activate(self.activation, self.linear("cls", x))
             if "cls.norm" in self.matrices:
                 x = x - x.mean()
                 x = x / np.sqrt(np.mean(x * x) + np.float32(self.model.hparams.eps)) * self.matrices["cls.norm"]
+                x = x + self.biases.get("cls.norm", np.float32(0))
         x = self.linear("cls.output", x)
-        if self.model.arch in ("qwen3", "qwen3vl"):  # yes and no
+        if self.model.arch in ("qwen3", "qwen3vl") and self.labels == ["yes", "no"]:
             x = np.exp(x - x.max())
             x = x / x.sum()
         return x

@@ -5,6 +5,8 @@ Full layers attend to all keys: the indexer that would leave out some, in contex
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llamakit.core.graph.ops import Attention, Node, Rope
 from llamakit.core.models.blocks.attention import sigmoid_gate
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded
@@ -37,7 +39,8 @@ class Dots3Note(ExpertTransformer, SlidingWindow):
         )
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:
-        m, rotation = self.latents[self.has_window[i]], self.rotation_of(i)
+        m = replace(self.latents[self.has_window[i]], n_head=self.hp.heads[i])
+        rotation = self.rotation_of(i)
         assert rotation is not None
         w.pass_over("indexer.*", "attn_gate.scale")
         q, k, v = absorbed(x, w, m, lambda part: Rope(part, m.turned, rotation))

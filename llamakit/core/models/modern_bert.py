@@ -7,8 +7,13 @@ from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.encoder import Encoder
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
+from llamakit.errors import ModelError
 
-ACTIVATIONS = {"gelu": "gelu_erf", "gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "silu": "silu", "swish": "silu"}
+# What transformers calls otherwise than we do: such names are in these files.
+NAMES = {
+    "gelu": "gelu_erf", "gelu_python": "gelu_erf", "quick_gelu": "gelu_quick", "swish": "silu",
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), "gelu"),
+}  # fmt: skip
 
 
 class ModernBert(Encoder, SlidingWindow):
@@ -21,7 +26,11 @@ class ModernBert(Encoder, SlidingWindow):
 
     def read_settings(self) -> None:
         super().read_settings()
-        self.act = ACTIVATIONS.get(self.meta.str("hidden_activation", "gelu"), "gelu_erf")
+        name = self.meta.str("hidden_activation", "gelu")
+        self.act = NAMES.get(name, name)
+        if self.act not in feed_forward.READABLE:
+            key = self.meta.full_key("hidden_activation")
+            raise ModelError(f"{self.meta.path}: {key} is {name!r:.40}, which is no function that is known")
 
     def window_of(self, i: int) -> int:
         """Half of the window lies before a token, half behind."""

@@ -12,6 +12,7 @@ from llamakit.core.graph.recurrent import StateScan
 from llamakit.errors import ModelError
 
 from ... import golden
+from ...encoders import write_tiny_encoder
 from ...running import open_decoder
 
 
@@ -57,3 +58,12 @@ def test_time_steps_of_state_spaces_have_limits(tmp_path):
     steps = [n.dt for n in nodes_of("nemotron_h-dense", tmp_path / "model.gguf", *limits) if isinstance(n, StateScan)]
     assert steps and all(isinstance(dt, Clamp) and dt.limit == 0.5 for dt in steps)
     assert all(isinstance(dt.x, Shift) and dt.x.c == 0.25 for dt in steps)
+
+
+def test_modern_bert_applies_the_function_that_the_file_names(tmp_path):
+    path, key = tmp_path / "model.gguf", "modern-bert.hidden_activation"
+    for name, ours in {"gelu": "gelu_erf", "gelu_new": "gelu", "relu": "relu", "quick_gelu": "gelu_quick"}.items():
+        nodes = in_order(open_decoder(write_tiny_encoder(path, "modern-bert", {key: name})).hidden(256))
+        assert {node.activation for node in nodes if isinstance(node, Glu)} == {ours}
+    with pytest.raises(ModelError, match="'mish'"):
+        open_decoder(write_tiny_encoder(path, "modern-bert", {key: "mish"}))
