@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -195,7 +194,7 @@ def read_continues(body: Body, messages: tuple[Message, ...], prefills: bool) ->
     said = CONTINUES.find(body)
     if said is None or said[1] is False or said[1] == "none":
         return prefills and messages[-1].role == "assistant" and not messages[-1].tool_calls
-    if said[1] is not True and said[1] not in CONTINUATIONS:
+    if said[1] is not True and said[1] not in [*CONTINUATIONS]:
         raise FieldError("continue_final_message", f"must be true, false, or one of {', '.join(CONTINUATIONS)}")
     if OPENS.read(body):
         raise FieldError(
@@ -258,7 +257,3 @@ def without_chat(body: Body) -> dict[str, Any]:
     """The fields that are not of the chat, for `read_fields`."""
     chat = {name for field in CHAT_FIELDS for name in field.names} | {"logprobs", "top_logprobs"}
     return {name: value for name, value in body.items() if name not in chat}
-
-
-def with_variables(chat: Chat, **variables: Any) -> Chat:
-    return replace(chat, variables={**chat.variables, **variables})

@@ -18,7 +18,7 @@ from llamakit.server.errors import Refused
 from llamakit.server.generation.answer import merged
 from llamakit.server.generation.chat_fields import CHAT_FIELDS, read_chat, unread_variables, without_chat
 from llamakit.server.generation.chat_request import ChatRequest, chat_answers, chat_request, n_prompt_tokens
-from llamakit.server.generation.field import Body, FieldError, Flag, Whole, names_of
+from llamakit.server.generation.field import Body, FieldError, Flag, Texts, names_of
 from llamakit.server.generation.fields import read_fields
 from llamakit.server.generation.message import ChatAnswer, Spoken
 from llamakit.server.generation.request import defaults_for
@@ -33,7 +33,7 @@ from llamakit.server.sse import Event, Events
 log = logging.getLogger(__name__)
 
 LOGPROBS = Flag("logprobs", "Tell the log-probabilities of the answer's tokens.")
-N_PROBS = Whole("n_probs", "", least=0)
+MODALITIES = Texts("modalities", "text alone.")
 DEFAULT_TOP = 20
 NAMES = KNOWN | names_of((*CHAT_FIELDS, LOGPROBS, TOP_LOGPROBS))
 
@@ -74,7 +74,7 @@ async def chat_input_tokens(request: Request) -> dict[str, Any]:
 
 def read(body: Body, served: Served) -> Ask:
     """Raises FieldError and the like for what makes no sense."""
-    if "audio" in (body.get("modalities") or ()):
+    if "audio" in (MODALITIES.read(body) or ()):
         raise Refused(501, "audio output is not supported: the model writes text alone", "modalities")
     chat = read_chat(body, served)
     has_logprobs, n_top = LOGPROBS.read(body) or False, TOP_LOGPROBS.read(body)

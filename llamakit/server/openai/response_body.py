@@ -65,7 +65,7 @@ def read_chat(body: Body, served: Served) -> Chat:
     if tools and not served.settings.chat.use_jinja:
         raise FieldError("tools", "need a template that is rendered with Jinja; the server has --no-jinja")
     messages = tuple(read_messages(body))
-    effort = (given(an_object, body, "reasoning") or {}).get("effort")
+    effort = (given(an_object, body, "reasoning") or {}).get("effort", body.get("reasoning_effort"))
     continues = messages[-1].role == "assistant" and not messages[-1].tool_calls
     return Chat(
         messages,
@@ -76,7 +76,7 @@ def read_chat(body: Body, served: Served) -> Chat:
         read_reasoning_format(body),
         BUDGET.read(body),
         BUDGET_MESSAGE.read(body),
-        read_variables({**body, "reasoning_effort": effort or body.get("reasoning_effort")}, served.template),
+        read_variables({**body, "reasoning_effort": effort}, served.template),
         opens=not continues,
         continues=continues,
     )
@@ -203,7 +203,10 @@ def read_tools(body: Body) -> tuple[tuple[Tool, ...], ToolChoice]:
             tools.append(parse_function(fields, f"tools[{i}]"))
     choice = body.get("tool_choice")
     if isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
-        allowed = [an_object(tool, "tool_choice.tools").get("name") for tool in choice.get("tools") or ()]
+        allowed = [
+            an_object(tool, "tool_choice.tools").get("name")
+            for tool in a_list(choice.get("tools"), "tool_choice.tools")
+        ]
         tools = [tool for tool in tools if tool.name in allowed]
         choice = choice.get("mode", "auto")
     elif isinstance(choice, Mapping) and choice.get("type") == "function":

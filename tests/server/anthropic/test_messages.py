@@ -202,6 +202,13 @@ def test_a_schema_of_the_answer_is_a_grammar(scripted, name):
         ({"thinking": {"type": "maybe"}}, "thinking.type"),
         ({"output_format": {"type": "text"}}, "output_format.type"),
         ({"system": 3}, "system"),
+        ({"tools": 5}, "tools"),
+        ({"tool_choice": []}, "tool_choice"),
+        ({"thinking": []}, "thinking"),
+        ({"thinking": {"type": "enabled", "budget_tokens": "x"}}, "budget_tokens"),
+        ({"output_config": []}, "output_config"),
+        ({"output_config": {"format": []}}, "output_config.format"),
+        ({"output_config": {"effort": []}}, "output_config.effort"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
