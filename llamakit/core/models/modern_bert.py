@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from llamakit.core.graph.ops import Node
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.encoder import Encoder
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
-from llamakit.errors import ModelError
-
-# What transformers calls otherwise than we do: such names are in these files.
-NAMES = {
-    "gelu": "gelu_erf", "gelu_python": "gelu_erf", "quick_gelu": "gelu_quick", "swish": "silu",
-    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), "gelu"),
-}  # fmt: skip
 
 
 class ModernBert(Encoder, SlidingWindow):
@@ -23,14 +19,11 @@ class ModernBert(Encoder, SlidingWindow):
     window_period = 3
     is_dense_first = True
     has_scaled_windows = False
-
-    def read_settings(self) -> None:
-        super().read_settings()
-        name = self.meta.str("hidden_activation", "gelu")
-        self.act = NAMES.get(name, name)
-        if self.act not in feed_forward.READABLE:
-            key = self.meta.full_key("hidden_activation")
-            raise ModelError(f"{self.meta.path}: {key} is {name!r:.40}, which is no function that is known")
+    activation = "gelu_erf"
+    activation_names: ClassVar[Mapping[str, str]] = {  # transformers' names are in the files
+        "gelu": "gelu_erf", "gelu_python": "gelu_erf", "quick_gelu": "gelu_quick", "swish": "silu",
+        **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), "gelu"),
+    }  # fmt: skip
 
     def window_of(self, i: int) -> int:
         """Half of the window lies before a token, half behind."""
@@ -45,4 +38,4 @@ class ModernBert(Encoder, SlidingWindow):
         return x + self.feed_forward(self.norm(x, w, "ffn_norm"), w, i)
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
-        return feed_forward.gated_of_one(x, w, self.hp.ffs[i], self.act)
+        return feed_forward.gated_of_one(x, w, self.hp.ffs[i], self.activation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from llamakit.core.gguf.metadata import Metadata
@@ -20,12 +21,13 @@ class Transformer(Decoder):
     """Pre-norm, grouped-query attention, SwiGLU. A subclass replaces the parts that differ."""
 
     activation: str = "silu"
+    activation_names: ClassVar[Mapping[str, str]] = {}  # what files of the architecture call otherwise
     has_ffn_scales: ClassVar[bool] = False  # see feed_forward.times
     max_bias: float = 0.0  # of ALiBi
     first_cache = 0  # the cache layer of layer 0
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
-        self.activation = feed_forward.read_activation(meta, self.activation)
+        self.activation = feed_forward.read_activation(meta, self.activation, self.activation_names)
         n_block = meta.int("block_count", min=1, max=MOST_LAYERS)
         self.window = meta.int("attention.sliding_window", 0, min=0)
         self.has_window = layers_with_window(meta, n_block)

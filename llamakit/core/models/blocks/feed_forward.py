@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.ops import Activation, Glu, Linear, Node, Softcap
 from llamakit.core.models.tensors import Matrix, Tensors
@@ -10,9 +12,10 @@ from llamakit.errors import ModelError
 READABLE = ("silu", "gelu", "gelu_erf", "gelu_quick", "relu", "relu2", "sigmoid", "tanh")
 
 
-def read_activation(meta: Metadata, default: str) -> str:
-    """The metadata's, which is there where it is not the architecture's own."""
+def read_activation(meta: Metadata, default: str, names: Mapping[str, str] = {}) -> str:
+    """The metadata's, which is there where it is not the architecture's own. `names`: what files call otherwise."""
     name = meta.str("hidden_activation", default)
+    name = names.get(name, name)
     if name != default and name not in READABLE:
         key = meta.full_key("hidden_activation")
         raise ModelError(f"{meta.path}: {key} is {name!r:.40}; known are {', '.join(READABLE)}")
