@@ -48,7 +48,8 @@ def _table() -> dict[str, NoEffect]:
             --cfg-scale --cfg-negative-prompt --cfg-negative-prompt-file --cache-reuse --sleep-idle-seconds
             --embd-normalize -gan --grp-attn-n -gaw --grp-attn-w -lcs --lookup-cache-static -lcd
             --lookup-cache-dynamic -mm --mmproj -mmu --mmproj-url --media-path --tools --models-preset
-            --log-prompts-dir -hfd --spec-draft-hf -hfrd --hf-repo-draft""",
+            --log-prompts-dir -hfd --spec-draft-hf -hfrd --hf-repo-draft
+            --spec-synth-len --spec-synth-rates""",
     }
     return {
         name: NoEffect(takes, warns)

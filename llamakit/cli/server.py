@@ -161,7 +161,7 @@ def model_settings(
     n_slots, n_most = serving.parallel if serving.parallel > 0 else N_SLOTS, serving.max_concurrent_requests
     return ModelSettings(
         path=path,
-        aliases=listed(serving.alias),
+        aliases=tuple(sorted(set(listed(serving.alias)))),  # as llama-server has them
         opening=context_params(context, rotation, adapting),
         n_slots=n_slots,
         n_queue_max=N_QUEUE if n_most is None else max(0, n_most - n_slots),

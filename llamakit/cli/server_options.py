@@ -103,7 +103,8 @@ class ServingOptions:
     """How requests are served."""
 
     alias: Annotated[
-        list[str], serving("-a", "--alias", env="ALIAS", help="Names of the model; the first is in answers. List a,b.")
+        list[str],
+        serving("-a", "--alias", env="ALIAS", help="Names of the model, a,b; answers have the first of them."),
     ] = field(default_factory=list)
     parallel: Annotated[
         int,

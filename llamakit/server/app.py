@@ -110,7 +110,8 @@ def metrics_routes(metrics: Metrics | None) -> APIRouter:
     async def get_metrics() -> Response:
         if metrics is None:
             raise Refused(501, "This server does not support metrics endpoint. Start it with `--metrics`")
-        headers = {"Process-Start-Time-Unix": str(int(metrics.started))}
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4", headers=headers)
+        response = Response(metrics.text(), media_type="text/plain; version=0.0.4")
+        response.raw_headers.append((b"Process-Start-Time-Unix", str(int(metrics.started)).encode()))  # as it is
+        return response
 
     return router

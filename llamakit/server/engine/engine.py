@@ -176,6 +176,13 @@ class Engine:
 
         Raises UsageError for a text that is empty or too long.
         """
+        n_most = self.info.n_ctx
+        for text in texts:
+            if len(text) > n_most:
+                raise UsageError(
+                    f"input ({len(text)} tokens) is too large to process. increase the physical batch size "
+                    f"(current batch size: {n_most})"
+                )
         vectors: list[Floats] = await self.call("embed", tuple(map(tuple, texts)), norm)
         return vectors
 

@@ -71,8 +71,8 @@ def told(slot: SlotInfo) -> dict[str, Any]:
             {
                 "has_next_token": is_processing,
                 "has_new_line": False,
-                "n_remain": max(slot.n_predict - slot.n_drawn, -1) if slot.n_predict >= 0 else -1,
-                "n_decoded": slot.n_drawn,
+                "n_remain": max(slot.n_predict - slot.n_drawn, -1) if is_processing and slot.n_predict >= 0 else -1,
+                "n_decoded": slot.n_drawn if is_processing else 0,
             }
         ],
     }

@@ -55,9 +55,9 @@ class Host:
         self._requests = Requests(scheduler.vocab, scheduler.context.n_vocab)
         pooling = Pooling[info.pooling.upper()] if info.pooling else None
         self._errands = Errands(scheduler, pooling, tuple(path for path, _ in info.adapters))
-        self._compiling = ThreadPoolExecutor(1, "grammars")
+        self._compiling = ThreadPoolExecutor(1, "compiling")  # of grammars, and of the kernels of rare samplers
         self._running: dict[int, Running] = {}
-        self._becoming: dict[int, bool] = {}  # ids whose grammar is being compiled; are they still wanted?
+        self._becoming: dict[int, bool] = {}  # ids for which something is compiled; are they still wanted?
         self._lock = threading.Lock()  # guards both
         self._calls: dict[int, threading.Event] = {}  # set when the answer is no longer wanted
         self._with_news: deque[int] = deque()
@@ -69,7 +69,7 @@ class Host:
     def handle(self, message: ToEngine) -> None:
         """What a message asks for; from one thread only."""
         if isinstance(message, Submit):
-            if message.generation.constraint is None:
+            if self._requests.is_quick(message.generation):
                 self._submit(message)
             else:
                 self._becoming.update(dict.fromkeys(message.ids, True))

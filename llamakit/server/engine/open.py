@@ -33,6 +33,8 @@ def open_host(settings: ModelSettings, send: Callable[[FromEngine], None]) -> It
             load_model(settings.path, overrides={**p.overrides, **p.rope.overrides(settings.path)}, use_mmap=p.use_mmap)
         )
         n_ctx = context_length(p.n_ctx, model.n_ctx_train)
+        if not model.decoder.is_causal:
+            n_ctx = min(n_ctx, model.n_ctx_train)  # of the positions that it knows
         context = Context(
             model,
             n_ctx=n_ctx,

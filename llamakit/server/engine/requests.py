@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from llamakit.core.engine.scheduler import Request
 from llamakit.core.grammar.grammar import Grammar
-from llamakit.core.sampling.chain import Sampler
+from llamakit.core.sampling.chain import Sampler, kernel_names
 from llamakit.core.sampling.params import RANDOM_SEED
 from llamakit.core.sampling.reasoning_budget import ReasoningBudget
 from llamakit.core.sampling.seed import choose_seed
@@ -32,6 +32,11 @@ class Requests:
         self.vocab, self.n_vocab = vocab, n_vocab
         self._grammars: OrderedDict[bytes, Grammar] = OrderedDict()
         self._lock = threading.Lock()
+        self._kernels: set[str] = set()  # that samplers have used: they are loaded
+
+    def is_quick(self, g: Generation) -> bool:
+        """Whether nothing has to be compiled first."""
+        return g.constraint is None and self._kernels.issuperset(kernel_names(g.sampling))
 
     def of(self, g: Generation, n: int = 1) -> list[Request]:
         """n continuations of a prompt, their seeds counting up.
@@ -46,6 +51,7 @@ class Requests:
             replace(g.sampling, seed=seed), self.n_vocab, self.vocab.eog_ids, constraint=self.matcher(g),
             vocab=self.vocab, budget=budget(g.budget), constraint_is_lazy=g.constraint_sleeps,
         )  # fmt: skip
+        self._kernels.update(kernel_names(g.sampling))
         return Request(
             g.tokens, sampler, n_predict=g.n_predict, stop=g.stop, n_keep=g.n_keep, n_logprobs=g.n_logprobs,
             show_special=g.show_special, use_cache=g.use_cache, n_prompt_logprobs=g.n_prompt_logprobs,

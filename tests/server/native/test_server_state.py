@@ -40,9 +40,15 @@ def test_slots_tell_what_they_do(server, scheduler, monkeypatch):
     assert not any(slot["is_processing"] for slot in slots)
     assert server.ask("/slots?fail_on_no_slot=1").status == 200
     goes_on = threading.Event()
-    decode = scheduler.context.decode
-    monkeypatch.setattr(scheduler.context, "decode", lambda chunks: goes_on.wait(60) and decode(chunks))
-    asking = threading.Thread(target=server.ask, args=("/completion", {"prompt": ["a", "b", "c"], "n_predict": 3}))
+    slices = scheduler.context.slices
+
+    def slow(chunks):
+        goes_on.wait(0.02)
+        return slices(chunks)
+
+    monkeypatch.setattr(scheduler.context, "slices", slow)
+    body = {"prompt": ["a", "b", "c"], "n_predict": 200, "ignore_eos": True}
+    asking = threading.Thread(target=server.ask, args=("/completion", body))
     asking.start()
     try:
         end = time.monotonic() + 60
