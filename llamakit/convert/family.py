@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from llamakit.convert.checkpoint import Checkpoint
 from llamakit.convert.config import Config
 from llamakit.convert.names import LAYER, WHOLE, Names, find, places
-from llamakit.convert.rotation import llama3_factors, longrope_factors, scaling_keys
+from llamakit.convert.rotation import llama3_factors, longrope_factors, scaling_keys, window_keys
 from llamakit.convert.weight import Weight, adjacent_pairs, halves, stacked
 from llamakit.errors import ModelError
 
@@ -113,6 +113,8 @@ class Family:
         is_one = not self.config.local_rope.values  # transformers knows no such key of one rotation among several
         if is_one and not self.config.rope.bool("truncate", default=True):
             yield "llamakit.rope.yarn_truncate", False
+        if not is_one:
+            yield from window_keys(self.config)
 
     def tokenizer_keys(self) -> Keys:
         """Keys below `tokenizer.ggml.` that replace those of the vocabulary."""

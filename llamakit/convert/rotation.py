@@ -22,6 +22,7 @@ _YARN = {
     "beta_fast": "yarn_beta_fast",
     "beta_slow": "yarn_beta_slow",
 }
+STRETCHED = ("linear", "yarn")
 _UNSCALED = ("default", "llama3", "dynamic", "proportional", "mrope")  # nothing, or what other keys and tensors say
 
 
@@ -29,15 +30,40 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
     """Keys below `rope.` of a config of either spelling."""
     rope, local = config.rope, config.local_rope
     kind = rope.str("rope_type", default="default")
-    if kind in ("linear", "yarn") and rope.has("factor"):
-        yield "rope.scaling.type", kind
-        yield "rope.scaling.factor", rope.float("factor")
-    elif kind in ("su", "longrope"):
+    if kind in ("su", "longrope"):
         yield "rope.scaling.type", "longrope"
         yield from _longrope_keys(config)
+    elif kind in STRETCHED and rope.has("factor"):
+        yield from stretched_keys(config, rope)
     elif kind not in _UNSCALED:
         log.warning("%s: the rotation %r is not known and is left as it would be without", config.path, kind)
-    if kind == "yarn" and rope.has("factor"):
+    if rope.has("mrope_section"):
+        sections = rope.ints("mrope_section")
+        yield "rope.dimension_sections", [*sections, 0, 0, 0, 0][:4]
+    if rope.has("rope_theta"):
+        yield "rope.freq_base", rope.float("rope_theta")
+    if local.has("rope_theta"):
+        yield "rope.freq_base_swa", local.float("rope_theta")
+
+
+def window_keys(config: Config) -> Iterator[tuple[str, Any]]:
+    """Keys of ours for a scaling that the layers with a window have for themselves."""
+    local = config.local_rope
+    kind = local.str("rope_type", default="default")
+    if kind in STRETCHED and local.has("factor"):
+        yield from ((f"llamakit.swa.{key}", value) for key, value in stretched_keys(config, local))
+    elif kind in ("su", "longrope", "llama3"):
+        raise ModelError(
+            f"{config.path}: layers with a window that turn by {kind!r} for themselves cannot be converted"
+        )
+
+
+def stretched_keys(config: Config, rope: Config) -> Iterator[tuple[str, Any]]:
+    """Linear scaling, or YaRN."""
+    kind = rope.str("rope_type")
+    yield "rope.scaling.type", kind
+    yield "rope.scaling.factor", rope.float("factor")
+    if kind == "yarn":
         original = rope.int("original_max_position_embeddings", default=config.n_ctx)
         yield "rope.scaling.original_context_length", original
         for theirs, ours in _YARN.items():
@@ -49,13 +75,6 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
             magnitude = log_scale(factor, rope.float("mscale")) / log_scale(factor, rope.float("mscale_all_dim"))
         if magnitude:  # in place of YaRN's own, which GGUF's readers multiply with it
             yield "rope.scaling.attn_factor", magnitude / log_scale(factor, 1.0)
-    if rope.has("mrope_section"):
-        sections = rope.ints("mrope_section")
-        yield "rope.dimension_sections", [*sections, 0, 0, 0, 0][:4]
-    if rope.has("rope_theta"):
-        yield "rope.freq_base", rope.float("rope_theta")
-    if local.has("rope_theta"):
-        yield "rope.freq_base_swa", local.float("rope_theta")
 
 
 def log_scale(factor: float, multiplier: float) -> float:

@@ -27,6 +27,7 @@ BAMBA = {
     "attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_conv": 4, "mamba_d_state": 16,
     "mamba_n_groups": 1,
 }  # fmt: skip
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 1e4}
 LATE = [False, False, True, True]
 
 
@@ -75,6 +76,16 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
             {"llamakit.rope.yarn_truncate": False, "llama.rope.scaling.type": "yarn"},
         ),
         (
+            "Gemma3ForCausalLM",
+            {"rope_parameters": {"full_attention": YARN | {"factor": 2.0}, "sliding_attention": YARN}},
+            {
+                "gemma3.rope.scaling.factor": 2.0,
+                "llamakit.swa.rope.scaling.type": "yarn",
+                "llamakit.swa.rope.scaling.factor": 4.0,
+                "llamakit.swa.rope.scaling.original_context_length": 64,
+            },
+        ),
+        (
             "Mamba2ForCausalLM",
             {"time_step_limit": [0.01, 0.5]},
             {"llamakit.ssm.time_step_min": 0.01, "llamakit.ssm.time_step_max": 0.5},
@@ -98,6 +109,11 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
     [
         ("LlamaForCausalLM", {"hidden_act": "mish"}, "applies 'mish'"),
         ("FalconForCausalLM", {"alibi": True}, "ALiBi"),
+        (
+            "Olmo3ForCausalLM",
+            {"rope_parameters": {"full_attention": YARN, "sliding_attention": {"rope_type": "llama3", "factor": 4.0}}},
+            "'llama3' for themselves",
+        ),
     ],
 )
 def test_what_cannot_be_said_is_refused(name: str, options: dict[str, Any], message: str) -> None:

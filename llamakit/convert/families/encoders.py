@@ -127,7 +127,8 @@ class ModernBert(Encoder):
             yield "attention.sliding_window_pattern", self.window_pattern()
         elif c.has("global_attn_every_n_layers"):
             yield "attention.sliding_window_pattern", period
-        yield "rope.scaling.type", "none"
+        if c.rope.str("rope_type", default="default") == "default":
+            yield "rope.scaling.type", "none"
         yield "vocab_size", c.int("vocab_size")
         yield "hidden_activation", c.str("hidden_activation", default="gelu")
 

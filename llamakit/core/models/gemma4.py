@@ -25,7 +25,7 @@ from llamakit.core.models.blocks.attention import head_norm
 from llamakit.core.models.blocks.attention import qkv as project
 from llamakit.core.models.blocks.mixture import mixture, read_routing
 from llamakit.core.models.gemma import Gemma
-from llamakit.core.models.rope_settings import read_rotation
+from llamakit.core.models.rope_settings import read_rotation, scaling_of_windows
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError
@@ -47,9 +47,15 @@ class Gemma4(SlidingWindow, Gemma):
         self.last_softcap = meta.float("final_logit_softcapping", 0.0, min=0)
 
     def local_rotation_for(self, n_ctx: int) -> Rotation:
-        base = self.rotation.base
+        own = scaling_of_windows(self.meta)
         return read_rotation(
-            self.meta, self.n_rot_local, is_neox=True, base_key="rope.freq_base_swa", default_base=base, is_scaled=False
+            self.meta,
+            self.n_rot_local,
+            is_neox=True,
+            base_key="rope.freq_base_swa",
+            default_base=self.rotation.base,
+            is_scaled=own is not None,
+            own_scaling=own,
         )
 
     def layers(self, x: Node) -> Node:

@@ -20,35 +20,43 @@ def read_rotation(
     default_base: float = 10000.0,
     factors: tuple[float, ...] | None = None,
     is_scaled: bool = True,
+    own_scaling: Metadata | None = None,
 ) -> Rotation:
     """The rotation of all layers, or of those with another base.
 
-    `is_scaled` says whether the context's scaling applies; `factors` divide the frequencies, one for each pair.
-    Raises ModelError for numbers out of range.
+    `is_scaled` says whether the context's scaling applies, `own_scaling` where its keys are, if these layers have one
+    of their own; `factors` divide the frequencies, one for each pair. Raises ModelError for numbers out of range.
     """
     base = meta.float(base_key, default_base, above=0)
-    kind = meta.str("rope.scaling.type", "linear") if is_scaled else "none"
+    scaling = own_scaling or meta
+    kind = scaling.str("rope.scaling.type", "linear") if is_scaled else "none"
     if kind not in ("none", "linear", "yarn", "longrope"):
         raise ModelError(
-            f"{meta.path}: {meta.full_key('rope.scaling.type')} is {kind!r}; known are none, linear, yarn, longrope"
+            f"{meta.path}: {scaling.full_key('rope.scaling.type')} is {kind!r}; known are none, linear, yarn, longrope"
         )
-    scale = 1.0 if kind == "none" else 1.0 / stretch(meta)
+    scale = 1.0 if kind == "none" else 1.0 / stretch(scaling)
     yarn = None
     if is_scaled:
-        mix = meta.float("rope.scaling.yarn_ext_factor", -1.0)
+        mix = scaling.float("rope.scaling.yarn_ext_factor", -1.0)
         yarn = Yarn(
             mix=mix if mix >= 0 else float(kind == "yarn"),
-            n_ctx_orig=original_context(meta),
-            beta_fast=meta.float("rope.scaling.yarn_beta_fast", 32.0, above=0),
-            beta_slow=meta.float("rope.scaling.yarn_beta_slow", 1.0, above=0),
-            attn_factor=meta.float("rope.scaling.attn_factor", 1.0, above=0),
+            n_ctx_orig=scaling.int("rope.scaling.original_context_length", 0, min=0) or original_context(meta),
+            beta_fast=scaling.float("rope.scaling.yarn_beta_fast", 32.0, above=0),
+            beta_slow=scaling.float("rope.scaling.yarn_beta_slow", 1.0, above=0),
+            attn_factor=scaling.float("rope.scaling.attn_factor", 1.0, above=0),
             is_rounded=meta.section("llamakit").bool("rope.yarn_truncate", True),
         )
-        if yarn.mix and (multiplier := meta.float("rope.scaling.yarn_log_multiplier", 0.0)):
-            yarn = replace(yarn, attn_factor=yarn.attn_factor / log_scale(stretch(meta), multiplier))
+        if yarn.mix and (multiplier := scaling.float("rope.scaling.yarn_log_multiplier", 0.0)):
+            yarn = replace(yarn, attn_factor=yarn.attn_factor / log_scale(stretch(scaling), multiplier))
     if factors is not None and len(factors) != n_rot // 2:
         raise ModelError(f"{meta.path}: {len(factors)} frequency factors for {n_rot // 2} pairs of dimensions")
     return Rotation(n_rot, base, scale, is_neox, factors, yarn)
+
+
+def scaling_of_windows(meta: Metadata) -> Metadata | None:
+    """Where the keys of the scaling are that only the layers with a window have, in files that have such."""
+    own = meta.section("llamakit.swa")
+    return own if own.has("rope.scaling.type") else None
 
 
 def stretch(meta: Metadata) -> float:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks.layer_lists import layers_with_window
-from llamakit.core.models.rope_settings import read_rotation
+from llamakit.core.models.rope_settings import read_rotation, scaling_of_windows
 from llamakit.core.models.transformer import Transformer
 
 
@@ -31,6 +31,7 @@ class SlidingWindow(Transformer):
         self.local_rotation = self.local_rotation_for(n_ctx)
 
     def local_rotation_for(self, n_ctx: int) -> Rotation:
+        own = scaling_of_windows(self.meta)
         return read_rotation(
             self.meta,
             self.hp.n_rot,
@@ -38,7 +39,8 @@ class SlidingWindow(Transformer):
             base_key="rope.freq_base_swa",
             default_base=self.rotation.base if self.has_scaled_windows else 10000.0,
             factors=self.rope_factors(n_ctx) if self.has_scaled_windows else None,
-            is_scaled=self.has_scaled_windows,
+            is_scaled=self.has_scaled_windows or own is not None,
+            own_scaling=own,
         )
 
     def rotation_of(self, i: int) -> Rotation | None:

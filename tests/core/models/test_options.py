@@ -67,3 +67,11 @@ def test_modern_bert_applies_the_function_that_the_file_names(tmp_path):
         assert {node.activation for node in nodes if isinstance(node, Glu)} == {ours}
     with pytest.raises(ModelError, match="'mish'"):
         open_decoder(write_tiny_encoder(path, "modern-bert", {key: "mish"}))
+
+
+def test_layers_with_a_window_may_have_a_scaling_of_their_own(tmp_path):
+    path, key = tmp_path / "model.gguf", "llamakit.swa.rope.scaling"
+    own = [[f"{key}.type", "STRING", "linear"], [f"{key}.factor", "FLOAT32", 4.0]]
+    for keys, scales in ((own, {0.25, 1.0}), ([], {1.0})):
+        turns = [node for node in nodes_of("gemma3-dense", path, *keys) if isinstance(node, Rope)]
+        assert {node.rotation.scale for node in turns} == scales
