@@ -46,7 +46,7 @@ def main(fd: int) -> int:
 
 
 def serve(connection: socket.socket) -> int:
-    """Returns the exit code: 0 when the web process has gone."""
+    """Until the web process has gone.   -> exit code, where it came to nothing"""
     from llamakit.server.engine.messages import NotLoaded, Ready
     from llamakit.server.engine.open import open_host
 
@@ -76,7 +76,7 @@ def serve(connection: socket.socket) -> int:
         send(Ready(host.info))
         for message in messages:
             host.handle(message)
-    return 0
+        os._exit(0)  # nobody is there any more: what is left is memory, which the system takes back at once
 
 
 def end_at_once(mistake: threading.ExceptHookArgs) -> None:
