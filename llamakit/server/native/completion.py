@@ -122,7 +122,7 @@ class Completion:
             "generation_settings": generation_settings(ask.fields, ask.served.vocab.eog_ids),
             "prompt": shown(ask.served, self.answer.stream.generation.tokens),
             "has_new_line": self.has_new_line,
-            "truncated": finish is Finish.CONTEXT_FULL or n_tokens > ask.served.info.n_ctx,
+            "truncated": self.is_truncated,
             "stop_type": "none" if finish is None else STOP_TYPES.get(finish, "limit"),
             "stopping_word": self.answer.stop_text or "",
             "tokens_cached": max(n_tokens - 1, usage.n_prompt),
@@ -132,6 +132,13 @@ class Completion:
         if not ask.fields.stream:
             told |= self.probabilities(self.pieces)
         return chosen(told, ask.fields.response_fields) if ask.fields.response_fields else told
+
+    @property
+    def is_truncated(self) -> bool:
+        """Whether there was no room for all: the text was cut off, or the context shifted."""
+        usage, finish = self.answer.usage, self.answer.finish
+        is_cut = finish is Finish.LENGTH and usage.n_drawn != self.ask.fields.n_predict
+        return is_cut or finish is Finish.CONTEXT_FULL or usage.n_prompt + usage.n_drawn > self.ask.served.info.n_ctx
 
     def probabilities(self, pieces: Sequence[Piece]) -> dict[str, Any]:
         if not self.ask.fields.n_probs or not pieces:
