@@ -21,10 +21,7 @@ def names(tmp_path_factory):
 
 
 def test_values_have_the_names_of_their_tensors_and_places(names):
-    wanted = {"token_embd", "output_norm", "output"} | {
-        f"blk.0.{end}"
-        for end in (*ENDS, "out")
-    }
+    wanted = {"token_embd", "output_norm", "output"} | {f"blk.0.{end}" for end in (*ENDS, "out")}
     assert wanted <= names.keys()
     assert not [name for name in names if "#" in name]
     assert isinstance(names["blk.0.attn_heads"], Attention)
