@@ -76,10 +76,12 @@ class Family:
     has_late_windows: ClassVar[bool] = False  # ... from layer `max_window_layers` on
     has_windows: ClassVar[bool] = False  # layers attend to a window only where the config gives its width
     omitted: ClassVar[frozenset[str]] = frozenset()  # keys of `hparams` that the architecture does not have
+    has_even_heads: ClassVar[bool] = False  # heads share the width of x, whatever the config says of their size
     has_all_added: ClassVar[bool] = False  # tokenizer.json's added tokens go over those of the SentencePiece model
 
     def __init__(self, config: Config, checkpoint: Checkpoint) -> None:
-        self.config, self.checkpoint = config, checkpoint
+        self.config = config.overlaid(head_dim=None) if self.has_even_heads else config
+        self.checkpoint = checkpoint
 
     @classmethod
     def chosen(cls, config: Config) -> type[Family]:

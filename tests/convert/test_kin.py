@@ -76,6 +76,23 @@ CASES: dict[str, tuple[dict[str, Any], Shapes]] = {
             {"transformer.wte": (262, 32), "transformer.ln_f": (32,), "lm_head": (262, 32)},
         ),
     ),
+    "PhiForCausalLM": (
+        {"qk_layernorm": True, "layer_norm_eps": 1e-5, "num_key_value_heads": 4},
+        {
+            **{
+                f"model.layers.{i}.{name}.{kind}": shape if kind == "weight" else shape[:1]
+                for i in range(2)
+                for name, shape in {
+                    **{f"self_attn.{n}": (32, 32) for n in ("q_proj", "k_proj", "v_proj", "dense")},
+                    **{f"self_attn.{n}_layernorm": (8,) for n in "qk"},
+                    "input_layernorm": (32,), "mlp.fc1": (64, 32), "mlp.fc2": (32, 64),
+                }.items()
+                for kind in ("weight", "bias")
+            },
+            **{f"model.final_layernorm.{kind}": (32,) for kind in ("weight", "bias")},
+            "model.embed_tokens.weight": (262, 32), "lm_head.weight": (262, 32), "lm_head.bias": (262,),
+        },
+    ),
     "Lfm2MoeForCausalLM": (
         {
             "layer_types": ["conv", "full_attention"], "num_dense_layers": 1, "moe_intermediate_size": 24,

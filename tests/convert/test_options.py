@@ -75,6 +75,10 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
             {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "truncate": False, "rope_theta": 1e4}},
             {"llamakit.rope.yarn_truncate": False, "llama.rope.scaling.type": "yarn"},
         ),
+        ("GPT2LMHeadModel", {"head_dim": 24}, {"gpt2.attention.key_length": None}),
+        ("MiniMaxForCausalLM", {"rotary_dim": 8}, {"minimax-01.rope.dimension_count": None}),
+        ("MiniMaxText01ForCausalLM", {"rotary_dim": 8}, {"minimax-01.rope.dimension_count": 8}),
+        ("PhimoeForCausalLM", {"partial_rotary_factor": 0.5}, {"phimoe.rope.dimension_count": 16}),
         (
             "Gemma3ForCausalLM",
             {"rope_parameters": {"full_attention": YARN | {"factor": 2.0}, "sliding_attention": YARN}},

@@ -15,6 +15,7 @@ MAX_ALIBI = 8.0  # of MPT in transformers, whatever the config says
 
 class GPT2(Family):
     arch = "gpt2"
+    has_even_heads = True
     hf_names: ClassVar[tuple[str, ...]] = ("GPT2LMHeadModel",)
     model_types: ClassVar[tuple[str, ...]] = ("gpt2",)
     activation = "gelu"
@@ -79,6 +80,7 @@ class StarCoder2(Family):
 
 class Bloom(Family):
     arch = "bloom"
+    has_even_heads = True
     hf_names: ClassVar[tuple[str, ...]] = ("BloomForCausalLM", "BloomModel")
     model_types: ClassVar[tuple[str, ...]] = ("bloom",)
     activation = "gelu"
@@ -116,6 +118,7 @@ class Bloom(Family):
 
 class GPTNeoX(Bloom):
     arch = "gptneox"
+    has_even_heads = False  # the rotation would not be so
     hf_names: ClassVar[tuple[str, ...]] = ("GPTNeoXForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("gpt_neox",)
     layer: ClassVar[Names] = {
@@ -165,6 +168,7 @@ class Falcon(Bloom):
 
 class Mpt(Family):
     arch = "mpt"
+    has_even_heads = True
     hf_names: ClassVar[tuple[str, ...]] = ("MPTForCausalLM", "MptForCausalLM")
     model_types: ClassVar[tuple[str, ...]] = ("mpt",)
     activation = "gelu"

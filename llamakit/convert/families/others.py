@@ -221,7 +221,7 @@ class MiniMax(Family):
         c = self.config
         yield "residual_scale", self.factor("full_attn_alpha")
         yield "vocab_size", c.int("vocab_size")
-        if c.has("rotary_dim"):
+        if c.has("rotary_dim") and c.architecture != "MiniMaxForCausalLM":  # in that, all of a head turns
             yield "rope.dimension_count", c.int("rotary_dim")
         kinds = c.layer_types or [
             "full_attention" if kind else "linear_attention" for kind in c.ints("attn_type_list", default=[])

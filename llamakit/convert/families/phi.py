@@ -14,7 +14,14 @@ class Phi2(Family):
     hf_names: ClassVar[tuple[str, ...]] = ("PhiForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("phi",)
     activation = "gelu"
-    layer: ClassVar[Names] = {**LAYER, "self_attn.dense": "attn_output", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down"}
+    layer: ClassVar[Names] = {
+        **LAYER,
+        "self_attn.dense": "attn_output",
+        "self_attn.q_layernorm": "attn_q_norm",
+        "self_attn.k_layernorm": "attn_k_norm",
+        "mlp.fc1": "ffn_up",
+        "mlp.fc2": "ffn_down",
+    }
     whole: ClassVar[Names] = {**WHOLE, "final_layernorm": "output_norm"}
     silent_base = 10000.0
 
@@ -64,6 +71,7 @@ class PhiMoe(LongRope):
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield from self.scaled()
+        yield "rope.dimension_count", self.config.head_dim  # all of it, whatever the config says
         yield "attention.layer_norm_epsilon", self.config.float("rms_norm_eps")
         if self.config.rope.has("long_mscale"):  # in place of the usual one
             yield "rope.scaling.attn_factor", self.config.rope.float("long_mscale")
