@@ -27,6 +27,10 @@ BAMBA = {
     "attn_layer_indices": [1], "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_conv": 4, "mamba_d_state": 16,
     "mamba_n_groups": 1,
 }  # fmt: skip
+DELTA = {
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
+    "linear_conv_kernel_dim": 4,
+}  # fmt: skip
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 1e4}
 LATE = [False, False, True, True]
 
@@ -75,6 +79,8 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
             {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "truncate": False, "rope_theta": 1e4}},
             {"llamakit.rope.yarn_truncate": False, "llama.rope.scaling.type": "yarn"},
         ),
+        ("Qwen3NextForCausalLM", EXPERTS | DELTA, {"llamakit.unit_norm_epsilon": 1e-6}),
+        ("Qwen3NextForCausalLM", EXPERTS | DELTA | {"rms_norm_eps": 1e-6}, {"llamakit.unit_norm_epsilon": None}),
         ("GPT2LMHeadModel", {"head_dim": 24}, {"gpt2.attention.key_length": None}),
         ("MiniMaxForCausalLM", {"rotary_dim": 8}, {"minimax-01.rope.dimension_count": None}),
         ("MiniMaxText01ForCausalLM", {"rotary_dim": 8}, {"minimax-01.rope.dimension_count": 8}),

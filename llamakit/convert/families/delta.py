@@ -39,6 +39,9 @@ FORETELLING = {
 }
 
 
+UNIT_EPS = 1e-6  # of the length of queries and keys, whatever that of the norms
+
+
 class DeltaNet(Qwen2Moe):
     """What both have."""
 
@@ -100,6 +103,11 @@ class DeltaNet(Qwen2Moe):
             yield "nextn_predict_layers", self.n_predict_layers
         yield "full_attention_interval", c.int("full_attention_interval", default=4)
         yield "rope.dimension_count", n_rotated(c, default=0.25)
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        if self.config.float("rms_norm_eps", default=UNIT_EPS) != UNIT_EPS:
+            yield "llamakit.unit_norm_epsilon", UNIT_EPS
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word == "ssm_a":

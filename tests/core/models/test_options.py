@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamakit.core.graph.ops import Attention, Clamp, Glu, Rope, Shift, in_order
-from llamakit.core.graph.recurrent import StateScan
+from llamakit.core.graph.ops import Attention, Clamp, Glu, RmsNorm, Rope, Scale, Shift, in_order
+from llamakit.core.graph.recurrent import DeltaScan, StateScan
 from llamakit.errors import ModelError
 
 from ... import golden
@@ -75,3 +75,10 @@ def test_layers_with_a_window_may_have_a_scaling_of_their_own(tmp_path):
     for keys, scales in ((own, {0.25, 1.0}), ([], {1.0})):
         turns = [node for node in nodes_of("gemma3-dense", path, *keys) if isinstance(node, Rope)]
         assert {node.rotation.scale for node in turns} == scales
+
+
+def test_the_length_of_a_delta_nets_keys_has_an_eps_of_its_own(tmp_path):
+    eps = ["llamakit.unit_norm_epsilon", "FLOAT32", 0.5]
+    scans = [n for n in nodes_of("qwen3next-moe", tmp_path / "model.gguf", eps) if isinstance(n, DeltaScan)]
+    norms = [scan.k.x for scan in scans if isinstance(scan.k, Scale)]
+    assert norms and all(isinstance(norm, RmsNorm) and norm.eps * norm.group == 0.5 for norm in norms)

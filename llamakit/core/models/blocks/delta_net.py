@@ -44,7 +44,8 @@ def read_delta(meta: Metadata, eps: float) -> DeltaShape:
     if n_head_v % n_head_k or inner % n_head_v:
         raise ModelError(f"{meta.path}: {n_head_k} key heads, {n_head_v} value heads and a width of {inner} do not fit")
     n_key, kernel = meta.int("ssm.state_size", min=1, max=256), meta.int("ssm.conv_kernel", min=2, max=64)
-    return DeltaShape(n_head_k, n_head_v, n_key, inner // n_head_v, kernel, eps)
+    unit_eps = meta.section("llamakit").float("unit_norm_epsilon", 0.0, min=0, max=1)
+    return DeltaShape(n_head_k, n_head_v, n_key, inner // n_head_v, kernel, eps, unit_eps)
 
 
 def recurrent_layers(meta: Metadata, n_layer: int, interval: int = 4) -> list[bool]:
@@ -96,7 +97,7 @@ def delta_net(
 ) -> Node:
     """`mixed` are queries, keys and values before the convolution. Normed by head, and gated."""
     qkv = convolved(mixed, w, m.kernel, STATES * layer)
-    q, k = (unit(Slice(qkv, first, m.key_width), m.n_key, m.eps) for first in (0, m.key_width))
+    q, k = (unit(Slice(qkv, first, m.key_width), m.n_key, m.unit_eps or m.eps) for first in (0, m.key_width))
     v = Slice(qkv, 2 * m.key_width, m.value_width)
     g, beta = decay(alpha, w, m.n_head_v), Activation(beta, "sigmoid")
     y = DeltaScan(q * m.n_key**-0.5, k, v, g, beta, m.n_key, m.n_value, STATES * layer + 1, is_tiled)
