@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 
 from llamakit import __version__
 from llamakit.server.anthropic.routes import anthropic_routes
+from llamakit.server.docs_page import docs_routes
 from llamakit.server.errors import Refused, add_handlers
 from llamakit.server.health import health_routes
 from llamakit.server.models.figures import figures_of
@@ -49,7 +50,7 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
         if tracing is not None:
             tracing.close()
 
-    app = FastAPI(title="llamakit", version=__version__, lifespan=lifespan)
+    app = FastAPI(title="llamakit", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.models, app.state.settings = models, settings
     observers = [metrics.observe, log_request, *([tracing.observe] if tracing is not None else [])]
     operations = Operations(
@@ -64,6 +65,7 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
     for routes in (
         *([models_routes(models)] if isinstance(models, ManyModels) else []),
         health_routes(),
+        docs_routes(),
         metrics_routes(metrics if settings.has_metrics else None),
         openai_routes(),
         anthropic_routes(),
