@@ -119,6 +119,7 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
     [
         ("LlamaForCausalLM", {"hidden_act": "mish"}, "applies 'mish'"),
         ("FalconForCausalLM", {"alibi": True}, "ALiBi"),
+        ("Gemma3ForCausalLM", {"use_bidirectional_attention": True}, "both sides"),
         (
             "Olmo3ForCausalLM",
             {"rope_parameters": {"full_attention": YARN, "sliding_attention": {"rope_type": "llama3", "factor": 4.0}}},

@@ -11,6 +11,7 @@ from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import LAYER, Names
 from llamakit.convert.sentence_transformers import dense_keys, dense_weights, pooling_type
 from llamakit.convert.weight import Weight
+from llamakit.errors import ModelError
 
 NORMS_AROUND: Names = {
     **LAYER,
@@ -80,6 +81,8 @@ class Gemma3(Gemma):
     def hparams(self) -> Keys:
         yield from super().hparams()
         c = self.config
+        if c.bool("use_bidirectional_attention", default=False) and c.architecture.endswith("ForCausalLM"):
+            raise ModelError(f"{c.path}: a head for the next token on attention to both sides cannot be converted")
         yield "rope.freq_base", c.rope.float("rope_theta", default=1_000_000.0)
         if c.float("final_logit_softcapping", default=0.0):
             yield "final_logit_softcapping", c.float("final_logit_softcapping")
