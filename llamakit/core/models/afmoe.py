@@ -19,7 +19,7 @@ class Afmoe(HeadNorms, SlidingWindow):
     window_period = 4
 
     def embed(self) -> Node:
-        return super().embed() * self.meta.float("embedding_scale", self.hp.n_embd**0.5, above=0)
+        return super().embed() * (self.meta.float("embedding_scale", 0.0, min=0) or self.hp.n_embd**0.5)
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         attended = self.attention(self.norm(x, w, "attn_norm"), w, i)
