@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from llamakit.core.graph.ops import Node
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks import feed_forward
@@ -25,6 +27,9 @@ class Step35(HeadNorms, ExpertTransformer, SlidingWindow):
         """Of layers without a window; the file has factors for all dimensions."""
         n_rot, factors = self.hp.n_rot // 2, self.rope_factors(n_ctx)
         return read_rotation(self.meta, n_rot, is_neox=self.is_neox, factors=factors and factors[: n_rot // 2])
+
+    def local_rotation_for(self, n_ctx: int) -> Rotation:
+        return replace(super().local_rotation_for(n_ctx), factors=None)
 
     def gated(self, attended: Node, x: Node, w: Tensors, i: int) -> Node:
         return sigmoid_gate(attended, x, w, self.hp.heads[i]) if w.has("attn_gate") else attended

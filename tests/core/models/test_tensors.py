@@ -152,7 +152,7 @@ def test_what_makes_the_architectures_different(tmp_path, arch, is_neox):
     assert next(n.scale for n in nodes if isinstance(n, Embed)) == (8.0 if arch == "gemma3" else 1.0)
     assert [layer.n_head_kv for layer in decoder.cache_layers()] == [2] * 6
     windows = [n.window for n in nodes if type(n).__name__ == "Attention"]
-    assert windows == ([8] * 5 + [0] if arch == "gemma3" else [0] * 6)
+    assert windows == ([8] * 5 + [0] if arch == "gemma3" else [8] * 6)
 
 
 def test_factors_of_the_rotation_depend_on_the_context(tmp_path):
