@@ -45,7 +45,7 @@ def _table() -> dict[str, NoEffect]:
             --memory-f32 --verbose-prompt --ui-mcp-proxy --webui-mcp-proxy --agent -ag""",
         Takes.VALUE: """-C --cpu-mask -Cr --cpu-range --cpu-strict --prio -Cb --cpu-mask-batch -Crb --cpu-range-batch
             --cpu-strict-batch --prio-batch --numa -lzm --lazy-mode --log-file --rpc -ld --logdir
-            --cfg-scale --cfg-negative-prompt --cfg-negative-prompt-file --cache-reuse --sleep-idle-seconds
+            --cfg-scale --cfg-negative-prompt --cfg-negative-prompt-file --cache-reuse
             --embd-normalize -gan --grp-attn-n -gaw --grp-attn-w -lcs --lookup-cache-static -lcd
             --lookup-cache-dynamic -mm --mmproj -mmu --mmproj-url --media-path --tools --models-preset
             --log-prompts-dir -hfd --spec-draft-hf -hfrd --hf-repo-draft

@@ -164,6 +164,7 @@ def model_settings(
         aliases=tuple(sorted(set(listed(serving.alias)))),  # as llama-server has them
         opening=context_params(context, rotation, adapting),
         n_slots=n_slots,
+        sleep_after=serving.sleep_idle_seconds if serving.sleep_idle_seconds > 0 else None,
         n_queue_max=N_QUEUE if n_most is None else max(0, n_most - n_slots),
         n_prefill_beside=serving.max_batch_prefill_tokens,
         embeddings=serving.embedding,

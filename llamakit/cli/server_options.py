@@ -162,6 +162,12 @@ class ServingOptions:
         bool,
         serving("--cache-prompt/--no-cache-prompt", env="CACHE_PROMPT", help="Begin with what earlier prompts left."),
     ] = True
+    sleep_idle_seconds: Annotated[
+        int,
+        serving(
+            "--sleep-idle-seconds", env="SLEEP_IDLE_SECONDS", help="Free the model's memory after so long; -1: never."
+        ),
+    ] = -1
     slot_save_path: Annotated[
         str | None, serving("--slot-save-path", help="Folder for saved slots.", show_default="they cannot be saved")
     ] = None

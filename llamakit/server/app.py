@@ -22,6 +22,7 @@ from llamakit.server.native.routes import native_routes
 from llamakit.server.openai.routes import openai_routes
 from llamakit.server.operations.auth import PUBLIC, ApiKeys
 from llamakit.server.operations.guard import Guard, Operations
+from llamakit.server.operations.headers import encoded
 from llamakit.server.operations.limits import Limits
 from llamakit.server.operations.logs import log_request
 from llamakit.server.operations.metrics import Metrics
@@ -113,7 +114,7 @@ def metrics_routes(metrics: Metrics | None) -> APIRouter:
         if metrics is None:
             raise Refused(501, "This server does not support metrics endpoint. Start it with `--metrics`")
         response = Response(metrics.text(), media_type="text/plain; version=0.0.4")
-        response.raw_headers.append((b"Process-Start-Time-Unix", str(int(metrics.started)).encode()))  # as it is
+        response.raw_headers += encoded({"Process-Start-Time-Unix": str(int(metrics.started))})
         return response
 
     return router

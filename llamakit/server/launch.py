@@ -128,7 +128,7 @@ def serve(
     try:
         channel = ProcessChannel(model, spawned)
         try:
-            served = open_served(model, Engine(channel, n_queue_max=model.n_queue_max))
+            served = open_served(model, Engine(channel, model.n_queue_max, model.sleep_after))
         except BaseException:
             channel.abandon()
             raise

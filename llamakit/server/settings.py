@@ -49,6 +49,7 @@ class ModelSettings:
     opening: ContextParams = field(default_factory=ContextParams)
     n_slots: int = N_SLOTS
     n_queue_max: int = 1024  # requests that may wait; more are refused
+    sleep_after: float | None = None  # seconds without requests after which the engine is ended until the next one
     n_ctx_request: int | None = None  # most tokens of one request; None: the context
     n_input_max: int | None = None  # most tokens of a prompt; None: as many
     draft: DraftSettings | None = None

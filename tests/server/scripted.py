@@ -94,6 +94,12 @@ class ScriptedChannel:
             yield Piece(token, said) if g.n_logprobs is None else ScoredPiece(token, said, LOGPROB, top)
         yield Ended(finish, stream.flush())
 
+    def sleep(self) -> None:
+        pass
+
+    def wake(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

@@ -150,3 +150,20 @@ def test_options_come_from_the_environment_and_flags_win(path):
         status, answer = server.ask("/v1/completions", {"prompt": "Hello", "ignore_eos": True})
         assert (status, answer["model"], answer["usage"]["completion_tokens"]) == (200, "mine", 4)
         assert json.dumps(server.ask("/v1/models")[1]).count("theirs") == 0
+
+
+def test_an_engine_without_work_sleeps_and_wakes_for_the_next_request(path):
+    ask = {"prompt": "Hello", "n_predict": 4, "seed": 1}
+    with server_process("-m", path, "--sleep-idle-seconds", "1", "--metrics") as server:
+        _, before = server.ask("/completion", ask)
+        engine = server.engine
+        wait_until(lambda: server.ask("/props")[1]["is_sleeping"])
+        wait_until(lambda: not Path(f"/proc/{engine}").exists())
+        for route in ("/health", "/models", "/props"):
+            assert server.ask(route)[0] == 200  # these let it sleep
+        assert server.ask("/props")[1]["is_sleeping"]
+        status, after = server.ask("/completion", ask)
+        assert (status, after["content"]) == (200, before["content"])
+        assert not server.ask("/props")[1]["is_sleeping"]
+        wait_until(lambda: server.ask("/props")[1]["is_sleeping"])
+        assert server.end() == 0  # while it sleeps

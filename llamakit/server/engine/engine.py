@@ -63,6 +63,12 @@ class Channel(Protocol):
     def kill(self) -> None:
         """End an engine that does not answer."""
 
+    def sleep(self) -> None:
+        """End the engine until `wake`."""
+
+    def wake(self) -> None:
+        """Start it again. What is sent meanwhile waits for it."""
+
     async def close(self) -> None:
         """End the engine, and wait until it has ended."""
 
@@ -70,11 +76,14 @@ class Channel(Protocol):
 class Engine:
     """Serves generations. All methods are for the event loop that it was started in.
 
-    At most info.n_slots + n_queue_max streams are open at once.
+    At most info.n_slots + n_queue_max streams are open at once. After `sleep_after` seconds without work the engine
+    is ended, and its memory free, until `wake`.
     """
 
-    def __init__(self, channel: Channel, n_queue_max: int = 1024) -> None:
-        self.channel, self.n_queue_max = channel, n_queue_max
+    def __init__(self, channel: Channel, n_queue_max: int = 1024, sleep_after: float | None = None) -> None:
+        self.channel, self.n_queue_max, self.sleep_after = channel, n_queue_max, sleep_after
+        self.is_asleep = self._is_waking = False
+        self._used = time.monotonic()
         self.state = EngineState.LOADING
         self.why = "Loading model"  # not ready
         self.was_ready = False
@@ -110,6 +119,14 @@ class Engine:
         if self.state is EngineState.CLOSED:
             raise SchedulerClosed("the server ends: no more requests are taken")
 
+    def wake(self) -> None:
+        """There is work soon, or was now: a request for the model has come."""
+        self._used = time.monotonic()
+        if self.is_asleep:
+            log.info("wakes up")
+            self.is_asleep, self._is_waking = False, True
+            self.channel.wake()
+
     @property
     def info(self) -> ModelInfo:
         """Raises EngineLoading until it is known."""
@@ -130,6 +147,7 @@ class Engine:
         """
         self.check_ready()
         self.check_prompt(generation)
+        self.wake()
         if self.info.is_divided:
             generation = replace(generation, n_predict=self.n_left(generation), n_keep=None)
         most = self.info.n_slots + self.n_queue_max
@@ -218,6 +236,7 @@ class Engine:
     async def call(self, name: str, *arguments: Any) -> Any:
         """Raises what the engine answers with, EngineLost when it ends before."""
         self.check_ready()
+        self.wake()
         number, answer = next(self._numbers), asyncio.get_running_loop().create_future()
         self._calls[number] = answer
         try:
@@ -239,9 +258,10 @@ class Engine:
         """End an engine that hangs: the channel starts it again. Time in which this process slept does not count."""
         then = time.monotonic()
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(TICK if self.sleep_after is None else min(TICK, self.sleep_after / 4))
             now = time.monotonic()
-            is_busy = self.is_busy and self.state is not EngineState.LOADING
+            self._doze(now)
+            is_busy = self.is_busy and self.state is not EngineState.LOADING and not self._is_waking
             self.heartbeat_age = self.heartbeat_age + min(now - then, 2 * TICK) if is_busy else 0.0
             then = now
             n_stuck = self.stats.seconds_stuck if is_busy and self.stats is not None else 0.0
@@ -249,6 +269,15 @@ class Engine:
                 log.error("the engine hangs, and is ended")
                 self.heartbeat_age, self.stats = 0.0, None
                 self.channel.kill()
+
+    def _doze(self, now: float) -> None:
+        """Let an engine sleep that had nothing to do for long enough."""
+        if self.is_busy or self.state is not EngineState.READY or self._is_waking:
+            self._used = now
+        elif self.sleep_after is not None and not self.is_asleep and now - self._used >= self.sleep_after:
+            log.info("sleeps after %g seconds without requests", self.sleep_after)
+            self.is_asleep = True
+            self.channel.sleep()
 
     # from the channel
     def _receive(self, message: FromEngine) -> None:
@@ -260,7 +289,7 @@ class Engine:
             if answer is not None and not answer.done():
                 answer.set_exception(message.error) if message.error else answer.set_result(message.value)
         elif isinstance(message, Ready):
-            self._info, self.was_ready = message.info, True
+            self._info, self.was_ready, self._is_waking = message.info, True, False
             if self.state is EngineState.LOADING:
                 self._set(EngineState.READY)
 
@@ -278,7 +307,7 @@ class Engine:
 
     def _lost(self, reason: str, is_final: bool) -> None:
         """The engine has ended by itself; unless that is final, it is being started again."""
-        self.why, self.stats = reason, None
+        self.why, self.stats, self._is_waking = reason, None, False
         self.n_restarts += self.was_ready
         if self.state is not EngineState.CLOSED:
             self._set(EngineState.FAILED if is_final else EngineState.LOADING)

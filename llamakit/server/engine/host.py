@@ -137,6 +137,8 @@ class Host:
         except Exception as error:
             reply = Reply(call.number, None, portable(error))
         del self._calls[call.number]
+        if call.name == "embed":  # it has computed, and no stream tells of it
+            self._send(Told([], [], self._stats()))
         self._send(reply)
 
     # the sender's thread

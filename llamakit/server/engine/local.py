@@ -38,6 +38,12 @@ class LocalChannel:
     def kill(self) -> None:
         """It is not ours to end."""
 
+    def sleep(self) -> None:
+        """It has no memory of its own to free."""
+
+    def wake(self) -> None:
+        """It is always awake."""
+
     async def close(self) -> None:
         self._messages.put(None)
         await asyncio.to_thread(self._thread.join)

@@ -42,6 +42,9 @@ class ProcessChannel:
         self._transport: asyncio.WriteTransport | None = None
         self._n_failures = 0
         self._was_ready = self._is_closing = False
+        self._awake = asyncio.Event()
+        self._awake.set()
+        self._unsent: list[ToEngine] | None = None  # to an engine that is being woken
         self._task: asyncio.Task[None] | None = None
 
     def start(self, receive: Callable[[FromEngine], None], lost: Callable[[str, bool], None]) -> None:
@@ -51,10 +54,21 @@ class ProcessChannel:
     def send(self, message: ToEngine) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame(message))
+        elif self._unsent is not None:
+            self._unsent.append(message)
 
     def kill(self) -> None:
         """End a process that does not answer; it is started again."""
         self.worker.process.kill()
+
+    def sleep(self) -> None:
+        self._awake.clear()
+        if self._transport is not None:
+            self._transport.close()
+
+    def wake(self) -> None:
+        self._unsent = []
+        self._awake.set()
 
     def abandon(self) -> None:
         """End a process that was never talked with."""
@@ -64,6 +78,7 @@ class ProcessChannel:
 
     async def close(self) -> None:
         self._is_closing = True
+        self._awake.set()
         if self._transport is not None:
             self._transport.close()
         else:
@@ -77,9 +92,14 @@ class ProcessChannel:
         """Talk with one process after the other."""
         while True:
             await self._talk(self.worker)
+            is_asleep = not self._awake.is_set() or self._unsent is not None
             reason = await self._reason(self.worker)
+            await self._awake.wait()
             if self._is_closing:
                 return
+            if is_asleep:
+                self.worker = Worker(self.settings)
+                continue
             self._n_failures += 1
             is_final = self._n_failures >= (MOST_FAILURES if self._was_ready else 1)
             log.error("%s", reason)
@@ -100,6 +120,9 @@ class ProcessChannel:
         )
         if self._is_closing:
             self._transport.close()
+        for message in self._unsent or ():
+            self._transport.write(frame(message))
+        self._unsent = None
         await ended
         self._transport = None
 

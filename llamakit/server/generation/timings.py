@@ -18,20 +18,21 @@ def timings(usage: Usage) -> dict[str, Any]:
     figures = {
         "cache_n": usage.n_cached,
         **pace("prompt", n_read, drawing - begun),
-        **pace("predicted", usage.n_drawn, (usage.ended or now) - drawing),
+        **pace("predicted", usage.n_drawn, (usage.ended or now) - drawing, n_free=1),
     }
     if usage.n_drafted:
         figures |= {"draft_n": usage.n_drafted, "draft_n_accepted": usage.n_accepted}
     return figures
 
 
-def pace(name: str, n: int, seconds: float) -> dict[str, Any]:
-    ms = max(seconds, 0.0) * 1e3
+def pace(name: str, n: int, seconds: float, n_free: int = 0) -> dict[str, Any]:
+    """The first `n_free` tokens cost no step: logits of a prompt give the first one."""
+    ms, n_steps = max(seconds, 0.0) * 1e3, max(n - n_free, 0)
     return {
         f"{name}_n": n,
         f"{name}_ms": ms,
-        f"{name}_per_token_ms": ms / n if n else 0.0,
-        f"{name}_per_second": n / ms * 1e3 if ms else 0.0,
+        f"{name}_per_token_ms": ms / n_steps if n_steps else 0.0,
+        f"{name}_per_second": n_steps / ms * 1e3 if ms else 0.0,
     }
 
 

@@ -48,7 +48,7 @@ class Entry:
 
 
 def engine_process(settings: ModelSettings) -> Engine:
-    return Engine(ProcessChannel(settings), n_queue_max=settings.n_queue_max)
+    return Engine(ProcessChannel(settings), settings.n_queue_max, settings.sleep_after)
 
 
 class ManyModels:

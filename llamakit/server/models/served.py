@@ -81,7 +81,10 @@ def open_served(settings: ModelSettings, engine: Engine) -> Served:
         )
 
 
-async def served_for(request: Request, model: str | None = None) -> Served:
+async def served_for(request: Request, model: str | None = None, *, wakes: bool = True) -> Served:
     """The model that a request is for, loaded. Raises UnknownModel, EngineLoading, EngineLost."""
     models: Models = request.app.state.models
-    return await models.get(model)
+    served = await models.get(model)
+    if wakes:
+        served.engine.wake()
+    return served

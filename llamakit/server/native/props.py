@@ -20,7 +20,7 @@ from llamakit.server.settings import ServerSettings
 
 
 async def get_props(request: Request) -> Response:
-    served = await served_for(request, request.query_params.get("model"))
+    served = await served_for(request, request.query_params.get("model"), wakes=False)
     settings: ServerSettings = request.app.state.settings
     return JSONResponse(await run_in_threadpool(props, served, settings))
 
@@ -53,7 +53,7 @@ def props(served: Served, settings: ServerSettings) -> dict[str, Any]:
         "bos_token": text_of(served, vocab.bos_id),
         "eos_token": text_of(served, vocab.eos_id),
         "build_info": FINGERPRINT,
-        "is_sleeping": False,
+        "is_sleeping": served.engine.is_asleep,
         "cors_proxy_enabled": False,
     }
     if (with_tools := template.with_tools()) is not template:

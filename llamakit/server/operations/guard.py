@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llamakit.server.errors import refusal
 from llamakit.server.operations.auth import PUBLIC, ApiKeys
+from llamakit.server.operations.headers import encoded
 from llamakit.server.operations.limits import BodyReader, Limits
 from llamakit.server.operations.origins import Origins
 from llamakit.server.operations.record import RequestRecord, set_current
@@ -100,8 +101,3 @@ class Guard:
 def is_preflight(scope: Scope, headers: Headers) -> bool:
     """Is it a browser's question whether a page may send a request?"""
     return scope["method"] == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
-
-
-def encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """With the capitals that they have: some clients look them up so."""
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -22,7 +22,7 @@ class Silent:
     """A channel that remembers what it was sent."""
 
     def __init__(self):
-        self.sent, self.n_killed = [], 0
+        self.sent, self.n_killed, self.is_asleep = [], 0, False
 
     def start(self, receive, lost):
         self.receive, self.lost = receive, lost
@@ -34,13 +34,19 @@ class Silent:
         self.n_killed += 1
         self.lost("it was ended", False)
 
+    def sleep(self):
+        self.is_asleep = True
+
+    def wake(self):
+        self.is_asleep = False
+
     async def close(self):
         pass
 
 
-def run(task, info=INFO):
+def run(task, info=INFO, sleep_after=None):
     async def main():
-        engine = Engine(Silent(), n_queue_max=2)
+        engine = Engine(Silent(), n_queue_max=2, sleep_after=sleep_after)
         engine.start()
         if info is not None:
             engine.channel.receive(Ready(info))
@@ -185,3 +191,27 @@ def test_limits_of_one_request(more, n_prompt, n_predict, wanted):
             assert channel.sent[-1].generation.n_predict == wanted
 
     run(task, replace(INFO, **more))
+
+
+def test_it_sleeps_when_it_has_nothing_to_do_and_wakes_for_work():
+    async def task(engine, channel):
+        (stream,) = engine.submit(Generation((1,)))
+        await asyncio.sleep(0.2)
+        assert not engine.is_asleep  # there is work
+        channel.receive(Told([(stream.id, Ended(Finish.LENGTH, ""))], [(stream.id, Usage(1, ended=1.0))], None))
+        while not engine.is_asleep:
+            await asyncio.sleep(0.01)
+        assert channel.is_asleep and engine.state is EngineState.READY
+        engine.submit(Generation((1,)))
+        assert not engine.is_asleep and not channel.is_asleep
+        assert isinstance(channel.sent[-1], Submit)
+
+    run(task, sleep_after=0.1)
+
+
+def test_without_an_order_it_does_not_sleep():
+    async def task(engine, channel):
+        engine._doze(1e9)
+        assert not engine.is_asleep
+
+    run(task)

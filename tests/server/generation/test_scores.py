@@ -48,8 +48,14 @@ def test_figures_of_an_answer():
     usage = Usage(10, n_cached=4, n_drawn=5, submitted=1.0, started=2.0, first_drawn=3.0, ended=5.0)
     told = timings(usage)
     assert (told["cache_n"], told["prompt_n"], told["prompt_ms"], told["prompt_per_second"]) == (4, 6, 1000, 6)
-    assert (told["predicted_n"], told["predicted_ms"], told["predicted_per_token_ms"]) == (5, 2000, 400)
+    assert (told["predicted_n"], told["predicted_ms"], told["predicted_per_token_ms"]) == (
+        5,
+        2000,
+        500,
+    )  # the first token costs no step
     assert "draft_n" not in told
+    one = timings(Usage(10, n_drawn=1, submitted=1.0, started=2.0, first_drawn=3.0, ended=3.5))
+    assert (one["predicted_n"], one["predicted_per_second"]) == (1, 0)
     unread = timings(Usage(10))
     assert (unread["predicted_per_second"], unread["predicted_per_token_ms"]) == (0, 0)
 
