@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,6 +193,22 @@ def test_limits_of_one_request(more, n_prompt, n_predict, wanted):
             assert channel.sent[-1].generation.n_predict == wanted
 
     run(task, replace(INFO, **more))
+
+
+def test_fault_91_a_machine_that_was_suspended_has_no_engine_that_hangs(monkeypatch):
+    monkeypatch.setattr(module, "TICK", 0.01)
+    jump = SimpleNamespace(seconds=0.0)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + jump.seconds)
+
+    async def task(engine, channel):
+        engine.submit(Generation((1,)))
+        await asyncio.sleep(0.05)
+        jump.seconds = 10 * module.LONGEST_SILENCE
+        await asyncio.sleep(0.05)
+        assert channel.n_killed == 0 and engine.heartbeat_age < 1
+
+    monkeypatch.setattr(module, "time", clock)
+    run(task)
 
 
 def test_it_sleeps_when_it_has_nothing_to_do_and_wakes_for_work():
