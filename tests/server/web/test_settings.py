@@ -11,7 +11,7 @@ pytest.importorskip("fastapi")
 
 from llamakit.server.web.routes import STATIC
 
-from .fake import delta, end
+from .fake import delta, end, said
 from .reading import answers, ask, see
 
 SOURCE = STATIC.parent / "source"
@@ -114,12 +114,13 @@ def test_probabilities_show_on_hover_and_by_keys(page, fake):
 
 def test_a_model_is_chosen_where_there_are_several(open_page, fake):
     fake.models = ["small", "large"]
+    fake.answers(said("One"), said("Two"))
     page = open_page()
     page.get_by_label("Model", exact=True).select_option("large")
     ask(page, "Hello")
     page.reload()
     page.get_by_role("button", name="Regenerate").click()
-    see(page, "2/2")
+    see(page, "Two")
     assert [request["model"] for request in fake.requests] == ["large", "large"]
 
 
