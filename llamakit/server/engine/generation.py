@@ -36,6 +36,7 @@ class Generation:
 
     n_predict: int = -1  # negative: any number
     stop: tuple[str, ...] = ()  # texts that end it
+    stops_at_ends: bool = False  # one counts only where the text of a token ends with it
     t_max_predict: float = 0.0  # seconds after which a line that ends is the last; 0: no limit
     n_indent: int = 0  # ends with the first line that is indented less; 0: no matter
     n_keep: int | None = None  # positions that a context shift leaves in front; None: a full context ends the text

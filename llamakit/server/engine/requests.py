@@ -57,7 +57,8 @@ class Requests:
             show_special=g.show_special, use_cache=g.use_cache, n_prompt_logprobs=g.n_prompt_logprobs,
             scores_after_sampling=g.post_sampling_probs, tells_progress=g.tells_progress, salt=g.salt,
             adapters=None if g.adapters is None else tuple((str(i), scale) for i, scale in g.adapters), slot=g.slot,
-            n_discard=g.n_discard, t_max_predict=g.t_max_predict, n_indent=g.n_indent, speculate=g.speculate,
+            n_discard=g.n_discard, stops_at_ends=g.stops_at_ends, t_max_predict=g.t_max_predict,
+            n_indent=g.n_indent, speculate=g.speculate,
         )  # fmt: skip
 
     def matcher(self, g: Generation) -> Matcher | None:

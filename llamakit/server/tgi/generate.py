@@ -60,6 +60,7 @@ class Ask:
             self.tokens, p.sampling, p.constraint, n_predict=self.n_predict,
             n_logprobs=p.top_n_tokens if needs_scores else None, post_sampling_probs=not p.is_plain,
             n_prompt_logprobs=0 if p.has_input_details else None, show_special=True, adapters=p.adapters,
+            stop=p.stop, stops_at_ends=True,
         )  # fmt: skip
 
 
@@ -141,8 +142,6 @@ class Text:
                 self.prompt = event
             elif isinstance(event, Piece) and self.finish is None:
                 self.push(event)
-                if self.finish == "stop_sequence":
-                    self.stream.cancel()
                 yield event
             elif isinstance(event, Failed):
                 raise event.error
@@ -150,14 +149,11 @@ class Text:
                 self.text += event.text
                 self.is_cut = True
                 self.finish = "eos_token" if event.finish is Finish.END_OF_TEXT else "length"
-            elif isinstance(event, Cancelled):
-                if self.finish is None:
-                    raise SchedulerClosed("the server ends")
-                self.stream.end = Ended(Finish.STOP_TEXT)  # nobody gave it up: it is to be counted as it is told
-                return
+            elif isinstance(event, Cancelled) and self.finish is None:
+                raise SchedulerClosed("the server ends")
 
     def push(self, piece: Piece) -> None:
-        """A stop text counts only at the end of the text."""
+        """As the engine ends it, but that the last token allowed comes before a stop text."""
         self.pieces.append(piece)
         self.all_text += piece.text
         if not is_special(self.ask.served.vocab, piece.token):

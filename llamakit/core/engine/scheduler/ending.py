@@ -12,7 +12,8 @@ class Ending:
     """Reads one text as it comes."""
 
     def __init__(self, request: Request) -> None:
-        self.stop, self.n_indent, self.seconds = request.stop, request.n_indent, request.t_max_predict
+        self.stop, self.at_ends = request.stop, request.stops_at_ends
+        self.n_indent, self.seconds = request.n_indent, request.t_max_predict
         self.longest = max(map(len, self.stop), default=0)
         self.seen = ""  # the end of the text, in which stop texts are looked for
         self.has_new_line = False
@@ -34,7 +35,7 @@ class Ending:
 
     def has_stopped(self, text: str) -> bool:
         self.seen += text
-        is_found = any(stop in self.seen for stop in self.stop)
+        is_found = self.seen.endswith(self.stop) if self.at_ends else any(stop in self.seen for stop in self.stop)
         self.seen = self.seen[-self.longest :]
         return is_found
 

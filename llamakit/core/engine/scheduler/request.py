@@ -22,6 +22,7 @@ class Request:
     sampler: Sampler
     n_predict: int = -1  # negative: any number
     stop: tuple[str, ...] = ()  # texts that end it
+    stops_at_ends: bool = False  # one counts only where the text of a token ends with it
     # positions that a context shift leaves in front; with None, or where none is possible, a full context ends the text
     n_keep: int | None = None
     n_logprobs: int | None = None  # pieces are ScoredPieces, with so many of the likeliest tokens

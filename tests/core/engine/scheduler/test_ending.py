@@ -36,6 +36,20 @@ def test_a_stop_text_is_found_across_pieces(monkeypatch, pieces, stop, wanted):
 
 
 @pytest.mark.parametrize(
+    "pieces, stop, wanted",
+    [
+        (["ab", "cd"], ("bc",), None),
+        (["ab", "cd", "abc"], ("x", "bc"), 3),
+        (["a", "", "b", "c"], ("abc",), 4),
+        (["ab" * 50, "c"], ("bc",), 2),
+    ],
+)
+def test_a_stop_text_may_count_only_where_a_piece_ends(monkeypatch, pieces, stop, wanted):
+    found = end_of(pieces, monkeypatch, stop=stop, stops_at_ends=True)
+    assert found == (wanted and (wanted, Finish.STOP_TEXT))
+
+
+@pytest.mark.parametrize(
     "pieces, n_indent, wanted",
     [
         (["x\n", "  y"], 2, None),
