@@ -50,6 +50,12 @@ def test_llama_servers_options_are_read(words):
     read(declaration(flatten(server)), words)
 
 
+@pytest.fixture(autouse=True)
+def no_logs(monkeypatch):
+    """They are set up for the whole process, and would go on to a stderr that ends with the test."""
+    monkeypatch.setattr("llamakit.server.operations.logs.configure_logs", lambda **options: None)
+
+
 def settings(monkeypatch, *args):
     """(ServerSettings, ModelSettings, hosts, port) that a command line starts a server with."""
     started = []
@@ -59,7 +65,6 @@ def settings(monkeypatch, *args):
         return 0
 
     monkeypatch.setattr("llamakit.server.launch.serve", serve)
-    monkeypatch.setattr("llamakit.server.operations.logs.configure_logs", lambda **options: None)
     assert run(["server", "-m", "model.gguf", *args]) == 0
     return started[0]
 
