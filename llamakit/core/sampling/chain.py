@@ -140,7 +140,8 @@ class Sampler:
     def sample(self, logits: npt.NDArray[np.float32]) -> int:
         """The next token.   logits: (n_vocab,) float32, contiguous; they are not changed
 
-        Raises LlamakitError when a logit is NaN or infinite (-inf is fine: never chosen), or when bans leave no token.
+        Raises LlamakitError when a logit is NaN or infinite (-inf is fine: never chosen), UsageError when bans or the grammar
+        leave no token.
         """
         self.give(logits)
         self.begin.run()
@@ -155,7 +156,7 @@ class Sampler:
             stage.run()
         token = int(self.candidates.data["chosen"])
         if token < 0:
-            raise LlamakitError("no token may come next: logit biases or the grammar rule out all of them")
+            raise UsageError("no token may come next: logit biases or the grammar rule out all of them")
         return token
 
     def give(self, logits: npt.NDArray[np.float32]) -> None:

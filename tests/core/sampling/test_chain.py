@@ -151,7 +151,7 @@ def test_a_constraint_decides_what_may_come(temperature):
 def test_a_constraint_that_allows_nothing_is_an_error():
     for temperature in (0, 0.8):
         sampler = Sampler(SamplingParams(temperature=temperature), N_VOCAB, constraint=Only())
-        with pytest.raises(LlamakitError, match="no token may come next"):
+        with pytest.raises(UsageError, match="no token may come next"):
             sampler.sample(make_logits())
 
 

@@ -13,7 +13,7 @@ from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.grammar import Grammar
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
-from llamakit.errors import LlamakitError
+from llamakit.errors import LlamakitError, UsageError
 
 from ....tiny import Tiny, write_tiny
 from ...vocab.vocabs import spm_metadata
@@ -85,7 +85,7 @@ def test_fault_64_a_grammar_without_a_way_on_is_an_error_and_no_loop(path, vocab
         params = SamplingParams(temperature=0, logit_bias=dict.fromkeys(vocab.eog_ids, -np.inf))
         constraint = Grammar(parse_gbnf('root ::= "a"')).matcher(vocab)
         job = scheduler.submit(Request((1, 60), Sampler(params, vocab.n_tokens, vocab.eog_ids, constraint=constraint)))
-        with pytest.raises(LlamakitError, match="no token may come next"):
+        with pytest.raises(UsageError, match="no token may come next"):
             list(job.pieces())
         assert job.usage.n_drawn <= 2
 

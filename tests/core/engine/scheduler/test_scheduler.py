@@ -308,7 +308,7 @@ def test_an_error_of_one_request_is_its_own(path, vocab):
         sampler = Sampler(params, vocab.n_tokens, vocab.eog_ids, constraint=Broken(3))
         broken = scheduler.submit(Request((1, 60), sampler))
         got = []
-        with pytest.raises(LlamakitError, match="no token may come next"):
+        with pytest.raises(UsageError, match="no token may come next"):
             for piece in broken.pieces():
                 got.append(piece)
         assert len(got) == 3
