@@ -140,8 +140,8 @@ class Sampler:
     def sample(self, logits: npt.NDArray[np.float32]) -> int:
         """The next token.   logits: (n_vocab,) float32, contiguous; they are not changed
 
-        Raises LlamakitError when a logit is NaN or infinite (-inf is fine: never chosen), UsageError when bans or the grammar
-        leave no token.
+        Raises LlamakitError when a logit is NaN or infinite (-inf is fine: never chosen), UsageError when bans or the
+        grammar leave no token.
         """
         self.give(logits)
         self.begin.run()
