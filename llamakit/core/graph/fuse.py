@@ -7,22 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from llamakit.core.graph.attention import Attention, CachedAttention
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention, Stack
-from llamakit.core.graph.ops import (
-    Add,
-    Attention,
-    CachedAttention,
-    Concat,
-    Glu,
-    HeadLinear,
-    Linear,
-    Node,
-    RmsNorm,
-    Rope,
-    Slice,
-    Weight,
-    in_order,
-)
+from llamakit.core.graph.ops import Add, Concat, Glu, HeadLinear, Linear, Node, RmsNorm, Rope, Slice, Weight, in_order
 from llamakit.core.graph.rotation import Rotation
 
 Rule = Callable[[Node], Node | None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.ops import Buckets, LikeX, Node, Weight, node
+from llamakit.core.graph.buckets import Buckets
+from llamakit.core.graph.ops import LikeX, Node, Weight, node
 from llamakit.core.graph.rotation import Rotation
 
 

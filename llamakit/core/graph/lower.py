@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from llamakit.core.graph.attention import KeepSource, SourceAttention
 from llamakit.core.graph.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
 from llamakit.core.graph.lower_attention import lower_attention, lower_source
@@ -22,7 +23,6 @@ from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
 from llamakit.core.graph.program import Step
 from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
-from llamakit.core.graph.source import KeepSource, SourceAttention
 from llamakit.core.graph.tap import Observer, Rows, Tap
 from llamakit.core.graph.weights import Packed, Weights, padded
 from llamakit.core.kernels import bf16, few_rows, float_gemm, gemm

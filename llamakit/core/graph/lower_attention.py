@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from llamakit.core.graph.attention import KeepSource, SourceAttention, alibi_slopes
 from llamakit.core.graph.fused import RopeAttention
-from llamakit.core.graph.ops import alibi_slopes
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
-from llamakit.core.graph.source import KeepSource, SourceAttention
 from llamakit.core.kernels import attention
 from llamakit.core.kernels.kv_cells import BLOCK
 from llamakit.core.kernels.rope import RopeStore

@@ -19,18 +19,8 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from llamakit.core.graph.ops import (
-    Attention,
-    CachedAttention,
-    Embed,
-    Experts,
-    LayerNorm,
-    Linear,
-    Node,
-    RmsNorm,
-    Tokens,
-    in_order,
-)
+from llamakit.core.graph.attention import Attention, CachedAttention
+from llamakit.core.graph.ops import Embed, Experts, LayerNorm, Linear, Node, RmsNorm, Tokens, in_order
 
 ALIASES = {
     "attn_out": "attn_output",

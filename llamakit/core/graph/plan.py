@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from llamakit.core.graph.attention import KeepSource
 from llamakit.core.graph.fused import AddNorm, Matmul, Stack
 from llamakit.core.graph.memory import LINE
 from llamakit.core.graph.ops import (
@@ -19,7 +20,6 @@ from llamakit.core.graph.ops import (
     Weight,
     in_order,
 )
-from llamakit.core.graph.source import KeepSource
 from llamakit.core.graph.tap import Tap
 
 LANES = 16

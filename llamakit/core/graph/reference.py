@@ -54,7 +54,6 @@ def formula_of(node: ops.Node) -> Callable[..., Any]:
         import_module("llamakit.core.graph.reference_recurrent")
         import_module("llamakit.core.graph.reference_streams")
         import_module("llamakit.core.graph.reference_compressed")
-        import_module("llamakit.core.graph.reference_source")
     return FORMULAS[type(node)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.graph import fused, ops
+from llamakit.core.graph.attention import Attention, CachedAttention, KeepSource, SourceAttention, alibi_slopes
 from llamakit.core.graph.reference import Floats, Reference, formula, given, normed, softmax
 from llamakit.core.graph.rotation import Rotation
 
@@ -25,10 +26,10 @@ def rope(run: Reference, op: ops.Rope, x: Floats) -> Floats:
     return turned(run, x, op.head_dim, op.rotation)
 
 
-@formula(ops.Attention)
+@formula(Attention)
 def attention(
     run: Reference,
-    op: ops.Attention | fused.RopeAttention,
+    op: Attention | fused.RopeAttention,
     q: Floats,
     k: Floats,
     v: Floats,
@@ -41,13 +42,13 @@ def attention(
     return attended(op, q, k, v, sinks, biases)
 
 
-@formula(ops.CachedAttention)
-def cached_attention(run: Reference, op: ops.CachedAttention, q: Floats) -> Floats:
+@formula(CachedAttention)
+def cached_attention(run: Reference, op: CachedAttention, q: Floats) -> Floats:
     return attended(op, q, *run.cache[op.layer], None)
 
 
 def attended(
-    op: ops.Attention | ops.CachedAttention | fused.RopeAttention,
+    op: Attention | CachedAttention | fused.RopeAttention,
     q: Floats,
     k: Floats,
     v: Floats,
@@ -64,7 +65,7 @@ def by_head(rows: Floats, n: int, n_head: int) -> Floats:
 
 
 def attention_shares(
-    op: ops.Attention | ops.CachedAttention | fused.RopeAttention,
+    op: Attention | CachedAttention | fused.RopeAttention,
     q: Floats,
     k: Floats,
     sinks: Floats | None,
@@ -82,9 +83,9 @@ def attention_shares(
     position = (n_key - n_query + np.arange(n_query))[:, None]
     distance = position - np.arange(n_key)
     if op.max_bias:
-        slopes = np.array(ops.alibi_slopes(op.max_bias, op.n_head), np.float32)
+        slopes = np.array(alibi_slopes(op.max_bias, op.n_head), np.float32)
         scores = scores - slopes[:, None, None] * np.abs(distance).astype(np.float32)
-    if biases is not None and not isinstance(op, ops.CachedAttention) and op.buckets is not None:
+    if biases is not None and not isinstance(op, CachedAttention) and op.buckets is not None:
         scores = scores + biases[op.buckets.of(-distance)].transpose(2, 0, 1)
     reach = position % op.window + 1 if op.window and op.is_chunked else op.window or n_key + 1
     is_late = distance < 0 if op.is_causal else distance <= -reach
@@ -109,3 +110,17 @@ def rope_attention(run: Reference, op: fused.RopeAttention, q: Floats, k: Floats
     if not op.has_own_keys:
         return attended(op, q, *run.cache[op.layer], *given(rest[n_norms:], op.sinks))
     return attention(run, op, q, k, v, *rest[n_norms:])
+
+
+@formula(KeepSource)
+def keep_source(run: Reference, op: KeepSource, x: Floats, k: Floats, v: Floats) -> Floats:
+    run.cache[op.layer] = k, v
+    return x
+
+
+@formula(SourceAttention)
+def source_attention(run: Reference, op: SourceAttention, q: Floats) -> Floats:
+    k, v = (by_head(a, op.n_head_kv, op.n_head) for a in run.cache[op.layer])
+    share = softmax(by_head(q, op.n_head, op.n_head) @ k.swapaxes(1, 2) * np.float32(op.scale))
+    out: Floats = (share @ v).swapaxes(0, 1).reshape(len(q), -1)
+    return out

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 from typing import ClassVar
 
-from llamakit.core.graph.ops import Attention, Node, Rope, Tempered, Weight
+from llamakit.core.graph.attention import Attention
+from llamakit.core.graph.ops import Node, Rope, Tempered, Weight
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
 from llamakit.core.models.expert_transformer import ExpertTransformer

@@ -9,8 +9,9 @@ from dataclasses import replace
 from math import log
 from typing import ClassVar
 
+from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.compressed import CompressedAttention, Pooled
-from llamakit.core.graph.ops import Attention, Concat, HeadLinear, Node, RmsNorm, Rope, SelectRows, Slice
+from llamakit.core.graph.ops import Concat, HeadLinear, Node, RmsNorm, Rope, SelectRows, Slice
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks import hyper
 from llamakit.core.models.blocks.mamba import STATES

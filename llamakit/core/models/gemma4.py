@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llamakit.core.graph.ops import (
-    Activation,
-    Attention,
-    CachedAttention,
-    Embed,
-    Linear,
-    Mul,
-    Node,
-    RmsNorm,
-    Rope,
-    Scale,
-    Slice,
-    Softcap,
-    Tokens,
-)
+from llamakit.core.graph.attention import Attention, CachedAttention
+from llamakit.core.graph.ops import Activation, Embed, Linear, Mul, Node, RmsNorm, Rope, Scale, Slice, Softcap, Tokens
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import head_norm

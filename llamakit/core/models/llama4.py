@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.ops import Attention, Node, RmsNorm, Tempered
+from llamakit.core.graph.attention import Attention
+from llamakit.core.graph.ops import Node, RmsNorm, Tempered
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.mixture import mixture, read_routing

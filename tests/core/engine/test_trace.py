@@ -6,8 +6,9 @@ import pytest
 from llamakit.core.engine.context import Chunk, Context, Outputs
 from llamakit.core.engine.load import load_model
 from llamakit.core.engine.trace import Trace
+from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.names import name_nodes
-from llamakit.core.graph.ops import Attention, in_order
+from llamakit.core.graph.ops import in_order
 from llamakit.core.graph.reference import Reference
 from llamakit.core.graph.reference_attention import attention_shares
 from llamakit.core.graph.tap import Tap, put_behind

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import (
     Activation,
     Add,
-    Attention,
     Embed,
     Experts,
     Glu,
