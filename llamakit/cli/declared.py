@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from llamakit.cli.signature import shown
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -84,19 +86,15 @@ def declaration(function: Callable[..., None]) -> Declaration | None:
 def for_typer(function: Callable[..., None]) -> Callable[..., None]:
     """The function with Typer's options in place of ours."""
     hints = get_type_hints(function, include_extras=True)
-    signature = inspect.signature(function)
     parameters = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint_for_typer(hints[name]))
-        for name, parameter in signature.parameters.items()
+        for name, parameter in inspect.signature(function).parameters.items()
     ]
 
     def call(**values: Any) -> None:
         function(**values)
 
-    call.__name__, call.__doc__ = function.__name__, function.__doc__
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return call
+    return shown(call, function, parameters)
 
 
 def hint_for_typer(hint: Any) -> Any:

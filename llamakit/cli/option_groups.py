@@ -18,6 +18,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from inspect import Parameter
 from typing import Any, get_type_hints
 
+from llamakit.cli.signature import shown
+
 
 def flatten(function: Callable[..., None]) -> Callable[..., None]:
     """The function with the options of its groups as parameters of its own; itself when it has no groups."""
@@ -42,10 +44,7 @@ def flatten(function: Callable[..., None]) -> Callable[..., None]:
             else [parameter.replace(kind=Parameter.KEYWORD_ONLY)]
         )
     ]
-    call.__name__, call.__doc__ = function.__name__, function.__doc__
-    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    return call
+    return shown(call, function, parameters)
 
 
 def parameters_of(group: Any) -> list[Parameter]:
