@@ -78,8 +78,9 @@ def added(before: str, text: str) -> str:
 
 
 def parsed(messages: Sequence[Message | Mapping[str, Any]]) -> list[Message]:
-    if all(isinstance(message, Message) for message in messages):
-        return list(messages)  # type: ignore[arg-type]
+    ready = [message for message in messages if isinstance(message, Message)]
+    if len(ready) == len(messages):
+        return ready
     return parse_messages([m.to_dict() if isinstance(m, Message) else m for m in messages])
 
 

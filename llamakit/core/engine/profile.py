@@ -140,7 +140,7 @@ class TimedExecutor(Executor):
         rows = aligned((n_ops + 1) * STRIDE).reshape(-1, STRIDE)
         rows[:, :ADDRESS].view(np.uint64)[:] = self._clock
         times = Times(rows=rows, n_rows=n_ops + 1)
-        self._walk = lambda control: self._timed(control, times.data.ctypes.data)  # type: ignore[assignment]
+        self._walk = lambda control: self._timed(control, times.data.ctypes.data)
         try:
             super().run(program, n_threads)
         finally:

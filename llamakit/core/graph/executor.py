@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ class Executor:
         self.kernels, self.n_threads = kernels, n_threads  # the kernels own the code that runs
         pointer, number = ctypes.c_void_p, ctypes.c_int64
         self._publish = ctypes.CFUNCTYPE(None, pointer)(kernels["executor.publish"])
-        self._walk = ctypes.CFUNCTYPE(None, pointer)(kernels["executor.walk"])
+        self._walk: Callable[[int], None] = ctypes.CFUNCTYPE(None, pointer)(kernels["executor.walk"])
         self._work = ctypes.CFUNCTYPE(None, pointer, pointer, number)(kernels["executor.work"])
         self._memory = aligned(-(-Control.size // 64) * 64 + n_threads * Worker.size)
         self._control = self._memory[: Control.size].view(Control.dtype)[0]

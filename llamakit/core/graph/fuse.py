@@ -47,7 +47,7 @@ def attention_with_heads(node: Node) -> Node | None:
         q, k, v, offsets, node.n_head, node.n_head_kv, node.head_dim, node.head_dim_v, node.layer, node.scale,
         node.window, node.softcap, node.is_chunked, node.max_bias, q_norm, k_norm, eps if q_norm else k_eps, turn,
         node.sinks, node.is_causal, (turn is not None or not is_turned(node.k)) and not node.is_behind_source,
-        node.distances, node.buckets, node.is_behind_source,
+        node.distances, node.buckets, node.is_behind_source, chosen=node.chosen,
     )  # fmt: skip
 
 
@@ -148,4 +148,4 @@ def with_inputs(node: Node, new: Mapping[int, Node]) -> Node:
                 changed[name] = moved
         elif (moved := new.get(id(value), value)) is not value:
             changed[name] = moved
-    return replace(node, **changed) if changed else node  # type: ignore[type-var]
+    return replace(node, **changed) if changed else node

@@ -15,6 +15,7 @@ else:
         return lambda decorator: decorator
 
 
+@dataclass(frozen=True, eq=False)
 class Node:
     """One value of the graph."""
 

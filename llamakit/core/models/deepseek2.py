@@ -26,7 +26,7 @@ class Deepseek2(ExpertTransformer):
         super().read_settings()
         meta, hp = self.meta, self.hp
         if self.n_vocab == VOCAB_OF_GLM_FLASH and not meta.int("expert_gating_func", 0):
-            self.gating = "sigmoid"  # type: ignore[misc]
+            self.gating = "sigmoid"
         self.latent = Latent(
             n_head=hp.n_head,
             rank=meta.int("attention.kv_lora_rank", min=1, max=1 << 16),

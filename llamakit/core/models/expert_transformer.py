@@ -16,7 +16,7 @@ SMALLEST_LIMIT = 1e-6  # of gates and ups; less means none
 class ExpertTransformer(Transformer):
     """Its routing comes from the metadata, and from these where that names none."""
 
-    gating: ClassVar[str] = "softmax"
+    gating: str = "softmax"
     is_normed: ClassVar[bool] = False
     has_expert_scales: ClassVar[bool] = False
     has_shared: ClassVar[bool] = True  # a shared expert, where the metadata gives it a width

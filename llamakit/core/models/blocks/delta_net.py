@@ -50,9 +50,9 @@ def read_delta(meta: Metadata, eps: float) -> DeltaShape:
 
 def recurrent_layers(meta: Metadata, n_layer: int, interval: int = 4) -> list[bool]:
     """Which layers are no attention: said layer by layer, or all but each n-th."""
-    key = "attention.recurrent_layers"
-    if isinstance(meta.mapping.get(meta.full_key(key)), list):
-        return [bool(n) for n in meta.mapping[meta.full_key(key)]][:n_layer]  # type: ignore[union-attr]
+    layers = meta.mapping.get(meta.full_key("attention.recurrent_layers"))
+    if isinstance(layers, list):
+        return [bool(n) for n in layers][:n_layer]
     interval = meta.int("full_attention_interval", interval, min=1)
     return [(i + 1) % interval != 0 for i in range(n_layer)]
 

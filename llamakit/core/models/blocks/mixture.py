@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.ops import Activation, Experts, Linear, Mul, Node, Weight
@@ -38,7 +39,7 @@ class Routing:
 
 
 def read_routing(
-    meta: Metadata, hp: HParams, *, gating: str = "softmax", is_normed: bool = False, **fields: object
+    meta: Metadata, hp: HParams, *, gating: str = "softmax", is_normed: bool = False, **fields: Any
 ) -> Routing:
     """The metadata's; `gating` where it names none.
 
@@ -50,19 +51,19 @@ def read_routing(
     n_group = meta.int("expert_group_count", 0, min=0) or 1
     if hp.n_expert % n_group:
         raise ModelError(f"{meta.path}: {hp.n_expert} experts do not divide into {n_group} groups")
-    settings: dict[str, object] = {
-        "n_expert": hp.n_expert,
-        "n_used": hp.n_expert_used,
-        "n_ff": hp.n_ff_expert,
-        "gating": GATINGS.get(kind, gating),
-        "is_normed": meta.section(OURS).bool(NORM, is_normed or meta.bool(NORM, False)),
-        "activation": read_activation(meta, "silu"),
-        "share_scale": meta.float("expert_weights_scale", 0.0) or 1.0,
-        "n_group": n_group,
-        "n_best_of_group": meta.section(OURS).int("expert_group_best_count", 2, min=1, max=2),
-        "n_group_used": meta.int("expert_group_used_count", 1, min=0, max=n_group) or n_group,
-    }
-    return Routing(**(settings | fields))  # type: ignore[arg-type]
+    routing = Routing(
+        n_expert=hp.n_expert,
+        n_used=hp.n_expert_used,
+        n_ff=hp.n_ff_expert,
+        gating=GATINGS.get(kind, gating),
+        is_normed=meta.section(OURS).bool(NORM, is_normed or meta.bool(NORM, False)),
+        activation=read_activation(meta, "silu"),
+        share_scale=meta.float("expert_weights_scale", 0.0) or 1.0,
+        n_group=n_group,
+        n_best_of_group=meta.section(OURS).int("expert_group_best_count", 2, min=1, max=2),
+        n_group_used=meta.int("expert_group_used_count", 1, min=0, max=n_group) or n_group,
+    )
+    return replace(routing, **fields)
 
 
 def mixture(x: Node, w: Tensors, routing: Routing, router: Node | None = None, suffix: str = "_exps") -> Experts:
