@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -82,7 +82,7 @@ class AsyncLlama:
     async def _made(self, make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """What a call of `Llama` gives, a stream as an async iterator."""
         made = await self._run(make, *arguments, **options)
-        return self._iterated(made) if isinstance(made, Iterator) else made
+        return self._iterated(made) if isinstance(made, Generator) else made
 
     async def _run(self, make: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """A call in a thread. Where the task is cancelled, so is what the call has begun to say."""
@@ -97,10 +97,10 @@ class AsyncLlama:
                 sayer.job.cancel()
             raise
 
-    async def _iterated(self, stream: Iterator[T]) -> AsyncIterator[T]:
-        """Items of an iterator that blocks, each awaited; leaving it closes the iterator."""
+    async def _iterated(self, stream: Generator[T]) -> AsyncIterator[T]:
+        """Items of a generator that blocks, each awaited; leaving it closes the generator."""
         try:
             while (item := await self._run(next, stream, END)) is not END:
                 yield item
         finally:
-            self._threads.submit(stream.close)  # type: ignore[attr-defined]
+            self._threads.submit(stream.close)

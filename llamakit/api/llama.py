@@ -132,7 +132,7 @@ class Llama(TokenApi):
                 model_path, rope_scaling_type, rope_freq_base, rope_freq_scale, yarn_ext_factor, yarn_attn_factor,
                 yarn_beta_fast, yarn_beta_slow, yarn_orig_ctx,
             )  # fmt: skip
-            self._model = opened.enter_context(load_model(model_path, overrides, use_mmap))
+            model = self._model = opened.enter_context(load_model(model_path, overrides, use_mmap))
             self._vocab, reader = None, self._model.reader
             n_vocab, self._n_embd = self._model.n_vocab, self._model.hparams.n_embd
             decoder = self._model.decoder
@@ -145,7 +145,7 @@ class Llama(TokenApi):
             opened.enter_context(context)
             n_ctx = context.n_ctx
             guesser = None if draft_model is None else partial(guesser_of, draft_model)
-            shared = SharedContext(context, lambda model=self._model: model.vocab, guesser)  # type: ignore[misc]
+            shared = SharedContext(context, lambda: model.vocab, guesser)
             opened.callback(shared.close)
             if verbose:
                 print(describe(context), file=sys.stderr)
@@ -346,7 +346,7 @@ class Llama(TokenApi):
         return self._arguments
 
     def __setstate__(self, arguments: dict[str, Any]) -> None:
-        self.__init__(**arguments)  # type: ignore[misc]
+        type(self).__init__(self, **arguments)
 
     # looking inside
     def trace(self, *patterns: str, hooks: Mapping[str, Hook] | None = None) -> Trace:

@@ -18,7 +18,7 @@ def model_file(
     refused. Raises UsageError where the pattern means no file, or several, DownloadError for what cannot be had.
     """
     from llamakit.tools.model_hub import list_files
-    from llamakit.tools.model_source import parse_source
+    from llamakit.tools.model_source import parse_hub_model
     from llamakit.tools.pull import resolve
 
     if local_dir is not None:
@@ -26,7 +26,7 @@ def model_file(
     if filename is None:
         return resolve(f"hf:{repo_id}")
     if any(c in filename for c in "*?["):
-        names = [file.path for file in list_files(parse_source(f"hf:{repo_id}"))]  # type: ignore[arg-type]
+        names = [file.path for file in list_files(parse_hub_model("hf", repo_id))]
         filename = only(repo_id, [name for name in names if fnmatch(name, filename)], filename, names)
     for extra in additional_files or ():
         if not fnmatch(extra, "*-of-*.gguf"):

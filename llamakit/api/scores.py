@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from llamakit.core.engine.generate import Piece
 from llamakit.core.engine.scheduler import Score, ScoredPiece
 from llamakit.core.vocab.stream import TextStream
 
@@ -33,16 +34,16 @@ class Scores:
             return [scores[0].token, *scores[1:]]
         return [*start, *scores]
 
-    def of(self, pieces: Iterable[object]) -> dict[str, Any]:
+    def of(self, pieces: Iterable[Scored | Piece]) -> dict[str, Any]:
         tokens, scores, tops, offsets = [], [], [], []
         for piece in pieces:
-            token = piece if isinstance(piece, int) else piece.token  # type: ignore[attr-defined]
+            token = piece if isinstance(piece, int) else piece.token
             tokens.append(self.spelled(token))
             offsets.append(self.offset)
             self.offset += len(self._text.push(token))
-            is_scored = isinstance(piece, ScoredPiece | Score)
-            scores.append(piece.logprob if is_scored else None)  # type: ignore[attr-defined]
-            tops.append(self.likeliest(piece) if is_scored else None)  # type: ignore[arg-type]
+            scored = piece if isinstance(piece, ScoredPiece | Score) else None
+            scores.append(None if scored is None else scored.logprob)
+            tops.append(None if scored is None else self.likeliest(scored))
         return {"tokens": tokens, "text_offset": offsets, "token_logprobs": scores, "top_logprobs": tops}
 
     def likeliest(self, piece: ScoredPiece | Score) -> dict[str, float]:

@@ -52,8 +52,10 @@ def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise UsageError(f"the body has the key {shortened(twice)} twice in one object")
+        for key, _ in pairs:
+            if key in seen:
+                raise UsageError(f"the body has the key {shortened(key)} twice in one object")
+            seen.add(key)
     return members
 
 
