@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from llamakit.core.chat.python_formats import template_text
 from llamakit.core.engine.rope_overrides import SCALING_TYPES, RopeParams
 from llamakit.core.gguf.types import GGMLType
 from llamakit.errors import UsageError
@@ -17,13 +18,6 @@ from llamakit.tools.completion import ContextParams
 
 TRUE, FALSE = {"1", "on", "t", "true", "y", "yes"}, {"0", "off", "f", "false", "n", "no"}
 N_SLOTS = 16
-
-# Chat formats under other names than ours.
-FORMATS = {
-    "llama-2": "llama2-sys", "llama-3": "llama3", "mistral-instruct": "mistral-v1", "qwen": "chatml",
-    "functionary": "chatml", "functionary-v1": "chatml", "functionary-v2": "chatml",
-    "chatml-function-calling": "chatml", "chat_template.default": None,
-}  # fmt: skip
 
 
 def switch(value: Any) -> bool:
@@ -181,13 +175,12 @@ def model_settings(m: Mapping[str, Any], server: Mapping[str, Any] | None = None
         ),
         adapters=((m["lora_path"], 1.0),) if m.get("lora_path") else (),
     )
-    chat_format: str = m.get("chat_format", "chat_template.default")
     return ModelSettings(
         path=m["model"],
         aliases=(m.get("model_alias") or m["model"],),
         opening=opening,
         n_slots=N_SLOTS,
-        chat=ChatSettings(template=FORMATS.get(chat_format, chat_format), variables=m.get("chat_template_kwargs", {})),
+        chat=ChatSettings(template=template_text(m.get("chat_format")), variables=m.get("chat_template_kwargs", {})),
         sampling={} if m.get("seed", 0xFFFFFFFF) == 0xFFFFFFFF else {"seed": m["seed"]},
         sse_ping_interval=-1 if (server or {}).get("disable_ping_events") else 30,
     )
