@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar
 
-from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.nextn import APART, NEXTN, ForetellingApart
 from llamakit.convert.families.others import no_other_function
 from llamakit.convert.families.qwen import Qwen2Moe
 from llamakit.convert.family import Keys, Named
@@ -29,7 +28,6 @@ DELTA_NET = {
     "linear_attn.in_proj_b": "ssm_beta",
 }
 
-_FORETELLING_LAYER = re.compile(r"(?:model\.)?mtp\.layers\.(\d+)\.(.+)")
 _FORETELLING_WHOLE = re.compile(r"(?:model\.)?mtp\.(\w+)\.(\w+)")
 FORETELLING = {
     "fc": "eh_proj",
@@ -42,7 +40,7 @@ FORETELLING = {
 UNIT_EPS = 1e-6  # of the length of queries and keys, whatever that of the norms
 
 
-class DeltaNet(Qwen2Moe):
+class DeltaNet(ForetellingApart, Qwen2Moe):
     """What both have."""
 
     arch = ""
@@ -57,19 +55,9 @@ class DeltaNet(Qwen2Moe):
         "post_attention_layernorm": "post_attention_norm",
     }
 
-    @cached_property
-    def n_predict_layers(self) -> int:
-        """Layers that foretell further tokens, which stand apart in the checkpoint."""
-        numbers = [int(match[1]) for name in self.checkpoint if (match := _FORETELLING_LAYER.fullmatch(name))]
-        return max(numbers, default=-1) + 1
-
-    @property
-    def n_layer(self) -> int:
-        return self.config.n_layer + self.n_predict_layers
-
     def renamed(self, name: str) -> str | None:
         n = self.config.n_layer
-        match = _FORETELLING_LAYER.fullmatch(name)
+        match = APART.fullmatch(name)
         part = _FORETELLING_WHOLE.fullmatch(name)
         if match:
             name = f"layers.{n + int(match[1])}.{match[2]}"
@@ -99,8 +87,7 @@ class DeltaNet(Qwen2Moe):
         if c.layer_types:
             kinds = [kind == "linear_attention" for kind in c.layer_types]
             yield "attention.recurrent_layers", kinds + [False] * self.n_predict_layers
-        if self.n_predict_layers:
-            yield "nextn_predict_layers", self.n_predict_layers
+        yield from self.foretelling_keys()
         yield "full_attention_interval", c.int("full_attention_interval", default=4)
         yield "rope.dimension_count", n_rotated(c, default=0.25)
 

@@ -10,32 +10,28 @@ from llamakit.convert.family import Family, Keys
 from llamakit.convert.names import EXPERTS, LAYER, Names
 
 
-class Dream(Qwen2):
+class Filling(Family):
+    """Attention to both sides; a token of its own stands for a gap."""
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "attention.causal", False
+
+    def tokenizer_keys(self) -> Keys:
+        if self.config.has("mask_token_id"):
+            yield "mask_token_id", self.config.int("mask_token_id")
+
+
+class Dream(Filling, Qwen2):
     arch = "dream"
     hf_names: ClassVar[tuple[str, ...]] = ("DreamModel",)
     model_types: ClassVar[tuple[str, ...]] = ("Dream",)
 
-    def hparams(self) -> Keys:
-        yield from super().hparams()
-        yield "attention.causal", False
 
-    def tokenizer_keys(self) -> Keys:
-        if self.config.has("mask_token_id"):
-            yield "mask_token_id", self.config.int("mask_token_id")
-
-
-class Rnd1(Qwen3Moe):
+class Rnd1(Filling, Qwen3Moe):
     arch = "rnd1"
     hf_names: ClassVar[tuple[str, ...]] = ("RND1", "RND1LM")
     model_types: ClassVar[tuple[str, ...]] = ("rnd1",)
-
-    def hparams(self) -> Keys:
-        yield from super().hparams()
-        yield "attention.causal", False
-
-    def tokenizer_keys(self) -> Keys:
-        if self.config.has("mask_token_id"):
-            yield "mask_token_id", self.config.int("mask_token_id")
 
 
 class LLaDA(Llama):

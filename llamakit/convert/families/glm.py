@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
-from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.nextn import NEXTN, Foretelling
 from llamakit.convert.families.settings import n_dense
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import EXPERTS, LAYER, Names
@@ -38,26 +38,16 @@ class Glm4(Glm):
     }
 
 
-class Glm4V(Glm4):
+class Glm4V(Foretelling, Glm4):
     """The text part. By several axes GGUF turns halves of a head, the checkpoint neighbours."""
 
     hf_names: ClassVar[tuple[str, ...]] = ("Glm4vForConditionalGeneration", "GlmOcrForConditionalGeneration")
     model_types: ClassVar[tuple[str, ...]] = ("glm4v", "glm_ocr")
     layer: ClassVar[Names] = {**Glm4.layer, **NEXTN}
 
-    @cached_property
-    def n_predict_layers(self) -> int:
-        n = self.config.int("num_nextn_predict_layers", default=0)
-        return n if any(f"layers.{self.config.n_layer}.eh_proj" in name for name in self.checkpoint) else 0
-
-    @property
-    def n_layer(self) -> int:
-        return self.config.n_layer + self.n_predict_layers
-
     def hparams(self) -> Keys:
         yield from super().hparams()
-        if self.n_predict_layers:
-            yield "nextn_predict_layers", self.n_predict_layers
+        yield from self.foretelling_keys()
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith(("attn_q.", "attn_k.")) and self.config.rope.has("mrope_section"):
@@ -74,7 +64,7 @@ class Glm4V(Glm4):
         return weight.moved("neighbours to halves", move)
 
 
-class Glm4Moe(Family):
+class Glm4Moe(Foretelling):
     arch = "glm4moe"
     hf_names: ClassVar[tuple[str, ...]] = ("Glm4MoeForCausalLM", "Glm4vMoeForConditionalGeneration")
     model_types: ClassVar[tuple[str, ...]] = ("glm4_moe", "glm4v_moe")
@@ -86,15 +76,11 @@ class Glm4Moe(Family):
         **NEXTN,
     }
 
-    @property
+    @cached_property
     def n_predict_layers(self) -> int:
-        """Layers that foretell further tokens, as far as the checkpoint has them."""
+        """As many as the checkpoint has."""
         n = self.config.n_layer
         return sum(f"model.layers.{n + k}.eh_proj.weight" in self.checkpoint for k in range(8))
-
-    @property
-    def n_layer(self) -> int:
-        return self.config.n_layer + self.n_predict_layers
 
     def hparams(self) -> Keys:
         yield from super().hparams()
@@ -106,8 +92,7 @@ class Glm4Moe(Family):
         yield "expert_gating_func", SIGMOID
         yield "expert_weights_scale", c.float("routed_scaling_factor")
         yield "expert_weights_norm", c.bool("norm_topk_prob")
-        if self.n_predict_layers:
-            yield "nextn_predict_layers", self.n_predict_layers
+        yield from self.foretelling_keys()
 
 
 class Solar(Glm4Moe):

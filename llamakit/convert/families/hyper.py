@@ -8,7 +8,7 @@ from llamakit.convert.checkpoint import Checkpoint
 from llamakit.convert.config import Config
 from llamakit.convert.families.kimi import KimiLinear
 from llamakit.convert.families.settings import copied, n_dense
-from llamakit.convert.families.sparse_latent import INDEXER, Foretelling
+from llamakit.convert.families.sparse_latent import INDEXER, ForetellingDeepSeek
 from llamakit.convert.family import GATINGS, Keys, Named
 from llamakit.convert.names import EXPERTS, Names
 from llamakit.convert.weight import Weight
@@ -20,14 +20,14 @@ INDEXED = {
 }
 
 
-class Hy4(Foretelling):
+class Hy4(ForetellingDeepSeek):
     """The layers that foretell are left out."""
 
     arch = "hy_v4"
     hf_names: ClassVar[tuple[str, ...]] = ("HYV4ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("hy_v4",)
     layer: ClassVar[Names] = {
-        **Foretelling.layer,
+        **ForetellingDeepSeek.layer,
         **INDEXER,
         "self_attn.linear_gate": "attn_gate",
         "self_attn.learnable_sink_param": "attn_sinks.weight",
@@ -41,7 +41,7 @@ class Hy4(Foretelling):
         },
     }
     whole: ClassVar[Names] = {
-        **Foretelling.whole,
+        **ForetellingDeepSeek.whole,
         **{
             f"{path}hc_head.hc_head_{number}": f"output_hc_{number}.weight"
             for path in ("", "hc_pre.")
@@ -62,6 +62,11 @@ class Hy4(Foretelling):
         for key, value in super().expert_keys():
             if not key.startswith("expert_group_"):
                 yield key, value
+
+    def turned_heads(self) -> dict[str, int]:
+        keys = dict.fromkeys(("attn_k.weight", "k_norm.weight", "k_norm.bias"), 1)
+        index = {"attn_q_b.weight": self.config.int("index_n_heads", default=1), **keys}
+        return {**super().turned_heads(), **{f"indexer.{name}": n for name, n in index.items()}}
 
     def hparams(self) -> Keys:
         yield from super().hparams()

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import ClassVar
 
-from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.nextn import APART, NEXTN, ForetellingApart
 from llamakit.convert.families.settings import copied
-from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Family, Keys
+from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Keys
 from llamakit.convert.names import EXPERTS, LAYER, Names
 
-_FORETELLING = re.compile(r"(?:model\.)?mtp\.layers\.(\d+)\.(.+)")
 
-
-class MiMo2(Family):
+class MiMo2(ForetellingApart):
     arch = "mimo2"
     hf_names: ClassVar[tuple[str, ...]] = ("MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM")
     model_types: ClassVar[tuple[str, ...]] = ("mimo_v2_flash", "mimo_v2")
@@ -28,18 +25,8 @@ class MiMo2(Family):
         "final_layernorm": "layer_output_norm",
     }
 
-    @cached_property
-    def n_predict_layers(self) -> int:
-        """Layers that foretell further tokens, which the config does not count."""
-        numbers = [int(match[1]) for name in self.checkpoint if (match := _FORETELLING.fullmatch(name))]
-        return max(numbers, default=-1) + 1
-
-    @property
-    def n_layer(self) -> int:
-        return self.config.n_layer + self.n_predict_layers
-
     def renamed(self, name: str) -> str | None:
-        match = _FORETELLING.fullmatch(name)
+        match = APART.fullmatch(name)
         name = f"layers.{self.config.n_layer + int(match[1])}.{match[2]}" if match else name
         return super().renamed(name)
 
@@ -60,8 +47,7 @@ class MiMo2(Family):
             yield "expert_weights_scale", c.float("routed_scaling_factor")
         if not c.has(*SCORE_FUNCTIONS):
             yield "expert_gating_func", GATINGS["sigmoid"]
-        if self.n_predict_layers:
-            yield "nextn_predict_layers", self.n_predict_layers
+        yield from self.foretelling_keys()
 
     def _heads_kv(self) -> list[int]:
         """By layer, from the matrices: not every config names the number of layers with a window."""

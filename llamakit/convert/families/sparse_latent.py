@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import ClassVar
 
 from llamakit.convert.families.deepseek import DeepSeek2
-from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.nextn import NEXTN, Foretelling
 from llamakit.convert.families.settings import copied, n_dense
 from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Keys
 from llamakit.convert.names import Names
@@ -19,43 +18,33 @@ INDEXER: Names = {
 }
 
 
-class Foretelling(DeepSeek2):
-    """With layers behind the last that foretell further tokens, as far as the checkpoint has them."""
+class ForetellingDeepSeek(Foretelling, DeepSeek2):
+    """DeepSeek 2 with layers that foretell; where nothing names the score function, it is a sigmoid."""
 
     arch = ""
     hf_names: ClassVar[tuple[str, ...]] = ()
     model_types: ClassVar[tuple[str, ...]] = ()
     layer: ClassVar[Names] = {**DeepSeek2.layer, **NEXTN}
 
-    @cached_property
-    def n_predict_layers(self) -> int:
-        n = self.config.int("num_nextn_predict_layers", default=0)
-        return n if any(f"layers.{self.config.n_layer}.eh_proj" in name for name in self.checkpoint) else 0
-
-    @property
-    def n_layer(self) -> int:
-        return self.config.n_layer + self.n_predict_layers
-
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield "leading_dense_block_count", n_dense(self.config, default=0)
         if not self.config.has(*SCORE_FUNCTIONS):
             yield "expert_gating_func", GATINGS["sigmoid"]
-        if self.n_predict_layers:
-            yield "nextn_predict_layers", self.n_predict_layers
+        yield from self.foretelling_keys()
 
 
-class GlmMoeLite(Foretelling):
+class GlmMoeLite(ForetellingDeepSeek):
     arch = "deepseek2"
     hf_names: ClassVar[tuple[str, ...]] = ("Glm4MoeLiteForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("glm4_moe_lite",)
 
 
-class DeepSeek32(Foretelling):
+class DeepSeek32(ForetellingDeepSeek):
     arch = "deepseek32"
     hf_names: ClassVar[tuple[str, ...]] = ("DeepseekV32ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v32",)
-    layer: ClassVar[Names] = {**Foretelling.layer, **INDEXER}
+    layer: ClassVar[Names] = {**ForetellingDeepSeek.layer, **INDEXER}
 
     def hparams(self) -> Keys:
         yield from super().hparams()
@@ -79,5 +68,15 @@ class GlmDsa(DeepSeek32):
         c = self.config
         part = c.rope.float("partial_rotary_factor", default=1.0)
         yield "rope.dimension_count", int(c.int("qk_rope_head_dim") * part)
+        yield "attention.indexer.types", self.has_own_index()
+
+    def has_own_index(self) -> list[bool]:
+        """Which layers choose keys; the others take those of the one before."""
+        c = self.config
         if c.has("indexer_types"):
-            yield "attention.indexer.types", [kind == "full" for kind in c.strs("indexer_types")]
+            return [kind == "full" for kind in c.strs("indexer_types")]
+        if c.has("index_topk_pattern"):
+            given = c.values["index_topk_pattern"]
+            return [kind in ("F", "full") for kind in given]
+        period, offset = max(c.int("index_topk_freq", default=1), 1), c.int("index_skip_topk_offset", default=2)
+        return [max(i - offset + 1, 0) % period == 0 for i in range(c.n_layer)]
