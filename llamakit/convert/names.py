@@ -43,6 +43,17 @@ EXPERTS: Names = {
     },
     "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
 }
+LATENT_KEYS: Names = {
+    "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+    "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+    "self_attn.kv_b_proj": "attn_kv_b",
+}
+LATENT: Names = {
+    "self_attn.q_a_proj": "attn_q_a",
+    "self_attn.q_a_layernorm": "attn_q_a_norm",
+    "self_attn.q_b_proj": "attn_q_b",
+    **LATENT_KEYS,
+}
 MIXTRAL_EXPERTS: Names = {
     "block_sparse_moe.gate": "ffn_gate_inp",
     "block_sparse_moe.experts.*.w1": "ffn_gate_exps",

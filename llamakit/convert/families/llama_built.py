@@ -8,7 +8,7 @@ from llamakit.convert.families.ernie import Ernie
 from llamakit.convert.families.llama import Llama
 from llamakit.convert.families.qwen import Qwen3Moe
 from llamakit.convert.family import Family, Keys
-from llamakit.convert.names import LAYER, Names
+from llamakit.convert.names import LATENT_KEYS, LAYER, Names
 from llamakit.convert.sentence_transformers import pooling_type
 
 
@@ -145,12 +145,7 @@ class Plm(Family):
     hf_names: ClassVar[tuple[str, ...]] = ("PLMForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("plm",)
     activation = "relu2"
-    layer: ClassVar[Names] = {
-        **LAYER,
-        "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
-        "self_attn.kv_a_layernorm": "attn_kv_a_norm",
-        "self_attn.kv_b_proj": "attn_kv_b",
-    }
+    layer: ClassVar[Names] = {**LAYER, **LATENT_KEYS}
 
     def hparams(self) -> Keys:
         yield from super().hparams()

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from llamakit.convert.families.phi import LongRope
 from llamakit.convert.family import Keys, Named
-from llamakit.convert.names import LAYER, Names
+from llamakit.convert.names import LATENT, LAYER, Names
 from llamakit.convert.rotation import n_rotated
 from llamakit.convert.weight import constant
 from llamakit.errors import ModelError
@@ -66,15 +66,7 @@ class MiniCPM3(Scaled):
     arch = "minicpm3"
     hf_names: ClassVar[tuple[str, ...]] = ("MiniCPM3ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("minicpm3",)
-    layer: ClassVar[Names] = {
-        **LAYER,
-        "self_attn.q_a_proj": "attn_q_a",
-        "self_attn.q_a_layernorm": "attn_q_a_norm",
-        "self_attn.q_b_proj": "attn_q_b",
-        "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
-        "self_attn.kv_a_layernorm": "attn_kv_a_norm",
-        "self_attn.kv_b_proj": "attn_kv_b",
-    }
+    layer: ClassVar[Names] = {**LAYER, **LATENT}
 
     def n_turned(self) -> int:
         return self.config.int("qk_rope_head_dim")
