@@ -60,6 +60,7 @@ class CallingSampler(Sampler):
     ) -> None:
         super().__init__(*arguments, **options)
         self._processors, self._criterion = list(processors), criterion
+        self.is_plain = self.is_plain and not self._processors and criterion is None  # else kernels do not suffice
         self._tokens: list[int] = []
 
     def accept_prompt(self, tokens: Sequence[int]) -> None:

@@ -29,6 +29,29 @@ def test_64_threads_get_what_each_gets_alone(path):
         assert together == alone * 4
 
 
+def test_processors_and_criteria_of_many_threads_are_asked(path):
+    n_asked = []
+
+    def only_token_9(ids, logits):
+        logits[np.arange(len(logits)) != 9] = -np.inf
+        return logits
+
+    def after_five(ids, logits):
+        n_asked.append(len(ids))
+        return len(ids) >= len(PROMPT) + 5
+
+    def drawn(i):
+        answer = llm(PROMPT, max_tokens=8, logprobs=0, logits_processor=[only_token_9], stopping_criteria=after_five)
+        return answer["choices"][0]["logprobs"]["tokens"]
+
+    with Llama(path, n_ctx=256, logits_all=True, verbose=False) as llm:
+        alone = drawn(0)
+        assert len(alone) == 5 and len(set(alone)) == 1
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(drawn, range(16))) == [alone] * 16
+    assert len(n_asked) == 17 * 6
+
+
 def test_token_by_token_and_completions_take_turns(path):
     with Llama(path, n_ctx=128, verbose=False) as llm:
         llm.eval(PROMPT)
