@@ -108,16 +108,11 @@ class LlamaDiskCache:
     def add(self, tokens: Sequence[int], state: bytes) -> None:
         import numpy as np
 
-        from llamakit.core.gguf.output import OutputFile
+        from llamakit.core.gguf.output import write_file
 
         ids = np.asarray(tokens, "<i4").tobytes()
         data = len(tokens).to_bytes(4, "little") + ids + state
-        output = OutputFile(self.folder / (hashlib.sha256(ids).hexdigest()[:32] + ENDING))
-        try:
-            output.write(0, data)
-            output.commit(len(data))
-        finally:
-            output.discard()
+        write_file(self.folder / (hashlib.sha256(ids).hexdigest()[:32] + ENDING), data)
         self._make_room()
 
     def _files(self) -> list[tuple[Path, int, float]]:

@@ -14,7 +14,7 @@ from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.grammar import Grammar
 from llamakit.core.grammar.regex_rules import regex_rules
 from llamakit.core.grammar.schema_rules import JsonStyle, schema_rules
-from llamakit.errors import UsageError
+from llamakit.tools.text_file import read_text
 
 
 class LlamaGrammar(Grammar):
@@ -54,13 +54,3 @@ class LlamaGrammar(Grammar):
     def from_regex(cls, pattern: str) -> LlamaGrammar:
         """What a regular expression matches from begin to end."""
         return cls(regex_rules(pattern))
-
-
-def read_text(path: str | Path) -> str:
-    """A file of UTF-8, with or without a byte order mark. Raises UsageError for any other."""
-    try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: byte {error.start} is not UTF-8") from None

@@ -58,8 +58,9 @@ def read_grammar(
 
 def make_grammar(name: str, text: str) -> LlamaGrammar:
     """The grammar of one option's text."""
-    from llamakit.api.grammar import LlamaGrammar, read_text
+    from llamakit.api.grammar import LlamaGrammar
     from llamakit.core.grammar.errors import GrammarError
+    from llamakit.tools.text_file import read_text
 
     path = text if name.endswith("-file") else None
     text = text if path is None else read_text(path)

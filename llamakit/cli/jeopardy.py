@@ -37,6 +37,7 @@ def jeopardy(
 ) -> None:
     """Let a model answer clues, several at once, and count the right answers where the file has them."""
     from llamakit.api.llama import Llama
+    from llamakit.core.gguf.output import write_file
     from llamakit.tools.evaluation.jeopardy import is_right, read_clues
 
     if questions is None:
@@ -60,7 +61,7 @@ def jeopardy(
     pairs = list(zip(clues, answers, strict=True))
     verdicts = [is_right(answer, clue.right) if clue.right else None for clue, answer in pairs]
     if output is not None:
-        write(output, "".join(f"{clue.text}\n{answer}\n------\n" for clue, answer in pairs))
+        write_file(output, "".join(f"{clue.text}\n{answer}\n------\n" for clue, answer in pairs).encode())
     n_right, n_judged = sum(map(bool, verdicts)), sum(verdict is not None for verdict in verdicts)
     if json:
         told = [
@@ -89,15 +90,3 @@ def answer_of(llm: Llama, clue: Clue, prefix: str, n_predict: int, temperature: 
         assert isinstance(made, dict)
         answer = made["choices"][0]["text"]
     return str(answer or "").strip()
-
-
-def write(path: str, text: str) -> None:
-    """Whole or not at all."""
-    from llamakit.core.gguf.output import OutputFile
-
-    file = OutputFile(path)
-    try:
-        file.write(0, text.encode())
-        file.commit(len(text.encode()))
-    finally:
-        file.discard()

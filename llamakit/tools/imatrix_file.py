@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.gguf import formats
-from llamakit.core.gguf.output import OutputFile
+from llamakit.core.gguf.output import write_file
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.source import Source
 from llamakit.core.gguf.types import MAGIC, GGMLType, ValueType
@@ -137,12 +137,7 @@ def write_dat(path: str | os.PathLike[str], matrix: Imatrix) -> None:
         out += _I32.pack(len(raw)) + raw + _I32.pack(n_calls) + _I32.pack(values.size) + values.tobytes()
     dataset = matrix.datasets[-1].encode("utf-8", "surrogateescape") if matrix.datasets else b""
     out += _I32.pack(matrix.n_chunks) + _I32.pack(len(dataset)) + dataset
-    output = OutputFile(path)
-    try:
-        output.write(0, bytes(out))
-        output.commit(len(out))
-    finally:
-        output.discard()
+    write_file(path, bytes(out))
 
 
 def _read_gguf(path: Path) -> Imatrix:

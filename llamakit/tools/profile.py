@@ -164,15 +164,9 @@ def page(title: str, results: Iterable[Profiled]) -> str:
 
 def save(path: str | Path, title: str, results: Iterable[Profiled]) -> None:
     """Write the page. Raises GGUFError for what the system refuses."""
-    from llamakit.core.gguf.output import OutputFile
+    from llamakit.core.gguf.output import write_file
 
-    data = page(title, results).encode()
-    file = OutputFile(path)
-    try:
-        file.write(0, data)
-        file.commit(len(data))
-    finally:
-        file.discard()
+    write_file(path, page(title, results).encode())
 
 
 def bars(ops: list[OpTime]) -> list[Bar]:

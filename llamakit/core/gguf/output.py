@@ -105,3 +105,13 @@ class OutputFile:
 
     def _error(self, error: OSError) -> GGUFError:
         return GGUFError(self.path, None, f"cannot write: {error.strerror}")
+
+
+def write_file(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
+    """A whole file at once. Raises GGUFError for what the system refuses."""
+    file = OutputFile(path)
+    try:
+        file.write(0, data)
+        file.commit(memoryview(data).nbytes)
+    finally:
+        file.discard()

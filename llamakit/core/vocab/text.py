@@ -27,7 +27,7 @@ def as_bytes(text: str) -> bytes:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether the text has no surrogates."""
+    """Whether the text has no surrogates: bytes of a file that are no UTF-8 come as such."""
     try:
         text.encode()
     except UnicodeEncodeError:

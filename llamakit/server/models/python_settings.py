@@ -15,6 +15,7 @@ from llamakit.core.gguf.types import GGMLType
 from llamakit.errors import UsageError
 from llamakit.server.settings import ChatSettings, ModelSettings, ServerSettings
 from llamakit.tools.completion import ContextParams
+from llamakit.tools.text_file import read_text
 
 TRUE, FALSE = {"1", "on", "t", "true", "y", "yes"}, {"0", "off", "f", "false", "n", "no"}
 N_SLOTS = 16
@@ -124,15 +125,6 @@ def read_file(path: str) -> PythonSettings:
         raise UsageError(f'{path}: needs "models", a list of objects, each with a "model"')
     read = tuple(read_settings(model, MODEL, f"{path}: models[{i}]") for i, model in enumerate(models))
     return PythonSettings(read_settings(found, SERVER, path), read)
-
-
-def read_text(path: str) -> str:
-    try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: byte {error.start} is not UTF-8") from None
 
 
 def json_of_yaml(path: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llamakit.core.chat.message import parse_messages
-from llamakit.core.gguf.output import OutputFile
+from llamakit.core.gguf.output import write_file
 from llamakit.errors import UsageError
 from llamakit.tools.chat.answer import raw_text
 from llamakit.tools.chat.conversation import Conversation
@@ -33,12 +33,7 @@ def save(conversation: Conversation, path: Path) -> None:
         "transcript": [{"text": s.text, "tokens": list(s.tokens)} for s in speaker.transcript.segments],
     }
     data = json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
-    output = OutputFile(path)
-    try:
-        output.write(0, data)
-        output.commit(len(data))
-    finally:
-        output.discard()
+    write_file(path, data)
 
 
 def load(conversation: Conversation, path: Path) -> None:

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from llamakit.core.gguf.output import OutputFile
+from llamakit.core.gguf.output import write_file
 from llamakit.tools.evaluation.run import Result, difference
 from llamakit.tools.perplexity.statistics import Share
 
@@ -57,13 +57,7 @@ def share_json(share: Share) -> dict[str, Any]:
 
 def save(path: str | Path, models: Sequence[str], runs: Sequence[Sequence[Result]]) -> None:
     """Write the page. Raises GGUFError for what the system refuses."""
-    data = page(models, runs).encode()
-    file = OutputFile(path)
-    try:
-        file.write(0, data)
-        file.commit(len(data))
-    finally:
-        file.discard()
+    write_file(path, page(models, runs).encode())
 
 
 def page(models: Sequence[str], runs: Sequence[Sequence[Result]]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llamakit.core.gguf.types import PLAIN_DTYPES, GGMLType
 from llamakit.core.gguf.values import Value
+from llamakit.core.vocab.text import is_utf8
 from llamakit.tools.gguf_verify.finding import Finding, Level
 
 # Keys below general. by what they hold; source: the GGUF specification.
@@ -55,15 +56,6 @@ def check_general(path: Path, metadata: Mapping[str, Value], types: set[GGMLType
             yield wrong(key, "is not UTF-8", Level.WARNING)
         if any(isinstance(x, float) and not math.isfinite(x) for x in (value if isinstance(value, list) else [value])):
             yield wrong(key, "is not a finite number")
-
-
-def is_utf8(text: str) -> bool:
-    """Bytes of a file that are no UTF-8 come as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def shown(value: Value) -> str:

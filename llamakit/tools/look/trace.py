@@ -87,17 +87,12 @@ def write(seen: Seen, path: str) -> None:
 
     import numpy as np
 
-    from llamakit.core.gguf.output import OutputFile
+    from llamakit.core.gguf.output import write_file
 
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {"tokens": np.array(seen.tokens, np.int32), **seen.values}
     np.savez(buffer, **arrays)
-    output = OutputFile(path)
-    try:
-        output.write(0, buffer.getbuffer())
-        output.commit(buffer.getbuffer().nbytes)
-    finally:
-        output.discard()
+    write_file(path, buffer.getbuffer())
 
 
 ORDER = (

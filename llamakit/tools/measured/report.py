@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from llamakit.core.gguf.output import OutputFile
+from llamakit.core.gguf.output import write_file
 from llamakit.tools.imatrix_statistics import parts_of
 from llamakit.tools.measured.ruler import Damage
 from llamakit.tools.measured.search import Outcome
@@ -26,13 +26,7 @@ Point = tuple[float, float]
 
 def save(path: str | Path, outcome: Outcome, title: str) -> None:
     """Write one HTML file that needs no other. Raises GGUFError for what the system refuses."""
-    data = page(outcome, title).encode()
-    file = OutputFile(path)
-    try:
-        file.write(0, data)
-        file.commit(len(data))
-    finally:
-        file.discard()
+    write_file(path, page(outcome, title).encode())
 
 
 def page(outcome: Outcome, title: str) -> str:

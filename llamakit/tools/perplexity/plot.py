@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from llamakit.core.gguf.output import OutputFile
+from llamakit.core.gguf.output import write_file
 from llamakit.errors import UsageError
 
 WIDTH, HEIGHT = 860, 460
@@ -37,13 +37,7 @@ def save(path: str | Path, curve: Curve) -> None:
     check_name(path)
     picture = svg(curve)
     page = f'<!doctype html><meta charset="utf-8"><title>{escape(curve.title)}</title>\n{picture}'
-    data = (picture if Path(path).suffix.lower() == ".svg" else page).encode()
-    file = OutputFile(path)
-    try:
-        file.write(0, data)
-        file.commit(len(data))
-    finally:
-        file.discard()
+    write_file(path, (picture if Path(path).suffix.lower() == ".svg" else page).encode())
 
 
 def check_name(path: str | Path) -> None:

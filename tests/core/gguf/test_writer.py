@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from llamakit.core.gguf.output import write_file
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import GGMLType, ValueType
 from llamakit.core.gguf.writer import GGUFWriter
@@ -231,3 +232,11 @@ def test_parts_must_make_up_the_tensor(path, n_bytes, message):
         writer.declare_tensor("t", (32,), GGMLType.F32)
         writer.write_part("t", 0, memoryview(bytes(n_bytes)))
     assert not path.exists()
+
+
+def test_a_file_is_written_whole(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"longer than the new one")
+    write_file(path, memoryview(np.array([1, 2], "<u2")))
+    assert path.read_bytes() == b"\1\0\2\0"
+    assert [*tmp_path.iterdir()] == [path]
