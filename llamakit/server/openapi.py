@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from llamakit.server.generation.field import Field, object_schema
+from llamakit.server.generation.field import Field, Schema, object_schema
 
 
-def described_by(fields: Iterable[Field], *required: str) -> dict[str, Any]:
-    """The `openapi_extra` of a route whose body is an object with these fields."""
-    schema = object_schema(fields)
-    return document({**schema, "required": [*required]} if required else schema)
+def described_by(fields: Iterable[Field], *required: str, **others: Schema) -> dict[str, Any]:
+    """The `openapi_extra` of a route whose body is an object with these fields, and `others` by their schemas."""
+    return document(object_schema(fields, required=required, **others))
 
 
 def document(schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from fastapi import APIRouter, Request, Response
 
 from llamakit.server.generation.chat_fields import CHAT_FIELDS
-from llamakit.server.generation.field import Anything, Field, object_schema
+from llamakit.server.generation.field import Anything, Field
 from llamakit.server.generation.fields import ADAPTER_SCHEMA, ALL_FIELDS
 from llamakit.server.models.models import Models
 from llamakit.server.native import extras
@@ -22,7 +22,7 @@ from llamakit.server.native.slots import FILENAME, get_slots, post_slots
 from llamakit.server.native.tokens import TOKENS, apply_template, detokenize
 from llamakit.server.openai.embeddings import EMBEDDING_FIELDS, NORM
 from llamakit.server.openai.fields import MODEL
-from llamakit.server.openapi import document
+from llamakit.server.openapi import described_by, document
 from llamakit.server.settings import ServerSettings
 
 PROMPT = Anything(
@@ -41,9 +41,9 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
     def post(
         handler: Handler, fields: Iterable[Field], *paths: str, required: Sequence[str] = (), can: bool = True
     ) -> None:
-        schema = object_schema(fields, required=required)
         for i, path in enumerate(paths):
-            router.post(path, openapi_extra=document(schema), include_in_schema=can and not i)(handler)
+            extra = described_by(fields, *required)
+            router.post(path, openapi_extra=extra, include_in_schema=can and not i)(handler)
 
     post(completion, COMPLETION_FIELDS, "/completion", "/completions", required=["prompt"])
     fields, required = (*INFILL_FIELDS, MODEL, *ALL_FIELDS), ["input_prefix", "input_suffix"]
@@ -54,8 +54,8 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
     post(embedding, (*EMBEDDING_FIELDS, NORM), "/embedding", "/embeddings", can=can)
     can, paths = any(one.settings.reranking for one in served), ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
     post(rerank, (*RERANK_FIELDS, MODEL), *paths, required=["query"], can=can)
-    can, described = any(one.settings.slot_save_path is not None for one in served), object_schema((FILENAME, MODEL))
-    extra = {**document(described), "parameters": SLOT_PARAMETERS}
+    can = any(one.settings.slot_save_path is not None for one in served)
+    extra = {**described_by((FILENAME, MODEL)), "parameters": SLOT_PARAMETERS}
     router.post("/slots/{slot}", openapi_extra=extra, include_in_schema=can)(post_slots)
     post(extras.tokenize, (extras.INPUT, MODEL), "/extras/tokenize", required=["input"])
     post(extras.count, (extras.INPUT, MODEL), "/extras/tokenize/count", required=["input"])

@@ -12,7 +12,7 @@ from starlette.types import Scope
 from llamakit.server.generation.chat_fields import CHAT_FIELDS
 from llamakit.server.generation.field import Field, Schema, Text, object_schema
 from llamakit.server.native import tokens as native
-from llamakit.server.openapi import document
+from llamakit.server.openapi import described_by
 from llamakit.server.respond import json_object
 from llamakit.server.tgi.compat import STREAM, compat, invocations, vertex
 from llamakit.server.tgi.errors import Handler, in_own_words
@@ -28,13 +28,12 @@ def tgi_routes() -> APIRouter:
     router = APIRouter(tags=["text-generation-inference"])
 
     def post(path: str, handler: Handler, fields: Iterable[Field], required: str, **others: Schema) -> None:
-        schema = object_schema(fields, required=[required], **others)
-        router.post(path, openapi_extra=document(schema))(in_own_words(handler))
+        router.post(path, openapi_extra=described_by(fields, required, **others))(in_own_words(handler))
 
     text = {"inputs": {"type": "string", "minLength": 1}, "parameters": object_schema(PARAMETERS)}
     post("/generate", generate, (), "inputs", **text)
     post("/generate_stream", generate_stream, (), "inputs", **text)
-    root = document(object_schema((STREAM,), required=["inputs"], **text))
+    root = described_by((STREAM,), "inputs", **text)
     router.add_api_route(
         "/", in_own_words(compat), methods=["POST"], openapi_extra=root, route_class_override=PostAlone
     )
@@ -44,7 +43,7 @@ def tgi_routes() -> APIRouter:
     router.get("/info")(in_own_words(info))
     router.get("/ping", include_in_schema=False)(ping)
     fields = (*native.TOKENIZE_FIELDS, INPUTS)
-    router.post("/tokenize", openapi_extra=document(object_schema(fields)))(either_tokenize)
+    router.post("/tokenize", openapi_extra=described_by(fields))(either_tokenize)
     return router
 
 
