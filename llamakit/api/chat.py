@@ -17,6 +17,7 @@ from llamakit.core.chat.output.tools import parse_functions, parse_tool_choice, 
 from llamakit.core.chat.request import AnswerForm, Chat, Opening, constraint_of, open_chat
 from llamakit.core.engine.scheduler import ScoredPiece
 from llamakit.core.grammar.grammar import Grammar
+from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,12 +83,13 @@ def create_chat_completion(
     room = llama.n_ctx() - len(tokens)
     if room <= 0:
         raise UsageError(f"Requested tokens ({len(tokens)}) exceed context window of {llama.n_ctx()}")
-    params = llama.sampling_params(
-        top_k, top_p, min_p, typical_p, temperature, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
-        mirostat_mode, mirostat_tau, mirostat_eta,
+    params = llama.sampling_params(SamplingParams(
+        top_k=top_k, top_p=top_p, min_p=min_p, typical_p=typical_p, temperature=temperature,
+        repeat_penalty=repeat_penalty, frequency_penalty=frequency_penalty, presence_penalty=presence_penalty,
+        tfs_z=tfs_z, mirostat=mirostat_mode, mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
         logit_bias={int(token): float(bias) for token, bias in (logit_bias or {}).items()},
         seed=llama.next_seed() if seed is None else seed,
-    )  # fmt: skip
+    ))  # fmt: skip
     wanted = Wanted(
         tokens, params, tuple([stop] if isinstance(stop, str) else stop or ()),
         min(max_tokens, room) if max_tokens and max_tokens > 0 else room, tuple(logits_processor or ()),

@@ -65,12 +65,13 @@ def create_completion(
         raise UsageError(f"Requested tokens ({len(tokens)}) exceed context window of {llama.n_ctx()}")
     if logprobs is not None and logprobs < 0:
         raise UsageError(f"logprobs is {logprobs}; it must be at least 0")
-    params = llama.sampling_params(
-        top_k, top_p, min_p, typical_p, temperature, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
-        mirostat_mode, mirostat_tau, mirostat_eta,
+    params = llama.sampling_params(SamplingParams(
+        top_k=top_k, top_p=top_p, min_p=min_p, typical_p=typical_p, temperature=temperature,
+        repeat_penalty=repeat_penalty, frequency_penalty=frequency_penalty, presence_penalty=presence_penalty,
+        tfs_z=tfs_z, mirostat=mirostat_mode, mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
         logit_bias={int(token): float(bias) for token, bias in (logit_bias or {}).items()},
         seed=llama.next_seed() if seed is None else seed,
-    )  # fmt: skip
+    ))  # fmt: skip
     wanted = Wanted(
         tuple(tokens), params, tuple([stop] if isinstance(stop, str) else stop or ()),
         min(max_tokens, room) if max_tokens and max_tokens > 0 else room,

@@ -106,7 +106,8 @@ def generate_until(llama: Llama, requests: Sequence[tuple[str, Mapping[str, Any]
             raise UsageError(f"max_gen_toks is {n_new}, the context {llama.n_ctx()}: use a larger n_ctx")
         tokens = llama.vocab.encode(context, parse_special=True)[-(llama.n_ctx() - n_new) :]
         temperature = float(options.get("temperature", 0)) if options.get("do_sample", False) else 0.0
-        sayers.append(llama.say(Wanted(tuple(tokens), llama.sampling_params(temp=temperature), stops, n_new)))
+        params = llama.sampling_params(SamplingParams(temperature=temperature))
+        sayers.append(llama.say(Wanted(tuple(tokens), params, stops, n_new)))
     return ["".join(part.text for part in sayer.parts()) for sayer in sayers]
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llamakit.core.engine.rope_overrides import SCALING_TYPES as NAMES
 from llamakit.core.engine.rope_overrides import RopeParams
 from llamakit.core.gguf.types import GGMLType
 from llamakit.errors import UsageError
 
-SCALING_TYPES = {0: "none", 1: "linear", 2: "yarn", 3: "longrope"}
+SCALING_TYPES = dict(enumerate(NAMES))  # numbered as in llama.cpp
 
 
 def cache_type(value: int | str | None) -> str:

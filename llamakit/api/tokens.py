@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int32]
+WHOLE_VOCABULARY: Mapping[str, Any] = {
+    "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0, "tfs_z": 1.0, "mirostat": 0,
+}  # fmt: skip
 
 
 class TokenApi:
@@ -130,10 +134,11 @@ class TokenApi:
         idx: int | None = None,
     ) -> int:
         """A token to follow the last one, or the one at `idx`. The seed begins anew and nothing counts as repeated."""
-        params = self.sampling_params(
-            top_k, top_p, min_p, typical_p, temp, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
-            mirostat_mode, mirostat_tau, mirostat_eta,
-        )  # fmt: skip
+        params = self.sampling_params(SamplingParams(
+            top_k=top_k, top_p=top_p, min_p=min_p, typical_p=typical_p, temperature=temp,
+            repeat_penalty=repeat_penalty, frequency_penalty=frequency_penalty, presence_penalty=presence_penalty,
+            tfs_z=tfs_z, mirostat=mirostat_mode, mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
+        ))  # fmt: skip
         return self._sample(Sampler(params, self._n_vocab, constraint=self.constraint(grammar)), idx, logits_processor)
 
     def generate(
@@ -163,40 +168,20 @@ class TokenApi:
         With `reset` the sequence becomes `tokens`, and what it begins with already is not computed again; without,
         they are added. The penalties see generated tokens only. Raises ModelError when n_ctx is full.
         """
-        params = self.sampling_params(
-            top_k, top_p, min_p, typical_p, temp, repeat_penalty, frequency_penalty, presence_penalty, tfs_z,
-            mirostat_mode, mirostat_tau, mirostat_eta,
-        )  # fmt: skip
+        params = self.sampling_params(SamplingParams(
+            top_k=top_k, top_p=top_p, min_p=min_p, typical_p=typical_p, temperature=temp,
+            repeat_penalty=repeat_penalty, frequency_penalty=frequency_penalty, presence_penalty=presence_penalty,
+            tfs_z=tfs_z, mirostat=mirostat_mode, mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
+        ))  # fmt: skip
         return self.generate_with(params, tokens, reset, logits_processor, stopping_criteria, grammar)
 
-    def sampling_params(
-        self,
-        top_k: int = 40,
-        top_p: float = 0.95,
-        min_p: float = 0.05,
-        typical_p: float = 1.0,
-        temp: float = 0.80,
-        repeat_penalty: float = 1.0,
-        frequency_penalty: float = 0.0,
-        presence_penalty: float = 0.0,
-        tfs_z: float = 1.0,
-        mirostat_mode: int = 0,
-        mirostat_tau: float = 5.0,
-        mirostat_eta: float = 0.1,
-        logit_bias: Mapping[int, float] | None = None,
-        seed: int | None = None,
-    ) -> SamplingParams:
-        """Below 0, temp draws from the whole vocabulary as it is. Raises UsageError for values that make no sense."""
-        if temp < 0:
-            temp, top_k, top_p, min_p, typical_p, tfs_z, mirostat_mode = 1.0, 0, 1.0, 0.0, 1.0, 1.0, 0
-        return SamplingParams(
-            samplers=with_tail_free(DEFAULT_ORDER), typical_p=typical_p, tfs_z=tfs_z, mirostat=mirostat_mode,
-            mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
-            seed=self.seed if seed is None else seed, temperature=temp, top_k=top_k, top_p=top_p, min_p=min_p,
-            repeat_penalty=repeat_penalty,
-            repeat_last_n=self.last_n_tokens_size, presence_penalty=presence_penalty,
-            frequency_penalty=frequency_penalty, logit_bias=logit_bias or {},
-        )  # fmt: skip
+    def sampling_params(self, wanted: SamplingParams) -> SamplingParams:
+        """What is wanted, as llama-cpp-python means it: with a tail-free stage, and penalties over as many tokens as
+        `last_n_tokens_size` says. Below 0, the temperature draws from the whole vocabulary as it is."""
+        seed = self.seed if wanted.seed is None else wanted.seed
+        order, n_last = with_tail_free(DEFAULT_ORDER), self.last_n_tokens_size
+        params = replace(wanted, samplers=order, seed=seed, repeat_last_n=n_last)
+        return params if wanted.temperature >= 0 else replace(params, **WHOLE_VOCABULARY)
 
     def generate_with(
         self,

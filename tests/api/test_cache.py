@@ -9,6 +9,7 @@ import pytest
 from llamakit.api.cache import LlamaDiskCache, LlamaRAMCache
 from llamakit.api.drafts import LlamaDraftModel, LlamaPromptLookupDecoding
 from llamakit.api.llama import Llama
+from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import UsageError
 
 PROMPT = [1, *range(5, 105)]
@@ -18,7 +19,7 @@ def cached(llm, prompt=PROMPT):
     """The text of a completion, and how much of its prompt was in the cache."""
     from llamakit.api.completion import Wanted
 
-    sayer = llm.say(Wanted(tuple(prompt), llm.sampling_params(temp=0, seed=1), n_predict=8))
+    sayer = llm.say(Wanted(tuple(prompt), llm.sampling_params(SamplingParams(temperature=0, seed=1)), n_predict=8))
     text = "".join(part.text for part in sayer.parts())
     return text, sayer.job.usage.n_cached
 
