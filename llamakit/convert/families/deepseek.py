@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.convert.family import Family, Keys, Named
-from llamakit.convert.names import EXPERTS, LAYER, Names
+from llamakit.convert.names import EXPERTS, LATENT, LAYER, Names
 from llamakit.convert.rotation import log_scale
 from llamakit.convert.weight import Weight
 
@@ -27,12 +27,7 @@ class DeepSeek2(Family):
     layer: ClassVar[Names] = {
         **LAYER,
         **EXPERTS,
-        "self_attn.q_a_proj": "attn_q_a",
-        "self_attn.q_a_layernorm": "attn_q_a_norm",
-        "self_attn.q_b_proj": "attn_q_b",
-        "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
-        "self_attn.kv_a_layernorm": "attn_kv_a_norm",
-        "self_attn.kv_b_proj": "attn_kv_b",
+        **LATENT,
     }
 
     def expert_keys(self) -> Keys:
@@ -102,18 +97,20 @@ class DeepSeek2(Family):
             weight = self._paired(word, weight)
         return super().change(word, weight, i)
 
+    def turned_heads(self) -> dict[str, int]:
+        """Tensors of heads whose last part turns, and how many heads each has."""
+        n_head = self.config.n_head
+        return {"attn_q.weight": n_head, "attn_q_b.weight": n_head, "attn_kv_a_mqa.weight": 1}
+
     def _paired(self, word: str, weight: Weight) -> Weight:
         """The part of queries and keys that turns, in GGUF's order; the checkpoint's turns by halves."""
-        n_turned = self.config.int("qk_rope_head_dim")
-        n_head = {"attn_q.weight": self.config.n_head, "attn_q_b.weight": self.config.n_head}.get(word)
-        if word == "attn_kv_a_mqa.weight":
-            n_head = 1
+        n_turned, n_head = self.config.int("qk_rope_head_dim"), self.turned_heads().get(word)
         if n_head is None:
             return weight
         order = list(range(weight.shape[0] // n_head))
         last = order[-n_turned:]
         order[-n_turned:] = [last[k // 2 + k % 2 * (n_turned // 2)] for k in range(n_turned)]
-        heads = weight.reshaped(n_head, -1, weight.shape[-1])
+        heads = weight.reshaped(n_head, weight.shape[0] // n_head, *weight.shape[1:])
         return heads.moved("pair turned rows", lambda array: array[:, order]).reshaped(*weight.shape)
 
 

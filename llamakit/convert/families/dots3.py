@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from llamakit.convert.checkpoint import Checkpoint
+from llamakit.convert.config import Config
 from llamakit.convert.families.deepseek import DeepSeek2
 from llamakit.convert.families.nextn import NEXTN
 from llamakit.convert.families.settings import copied, n_dense
@@ -12,8 +14,39 @@ from llamakit.convert.families.sparse_latent import INDEXER
 from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Keys, Named
 from llamakit.convert.names import Names
 from llamakit.convert.weight import Weight
+from llamakit.errors import ModelError
 
 EMBEDDING = "model.mtp.embed_tokens.weight"
+OF_WINDOWS = (
+    "num_attention_heads", "q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim",
+)  # fmt: skip
+
+
+def as_released(config: Config, has_index: bool) -> Config:
+    """The settings as the released checkpoints spell them, of what transformers writes: `per_layer_config`, and layers
+    with an index by that name. `has_index` says whether there are tensors of one.
+
+    Raises ModelError where layers of one kind differ.
+    """
+    kinds = config.layer_types or [
+        "full_attention" if i < 2 or i % 4 == 1 else "sliding_attention" for i in range(config.n_layer)
+    ]
+    has_index = config.bool("use_dsa", default=has_index)
+    kinds = [kind if kind == "sliding_attention" else "indexed_attention" if has_index else "full_attention"
+             for kind in kinds]  # fmt: skip
+    changed: dict[str, Any] = {"layer_types": kinds}
+    given = config.section("per_layer_config")
+    if given.values:
+        own = [given.section(str(i)).values for i in range(config.n_layer)]
+        windows = [each for each, kind in zip(own, kinds, strict=True) if kind == "sliding_attention"]
+        others = [each for each, kind in zip(own, kinds, strict=True) if kind != "sliding_attention"]
+        if any(others) or any(each != windows[0] for each in windows):
+            raise ModelError(f"{config.path}: per_layer_config gives layers of one kind different shapes")
+        changed |= {f"swa_{name}": windows[0].get(name, config.values.get(name)) for name in OF_WINDOWS if windows}
+    rope = config.section("rope_parameters").values
+    if "indexed_attention" in rope:
+        changed["rope_parameters"] = {**rope, "full_attention": rope["indexed_attention"]}
+    return config.overlaid(**changed)
 
 
 class Dots3Note(DeepSeek2):
@@ -22,6 +55,7 @@ class Dots3Note(DeepSeek2):
         "Dots3NoteForCausalLM", "Dots3NoteForConditionalGeneration", "Dots3NoteTextForCausalLM",
     )  # fmt: skip
     model_types: ClassVar[tuple[str, ...]] = ("dots3_note", "dots3_note_text")
+    omitted: ClassVar[frozenset[str]] = frozenset({"rope.scaling.yarn_log_multiplier"})
     layer: ClassVar[Names] = {
         **DeepSeek2.layer,
         **INDEXER,
@@ -30,6 +64,9 @@ class Dots3Note(DeepSeek2):
         "self_attn.g_proj": "attn_gate",
         "self_attn.k_rope_only_layernorm": "attn_k_norm",
     }
+
+    def __init__(self, config: Config, checkpoint: Checkpoint) -> None:
+        super().__init__(as_released(config, any(".indexer." in name for name in checkpoint)), checkpoint)
 
     @cached_property
     def n_layer(self) -> int:
@@ -73,13 +110,13 @@ class Dots3Note(DeepSeek2):
                 "attention.indexer.top_k": "index_topk",
             },
         )
-        yield "attention.indexer.types", [not kind for kind in kinds]
+        yield "attention.indexer.types", [kind == "indexed_attention" for kind in c.layer_types]
         if not c.has(*SCORE_FUNCTIONS):
             yield "expert_gating_func", GATINGS["sigmoid"]
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         c = self.config
-        if i is not None and c.bool("apply_mla_qkv_lora_rescale", default=False):
+        if i is not None and c.bool("apply_mla_qkv_lora_rescale", default=True):
             if word == "attn_q_a_norm.weight":
                 weight = weight.times((c.n_embd / c.int("q_lora_rank")) ** 0.5)
             elif word == "attn_kv_a_norm.weight":

@@ -79,7 +79,8 @@ class Trace:
         needed: list[str] = []
         for name in self.names:
             layer, _, end = name.rpartition(".")
-            needed += [f"{layer}.q", f"{layer}.k"] if end == ATTENTION else [name]
+            parts = [part for part in (f"{layer}.q", f"{layer}.k", f"{layer}.chosen") if part in self.nodes]
+            needed += parts if end == ATTENTION else [name]
         return list(dict.fromkeys(needed))
 
     def __enter__(self) -> Trace:
@@ -148,7 +149,8 @@ class Trace:
             raise UsageError(f"{layer}.{ATTENTION}: needs a trace of one sequence from its first token on")
         node = self.nodes[f"{layer}.attn_heads"]
         assert isinstance(node, Attention)
-        return attention_shares(node, q, k, self._weight(node.sinks), self._weight(node.distances))
+        chosen = self._rows(f"{layer}.chosen") if node.chosen else None
+        return attention_shares(node, q, k, self._weight(node.sinks), self._weight(node.distances), chosen)
 
     def _weight(self, symbol: Weight | None) -> Floats | None:
         if symbol is None:

@@ -37,6 +37,7 @@ class Attention(Node):
     distances: Weight | None = None  # (buckets.n, heads): what is added to scores
     buckets: Buckets | None = None
     is_behind_source: bool = False  # keys that the encoder has written do not count
+    chosen: Node | None = None  # of an indexer: others do not count
 
     @property
     def n_head(self) -> int:

@@ -94,6 +94,7 @@ class RopeAttention(Node):
     buckets: Buckets | None = None
     is_behind_source: bool = False
     has_own_keys: bool = True  # else they are in the cache already; k and v say nothing
+    chosen: Node | None = None
 
     @property
     def width(self) -> int:

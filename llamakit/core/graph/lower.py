@@ -11,8 +11,10 @@ import numpy.typing as npt
 from llamakit.core.graph.attention import KeepSource, SourceAttention
 from llamakit.core.graph.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
+from llamakit.core.graph.indexer import ChosenKeys
 from llamakit.core.graph.lower_attention import lower_attention, lower_source
 from llamakit.core.graph.lower_compressed import lower_compressed, lower_pooled
+from llamakit.core.graph.lower_indexer import lower_chosen
 from llamakit.core.graph.lower_recurrent import lower_recurrent
 from llamakit.core.graph.lower_rows import lower_rows
 from llamakit.core.graph.lower_streams import lower_streams
@@ -150,6 +152,8 @@ class Lowering:
                 return self.matmul(node)
             case Pooled():
                 return lower_pooled(self, node)
+            case ChosenKeys():
+                return lower_chosen(self, node)
             case CompressedAttention():
                 return lower_compressed(self, node)
             case Recurrent():

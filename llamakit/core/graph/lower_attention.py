@@ -40,6 +40,7 @@ def lower_attention(lowering: Lowering, node: RopeAttention) -> list[Step]:
     attend = attention.Attention(
         bias=bias_by_distance(lowering, node) if node.distances else None, bias_zero=m.n_ctx,
         part=attention.BEHIND if node.is_behind_source else attention.ALL,
+        chosen=lowering.at(node.chosen) if node.chosen else None, chosen_pitch=pitch(node.chosen) if node.chosen else 0,
         q=q, out=lowering.at(node), slopes=slopes, sinks=sinks, scratch=None, scratch_pitch=0,
         q_pitch=pitch(node.q), out_pitch=pitch(node), window=node.window, is_chunked=int(node.is_chunked),
         is_causal=int(node.is_causal), scale=node.scale, softcap=node.softcap, **shape,
@@ -85,6 +86,6 @@ def lower_source(lowering: Lowering, node: KeepSource | SourceAttention) -> list
     attend = attention.Attention(
         q=lowering.at(node.q), out=lowering.at(node), slopes=None, sinks=None, bias=None, bias_zero=0, scratch=None,
         scratch_pitch=0, q_pitch=pitch(node.q), out_pitch=pitch(node), window=0, is_chunked=0, is_causal=0,
-        part=attention.SOURCE, scale=node.scale, softcap=0.0, n_head=node.n_head, **shape,
+        chosen=None, chosen_pitch=0, part=attention.SOURCE, scale=node.scale, softcap=0.0, n_head=node.n_head, **shape,
     )  # fmt: skip
     return [attend_step(lowering, node, attend)]

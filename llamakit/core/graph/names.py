@@ -69,6 +69,8 @@ def name_nodes(root: Node, layer_outputs: Sequence[Node]) -> dict[str, Node]:
         if isinstance(node, Attention):
             give(f"blk.{node.layer}.k", node.k)
             give(f"blk.{node.layer}.v", node.v)
+            if node.chosen is not None:
+                give(f"blk.{node.layer}.chosen", node.chosen)
         if id(node) in layers:
             give(f"blk.{layers[id(node)]}.out", node)
     return names

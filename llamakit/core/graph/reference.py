@@ -54,6 +54,7 @@ def formula_of(node: ops.Node) -> Callable[..., Any]:
         import_module("llamakit.core.graph.reference_recurrent")
         import_module("llamakit.core.graph.reference_streams")
         import_module("llamakit.core.graph.reference_compressed")
+        import_module("llamakit.core.graph.reference_indexer")
     return FORMULAS[type(node)]
 
 

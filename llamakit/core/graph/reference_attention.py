@@ -7,6 +7,7 @@ import numpy as np
 from llamakit.core.graph import fused, ops
 from llamakit.core.graph.attention import Attention, CachedAttention, KeepSource, SourceAttention, alibi_slopes
 from llamakit.core.graph.reference import Floats, Reference, formula, given, normed, softmax
+from llamakit.core.graph.reference_indexer import unpacked
 from llamakit.core.graph.rotation import Rotation
 
 
@@ -35,11 +36,11 @@ def attention(
     v: Floats,
     *rest: Floats,
 ) -> Floats:
-    sinks, biases = given(rest, op.sinks, op.distances)
+    sinks, biases, chosen = given(rest, op.sinks, op.distances, op.chosen)
     if op.layer in run.cache:
         k, v = (np.concatenate(both) for both in zip(run.cache[op.layer], (k, v), strict=True))
     run.cache[op.layer] = k, v
-    return attended(op, q, k, v, sinks, biases)
+    return attended(op, q, k, v, sinks, biases, chosen)
 
 
 @formula(CachedAttention)
@@ -54,9 +55,10 @@ def attended(
     v: Floats,
     sinks: Floats | None,
     biases: Floats | None = None,
+    chosen: Floats | None = None,
 ) -> Floats:
     values = by_head(v, op.n_head_kv, op.n_head)
-    return (attention_shares(op, q, k, sinks, biases) @ values).swapaxes(0, 1).reshape(len(q), -1)
+    return (attention_shares(op, q, k, sinks, biases, chosen) @ values).swapaxes(0, 1).reshape(len(q), -1)
 
 
 def by_head(rows: Floats, n: int, n_head: int) -> Floats:
@@ -70,6 +72,7 @@ def attention_shares(
     k: Floats,
     sinks: Floats | None,
     biases: Floats | None = None,
+    chosen: Floats | None = None,
 ) -> Floats:
     """What part each key's value has in the result; queries are those of the last positions.
 
@@ -89,7 +92,10 @@ def attention_shares(
         scores = scores + biases[op.buckets.of(-distance)].transpose(2, 0, 1)
     reach = position % op.window + 1 if op.window and op.is_chunked else op.window or n_key + 1
     is_late = distance < 0 if op.is_causal else distance <= -reach
-    scores = np.where(is_late | (distance >= reach), -np.inf, scores)
+    is_hidden = is_late | (distance >= reach)
+    if chosen is not None:
+        is_hidden = is_hidden | ~unpacked(chosen, n_key)
+    scores = np.where(is_hidden, -np.inf, scores)
     if sinks is not None:
         column = np.broadcast_to(sinks[:, None, None], (*scores.shape[:2], 1))
         shares: Floats = softmax(np.concatenate([scores, column], -1).astype(np.float32))[..., :-1]

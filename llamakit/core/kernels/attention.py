@@ -14,7 +14,7 @@ from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES, GROUP, LayerCache, keys_of, values_of
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import fma, is_null, lane_numbers, less, max_lanes, registers, select, sum_lanes, view, vmax
-from llamakit.core.simd.records import Ptr, f16x16, f32, f32x16, i8, i64
+from llamakit.core.simd.records import Ptr, f16x16, f32, f32x16, i8, i32, i64
 from llamakit.core.simd.target import host_target
 
 MASKED = -1e30  # a score so low that its weight is exactly 0
@@ -30,6 +30,8 @@ class Attention(LayerCache):
     sinks: Ptr[f32]  # (n_head,): a score without a value, for each head; or null
     bias: Ptr[f32]  # (n_head, 2 bias_zero + 64): added to scores, by how far a key is ahead of zero; or null
     bias_zero: i64
+    chosen: Ptr[f32]  # token t at chosen + t * chosen_pitch: bits of the positions that count, 32 in each; or null
+    chosen_pitch: i64
     scratch: Ptr[i8]  # scratch_bytes(...) for each thread
     scratch_pitch: i64
     q_pitch: i64
@@ -124,6 +126,11 @@ def adjust(op, run, kv_head, row, base, scores):
         bias = view(op.bias + (head * (2 * op.bias_zero + BLOCK) + op.bias_zero + base - position), f32x16)
         for i in range(4):
             scores[i] = scores[i] + bias[i]
+    if is_null(op.chosen) == 0:
+        bits, plain = view(op.chosen + ((run.first + token) * op.chosen_pitch + base // 32), i32), view(scores, f32)
+        for i in range(BLOCK):
+            if (bits[i // 32] >> (i % 32)) & 1 == 0:
+                plain[i] = MASKED
     if base < first or base + BLOCK > end:
         for i in range(4):
             key = lane_numbers() + f32(base + 16 * i)
@@ -251,6 +258,7 @@ def attend(k_type, v_type, rows, columns):
         seen_by_all = first_visible(op, run, end), end_visible(op, run, start)
         first_block, end = first_visible(op, run, start) // BLOCK, end_visible(op, run, end)
         is_special = op.softcap != f32(0.0) or is_null(op.slopes) == 0 or is_null(op.bias) == 0
+        is_special = is_special or is_null(op.chosen) == 0
         for b in range(first_block, (end + BLOCK - 1) // BLOCK):
             block = scores + (b - first_block) * 4 * rows
             weigh_keys(op, queries, keys_of(op, kv_head, table[b]), block)

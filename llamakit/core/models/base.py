@@ -11,6 +11,7 @@ from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.attention import Attention, KeepSource
 from llamakit.core.graph.compressed import CompressedAttention
+from llamakit.core.graph.indexer import ChosenKeys
 from llamakit.core.graph.ops import Concat, Embed, LayerNorm, Linear, Node, RmsNorm, SelectRows, Tokens, in_order
 from llamakit.core.graph.recurrent import Recurrent
 from llamakit.core.graph.rotation import Rotation
@@ -62,7 +63,9 @@ class Decoder:
             self.w.layer(i).pass_over("*")
         self.w.check(meta.path)
         nodes = [n for root in roots for n in in_order(root)]
-        self._cached = {n.layer: n for n in nodes if isinstance(n, (Attention, CompressedAttention, KeepSource))}
+        self._cached = {
+            n.layer: n for n in nodes if isinstance(n, (Attention, ChosenKeys, CompressedAttention, KeepSource))
+        }
         self._states = {n.state: n.n_state for n in nodes if isinstance(n, Recurrent)}
 
     def eps_key(self) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node, Rope, Tempered, Weight
 from llamakit.core.graph.rotation import Rotation
-from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
+from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate, short_query
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.rope_settings import log_scale, read_log_scale, stretch
 from llamakit.core.models.tensors import Tensors
@@ -55,14 +55,20 @@ class Deepseek2(ExpertTransformer):
             return Rope(part, m.turned, self.rotation)
 
         is_absorbed = w.has("attn_k_b")
-        q, k, v = (absorbed if is_absorbed else separate)(x, w, m, turn)
+        short = short_query(x, w, m)
+        q, k, v = (absorbed if is_absorbed else separate)(x, w, m, turn, short)
+        chosen = self.chosen(x, short, w, i) if short else None
         head_dim = k.width if is_absorbed else m.head_dim
-        attended: Node = Attention(self.tempered(q), k, v, head_dim, i, self.scale, sinks=self.sinks(w))
+        attended: Node = Attention(self.tempered(q), k, v, head_dim, i, self.scale, sinks=self.sinks(w), chosen=chosen)
         attended = expanded(attended, w, m) if is_absorbed else attended
         return w.linear("attn_output", self.gated(attended, x, w, i), self.hp.n_embd)
 
     def sinks(self, w: Tensors) -> Weight | None:
         """Scores without a value, one for each head."""
+        return None
+
+    def chosen(self, x: Node, short: Node, w: Tensors, i: int) -> Node | None:
+        """The keys that attention sees, where not all; short is what queries come from."""
         return None
 
     def tempered(self, q: Node) -> Node:

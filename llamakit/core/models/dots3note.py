@@ -1,6 +1,6 @@
 """dots.note 3: latent attention of two shapes, in full and in windows, each head behind a gate; experts.
 
-Full layers attend to all keys: the indexer that would leave out some, in contexts longer than it keeps, is not used.
+Full layers attend to the keys that their indexer picks, where there are more than it keeps.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from dataclasses import replace
 from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node, Rope
 from llamakit.core.models.blocks.attention import sigmoid_gate
-from llamakit.core.models.blocks.latent import Latent, absorbed, expanded
+from llamakit.core.models.blocks.indexer import Chooser, read_indexer
+from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, short_query
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
@@ -25,6 +26,14 @@ class Dots3Note(ExpertTransformer, SlidingWindow):
     def read_settings(self) -> None:
         super().read_settings()
         self.latents = self.read_latent(""), self.read_latent("_swa")
+        self.indexer = read_indexer(self.meta, len(self.hp.heads), self.hp.n_rot, is_neox=False)
+
+    def begin(self, n_ctx: int) -> None:
+        super().begin(n_ctx)
+        self.chooser = Chooser(self.indexer, self.rotation, n_ctx)
+
+    def is_indexed(self, i: int) -> bool:
+        return self.indexer.has_own[i] and not self.has_window[i]
 
     def read_latent(self, suffix: str) -> Latent:
         meta, hp = self.meta, self.hp
@@ -43,7 +52,11 @@ class Dots3Note(ExpertTransformer, SlidingWindow):
         m = replace(self.latents[self.has_window[i]], n_head=self.hp.heads[i])
         rotation = self.rotation_of(i)
         assert rotation is not None
-        w.pass_over("indexer.*", "attn_gate.scale")
-        q, k, v = absorbed(x, w, m, lambda part: Rope(part, m.turned, rotation))
-        attended = expanded(Attention(q, k, v, k.width, i, m.head_dim**-0.5, self.window_of(i)), w, m)
+        w.pass_over("attn_gate.scale")
+        short = short_query(x, w, m)
+        q, k, v = absorbed(x, w, m, lambda part: Rope(part, m.turned, rotation), short)
+        chosen = self.chooser.chosen(x, short, w, i) if short and self.is_indexed(i) else None
+        attended = expanded(
+            Attention(q, k, v, k.width, i, m.head_dim**-0.5, self.window_of(i), chosen=chosen), w, m
+        )  # fmt: skip
         return w.linear("attn_output", sigmoid_gate(attended, x, w, m.n_head), self.hp.n_embd)

@@ -33,14 +33,21 @@ class Latent:
 Turn = Callable[[Node], Node]
 
 
-def queries(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node]:
-    """The parts of all heads that do not turn, and those that do, turned; without such, both are whole heads."""
+def short_query(x: Node, w: Tensors, m: Latent) -> Node | None:
+    """The short row that all heads' queries come from, normed; None where they come from x."""
+    if not m.q_rank or w.has("attn_q"):
+        return None
+    return RmsNorm(w.matrix("attn_q_a", m.q_rank, x.width).unscaled(x), w("attn_q_a_norm", m.q_rank), m.eps)
+
+
+def queries(x: Node, w: Tensors, m: Latent, turn: Turn, short: Node | None) -> tuple[Node, Node]:
+    """The parts of all heads that do not turn, and those that do, turned; without such, both are whole heads.
+
+    `short` is the short row of queries, where it has been made already.
+    """
     n = m.n_head * m.head_dim
-    if m.q_rank and not w.has("attn_q"):
-        short = RmsNorm(w.matrix("attn_q_a", m.q_rank, x.width).unscaled(x), w("attn_q_a_norm", m.q_rank), m.eps)
-        q = w.matrix("attn_q_b", n, m.q_rank).unscaled(short)
-    else:
-        q = w.matrix("attn_q", n, x.width).unscaled(x)
+    short = short or short_query(x, w, m)
+    q = w.matrix("attn_q_b", n, m.q_rank).unscaled(short) if short else w.matrix("attn_q", n, x.width).unscaled(x)
     if not m.turned:
         return q, q
     return Slice(q, 0, m.plain, m.n_head), turn(Slice(q, m.plain, m.turned, m.n_head))
@@ -60,28 +67,28 @@ def latents(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node]:
     return short, turn(RmsNorm(key, w("attn_k_norm", m.turned), m.eps) if m.has_key_norm else key)
 
 
-def absorbed(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node, Node]:
+def absorbed(x: Node, w: Tensors, m: Latent, turn: Turn, short: Node | None = None) -> tuple[Node, Node, Node]:
     """q, k, v with one head of keys: the short row itself, as each head's query went through its key matrix.
 
     What is attended are short rows too: `expanded` makes values of them.
     """
-    plain, turned = queries(x, w, m, turn)
-    short, key = latents(x, w, m, turn)
+    plain, turned = queries(x, w, m, turn, short)
+    row, key = latents(x, w, m, turn)
     q = HeadLinear(plain, w("attn_k_b", m.n_head, m.rank, m.plain))
     if not m.turned:
-        return q, short, short
-    return Concat((q, turned), m.n_head), Concat((short, key)), short
+        return q, row, row
+    return Concat((q, turned), m.n_head), Concat((row, key)), row
 
 
 def expanded(attended: Node, w: Tensors, m: Latent) -> Node:
     return HeadLinear(attended, w("attn_v_b", m.n_head, m.value, m.rank))
 
 
-def separate(x: Node, w: Tensors, m: Latent, turn: Turn) -> tuple[Node, Node, Node]:
+def separate(x: Node, w: Tensors, m: Latent, turn: Turn, short: Node | None = None) -> tuple[Node, Node, Node]:
     """q, k, v with keys and values for each head, of files that have both in `attn_kv_b`."""
-    plain, turned = queries(x, w, m, turn)
-    short, key = latents(x, w, m, turn)
-    both = w.matrix("attn_kv_b", m.n_head * (m.plain + m.value), m.rank).unscaled(short)
+    plain, turned = queries(x, w, m, turn, short)
+    row, key = latents(x, w, m, turn)
+    both = w.matrix("attn_kv_b", m.n_head * (m.plain + m.value), m.rank).unscaled(row)
     keys, v = Slice(both, 0, m.plain, m.n_head), Slice(both, m.plain, m.value, m.n_head)
     if not m.turned:
         return plain, keys, v
