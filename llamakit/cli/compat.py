@@ -34,7 +34,7 @@ def _table() -> dict[str, NoEffect]:
             --spec-draft-device -td --threads-draft --spec-draft-threads -tbd --threads-batch-draft -ctkd
             --cache-type-k-draft --spec-draft-type-k -ctvd --cache-type-v-draft --spec-draft-type-v -cd
             --ctx-size-draft -ps --p-split --spec-draft-p-split -ctxcp --ctx-checkpoints --swa-checkpoints -cms
-            --checkpoint-min-step -cram --cache-ram --tags --ui-config --webui-config --ui-config-file
+            --checkpoint-min-step -cram --cache-ram --ui-config --webui-config --ui-config-file
             --webui-config-file --image-min-tokens --image-max-tokens""",
         # bare switches of most tools, lists of 0 and 1 in llama-bench
         Takes.WORD: """-fa --flash-attn -fit --fit -nkvo --no-kv-offload --repack --no-host -nopo --no-op-offload

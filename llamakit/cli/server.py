@@ -7,17 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from llamakit.cli import options as o
-from llamakit.cli.adapter_options import AdapterOptions
-from llamakit.cli.chat_options import ChatOptions, chat_template_of, template_variables
 from llamakit.cli.console import progress
-from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
-from llamakit.cli.generate_options import GenerateOptions, generate_limits
-from llamakit.cli.model_options import ModelOptions
-from llamakit.cli.parsing import InvalidArgument
-from llamakit.cli.prompt_options import read_text, unescape
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.adapters import AdapterOptions
+from llamakit.cli.options.chat import ChatOptions, chat_template_of, template_variables
+from llamakit.cli.options.context import ContextOptions, RopeOptions, check_tensors, context_params
+from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.prompt import read_text, unescape
+from llamakit.cli.options.sampling import SamplingOptions, sampling_params
+from llamakit.cli.options.tgi import GenerateOptions, generate_limits
+from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.cli.run_log import INFO, LogOptions
-from llamakit.cli.sampling_options import SamplingOptions, sampling_params
 from llamakit.cli.server_options import (
     AccessOptions,
     DraftOptions,
@@ -162,6 +162,7 @@ def model_settings(
     return ModelSettings(
         path=path,
         aliases=tuple(sorted(set(listed(serving.alias)))),  # as llama-server has them
+        tags=tuple(sorted(set(listed(serving.tags)))),
         opening=context_params(context, rotation, adapting),
         n_slots=n_slots,
         sleep_after=serving.sleep_idle_seconds if serving.sleep_idle_seconds > 0 else None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from llamakit.cli.declared import Declared
-from llamakit.cli.options import option
+from llamakit.cli.options.shared import option
+from llamakit.cli.parsing.declared import Declared
 
 WEB = "Address and web page"
 SERVING = "Serving"
@@ -105,6 +105,9 @@ class ServingOptions:
     alias: Annotated[
         list[str],
         serving("-a", "--alias", env="ALIAS", help="Names of the model, a,b; answers have the first of them."),
+    ] = field(default_factory=list)
+    tags: Annotated[
+        list[str], serving("--tags", env="TAGS", help="Words about the model, a,b, which the list of models shows.")
     ] = field(default_factory=list)
     parallel: Annotated[
         int,

@@ -46,6 +46,7 @@ class ModelSettings:
 
     path: str
     aliases: tuple[str, ...] = ()  # its names, the first in answers; without any, the file's
+    tags: tuple[str, ...] = ()  # words about it, shown in the list of models
     opening: ContextParams = field(default_factory=ContextParams)
     n_slots: int = N_SLOTS
     n_queue_max: int = 1024  # requests that may wait; more are refused

@@ -33,7 +33,7 @@ def model_object(served: Served) -> dict[str, Any]:
     return {
         "id": served.name,
         "aliases": list(served.names),
-        "tags": [],
+        "tags": list(served.settings.tags),
         "object": "model",
         "created": served.created,
         "owned_by": "llamakit",

@@ -16,6 +16,13 @@ def test_models_are_listed_with_what_they_are(scripted, path):
     }  # fmt: skip
 
 
+def test_words_about_a_model_are_listed(scheduler):
+    serving = pytest.importorskip("tests.server.serving").serving
+    with serving(scheduler, aliases=("tiny", "b"), tags=("chat", "small")) as running:
+        (model,) = running.ask("/v1/models").json["data"]
+    assert (model["aliases"], model["tags"]) == (["tiny", "b"], ["chat", "small"])
+
+
 def test_one_model_is_found_by_its_name(scripted):
     assert scripted.ask("/v1/models/tiny").json["id"] == "tiny"
     assert scripted.ask("/v1/models/other/one").status == 404
