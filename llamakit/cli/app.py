@@ -34,7 +34,7 @@ class Group:
 
 COMMANDS: Mapping[str, Command | Group] = {
     "run": Command("llamakit.cli.run", "run", "Complete a prompt with a model."),
-    "chat": Command("llamakit.cli.chat", "chat", "Talk with a model."),
+    "chat": Command("llamakit.cli.chat.chat", "chat", "Talk with a model."),
     "server": Command("llamakit.cli.server", "server", "Serve a model over HTTP."),
     "bench": Command("llamakit.cli.bench", "bench", "Measure prompt processing and text generation."),
     "embed": Command("llamakit.cli.embed", "embed", "Turn texts into vectors, and compare them."),
@@ -53,16 +53,16 @@ COMMANDS: Mapping[str, Command | Group] = {
     "trace": Command("llamakit.cli.trace", "trace", "Look into a model while it computes a prompt."),
     "diff": Command("llamakit.cli.diff", "diff", "Find where two models begin to differ."),
     "imatrix": Command("llamakit.cli.imatrix", "imatrix", "Measure which columns of the weights matter."),
-    "gguf-split": Command("llamakit.cli.gguf_split", "gguf_split", "Split a model into shards, or merge shards."),
+    "gguf-split": Command("llamakit.cli.gguf.split", "gguf_split", "Split a model into shards, or merge shards."),
     "gguf": Group(
         "Look into GGUF files.",
         {
-            "dump": Command("llamakit.cli.gguf_dump", "dump", "Show a file's metadata and tensors."),
-            "set": Command("llamakit.cli.gguf_set", "set_", "Change metadata, in the file or in a copy."),
-            "hash": Command("llamakit.cli.gguf_hash", "hash_", "Hash the tensors, or check their hashes."),
-            "verify": Command("llamakit.cli.gguf_verify", "verify", "Look for damage in a file."),
+            "dump": Command("llamakit.cli.gguf.dump", "dump", "Show a file's metadata and tensors."),
+            "set": Command("llamakit.cli.gguf.set", "set_", "Change metadata, in the file or in a copy."),
+            "hash": Command("llamakit.cli.gguf.hash", "hash_", "Hash the tensors, or check their hashes."),
+            "verify": Command("llamakit.cli.gguf.verify", "verify", "Look for damage in a file."),
             "convert-endian": Command(
-                "llamakit.cli.gguf_convert_endian", "convert_endian", "Turn a file to the other byte order."
+                "llamakit.cli.gguf.convert_endian", "convert_endian", "Turn a file to the other byte order."
             ),
         },
     ),
@@ -114,7 +114,7 @@ def dispatch(path: str, group: Group, args: list[str]) -> int:
 
 
 def run_command(path: str, command: Command, args: list[str]) -> int:
-    from llamakit.cli.command import read_and_call
+    from llamakit.cli.parsing.call import read_and_call
 
     try:
         read_and_call(path, getattr(import_module(command.module), command.function), args)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, TextIO, TypeVar
 
 from llamakit.cli.console import log, progress
-from llamakit.cli.model_options import model_path
-from llamakit.cli.options import ArchFile, Verbose, add_arch_files, option
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.options.model import model_path
+from llamakit.cli.options.shared import ArchFile, Verbose, add_arch_files, option
+from llamakit.cli.parsing.reader import InvalidArgument
 
 T = TypeVar("T")
 TESTS = "Tests (each takes a list a,b or repeats; numbers also first-last, first-last+step, first-last*factor)"

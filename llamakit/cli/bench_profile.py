@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from llamakit.cli.console import Report
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.parsing.reader import InvalidArgument
 
 if TYPE_CHECKING:
     from llamakit.tools.bench import Grid

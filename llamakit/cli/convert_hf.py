@@ -14,8 +14,8 @@ import typer
 from llamakit.cli.console import log, progress
 from llamakit.cli.convert_hf_output import lines, show, unknown
 from llamakit.cli.convert_hf_types import read_output_type
-from llamakit.cli.options import ArchFile, Verbose, add_arch_files
-from llamakit.cli.parsing import InvalidArgument, warn
+from llamakit.cli.options.shared import ArchFile, Verbose, add_arch_files
+from llamakit.cli.parsing.reader import InvalidArgument, warn
 
 if TYPE_CHECKING:
     from llamakit.convert.plan import Plan, Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.parsing.reader import InvalidArgument
 
 if TYPE_CHECKING:
     from llamakit.convert.plan import Chooser, OutputType, Source

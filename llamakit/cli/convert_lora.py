@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from llamakit.cli.console import log
-from llamakit.cli.options import ArchFile, Verbose, add_arch_files
-from llamakit.cli.parsing import InvalidArgument, warn
+from llamakit.cli.options.shared import ArchFile, Verbose, add_arch_files
+from llamakit.cli.parsing.reader import InvalidArgument, warn
 
 TYPES = ("f32", "f16", "bf16", "q8_0", "auto")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from llamakit.cli import options as o
 from llamakit.cli.console import progress
-from llamakit.cli.options import option
-from llamakit.cli.parsing import InvalidArgument
-from llamakit.cli.prompt_options import unescape
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.prompt import unescape
+from llamakit.cli.options.shared import option
+from llamakit.cli.parsing.reader import InvalidArgument
 
 METHODS = ("pca", "mean")
 

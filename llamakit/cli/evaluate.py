@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from llamakit.cli import options as o
 from llamakit.cli.console import progress
-from llamakit.cli.model_options import ModelOptions, model_path
-from llamakit.cli.options import OUTPUT, option
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.model import ModelOptions, model_path
+from llamakit.cli.options.shared import OUTPUT, option
+from llamakit.cli.parsing.reader import InvalidArgument
 
 if TYPE_CHECKING:
     from llamakit.tools.evaluation.run import Result

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-from llamakit.cli import options as o
-from llamakit.cli.adapter_options import listed, scaled
 from llamakit.cli.console import log, progress
-from llamakit.cli.options import option
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.adapters import listed, scaled
+from llamakit.cli.options.shared import option
+from llamakit.cli.parsing.reader import InvalidArgument
 
 TYPES = ("f16", "base")
 

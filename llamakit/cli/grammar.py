@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from llamakit.cli.grammar_options import GrammarText, JsonSchema, Regex, read_grammar
-from llamakit.cli.options import Verbose
+from llamakit.cli.options.grammar import GrammarText, JsonSchema, Regex, read_grammar
+from llamakit.cli.options.shared import Verbose
 from llamakit.errors import UsageError
 
 SHOWN = 20  # of the characters that may follow

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from llamakit.cli import options as o
 from llamakit.cli.console import Report, log, progress
-from llamakit.cli.model_options import ModelOptions
-from llamakit.cli.options import option
-from llamakit.cli.parsing import InvalidArgument, warn
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.shared import option
+from llamakit.cli.parsing.reader import InvalidArgument, warn
 
 if TYPE_CHECKING:
     from llamakit.tools.imatrix import Collector

@@ -7,11 +7,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any
 
-from llamakit.cli import options as o
 from llamakit.cli.console import progress
-from llamakit.cli.model_options import ModelOptions
-from llamakit.cli.options import OUTPUT, option
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.shared import OUTPUT, option
+from llamakit.cli.parsing.reader import InvalidArgument
 
 if TYPE_CHECKING:
     from llamakit.api.llama import Llama

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.parsing.reader import InvalidArgument
 
 if TYPE_CHECKING:
     from llamakit.tools.model_cache import CachedModel

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from llamakit.cli import options as o
 from llamakit.cli.console import progress
-from llamakit.cli.model_options import ModelOptions
-from llamakit.cli.options import option
-from llamakit.cli.parsing import InvalidArgument
-from llamakit.cli.prompt_options import read_file, unescape
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.prompt import read_file, unescape
+from llamakit.cli.options.shared import option
+from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.cli.run import EXIT_INTERRUPTED
 from llamakit.errors import UsageError
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from llamakit.cli.console import progress
-from llamakit.cli.options import Verbose
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.options.shared import Verbose
+from llamakit.cli.parsing.reader import InvalidArgument
 
 
 def pull(
@@ -33,7 +33,7 @@ def pull(
     Of a repository, the file with QUANT in its name (Q4_K_M when none is said, else the first GGUF file), and all its
     shards. What is here is fetched again only if its source has another one now.
     """
-    from llamakit.cli.model_options import ModelOptions
+    from llamakit.cli.options.model import ModelOptions
     from llamakit.tools.pull import resolve
 
     spec = ModelOptions(name, hf_repo, hf_file, hf_token, model_url, offline).spec

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llamakit.cli.console import log, progress
-from llamakit.cli.model_options import is_fetched, model_path
-from llamakit.cli.options import (
+from llamakit.cli.options.model import is_fetched, model_path
+from llamakit.cli.options.shared import (
     ArchFile,
     LogDisable,
     OverrideKv,
@@ -20,7 +20,7 @@ from llamakit.cli.options import (
     option,
     parse_overrides,
 )
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.cli.quantize_measured import parse_target, search, with_type
 from llamakit.tools.quantize.file_types import ALIASES, COPY, FILE_TYPES, FileType, find_file_type
 

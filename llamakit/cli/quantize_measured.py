@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.parsing.reader import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable

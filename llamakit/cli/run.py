@@ -8,18 +8,18 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from llamakit.cli import grammar_options as g
-from llamakit.cli import options as o
-from llamakit.cli.adapter_options import AdapterOptions
-from llamakit.cli.chat_options import ChatOptions
-from llamakit.cli.chat_settings import InteractiveOptions
 from llamakit.cli.console import is_terminal, progress
-from llamakit.cli.context_options import ContextOptions, RopeOptions, check_tensors, context_params
-from llamakit.cli.model_options import ModelOptions
-from llamakit.cli.options import OUTPUT, option
-from llamakit.cli.prompt_options import PromptOptions, read_prompt, unescape
+from llamakit.cli.options import grammar as g
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.adapters import AdapterOptions
+from llamakit.cli.options.chat import ChatOptions
+from llamakit.cli.options.context import ContextOptions, RopeOptions, check_tensors, context_params
+from llamakit.cli.options.interactive import InteractiveOptions
+from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.prompt import PromptOptions, read_prompt, unescape
+from llamakit.cli.options.sampling import SamplingOptions, sampling_of, sampling_params
+from llamakit.cli.options.shared import OUTPUT, option
 from llamakit.cli.run_log import INFO, Log, LogOptions
-from llamakit.cli.sampling_options import SamplingOptions, sampling_of, sampling_params
 
 if TYPE_CHECKING:
     from llamakit.tools.completion import Completion
@@ -112,7 +112,7 @@ def run(
         if interactive.is_wanted:
             from typer import Exit
 
-            from llamakit.cli.chat import talk
+            from llamakit.cli.chat.chat import talk
 
             code = talk(
                 completion, text, interactive, template, sampling_of(sampling, completion.context.model.metadata),

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, TextIO
 
-from llamakit.cli import options as o
-from llamakit.cli.options import option
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.shared import option
 from llamakit.errors import UsageError
 
 WARNING, INFO = 2, 3  # llama.cpp's levels of verbosity; 1: errors, 4: trace, 5: debug

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
-from llamakit.cli import options as o
 from llamakit.cli.console import is_terminal, progress
-from llamakit.cli.model_options import ModelOptions
-from llamakit.cli.options import OUTPUT, option
-from llamakit.cli.parsing import InvalidArgument, OptionalWord
-from llamakit.cli.prompt_options import read_file, unescape_bytes
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.prompt import read_file, unescape_bytes
+from llamakit.cli.options.shared import OUTPUT, option
+from llamakit.cli.parsing.reader import InvalidArgument, OptionalWord
 
 if TYPE_CHECKING:
     from llamakit.tools.tokenize import Token

@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from llamakit.cli import options as o
 from llamakit.cli.console import progress
-from llamakit.cli.look_options import LookOptions
-from llamakit.cli.model_options import ModelOptions
-from llamakit.cli.options import OUTPUT, option
-from llamakit.cli.parsing import InvalidArgument
-from llamakit.cli.prompt_options import PromptOptions, read_prompt
+from llamakit.cli.options import shared as o
+from llamakit.cli.options.look import LookOptions
+from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.prompt import PromptOptions, read_prompt
+from llamakit.cli.options.shared import OUTPUT, option
+from llamakit.cli.parsing.reader import InvalidArgument
 
 if TYPE_CHECKING:
     from llamakit.tools.look.trace import Guess, Seen

@@ -13,7 +13,7 @@ import pytest
 from llamakit.cli.app import run
 from llamakit.cli.bench import numbers, pair
 from llamakit.cli.bench_output import FORMATS, fields, markdown, params_text, size_text
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.tools.bench import Grid, Result, Setup, Workload
 from tests.fake_engine import FakeEngine
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from llamakit.cli.app import run
-from llamakit.cli.model_options import ModelOptions, is_fetched
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.options.model import ModelOptions, is_fetched
+from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.tools.catalog import DEMO
 from tests.fake_engine import FakeEngine
 

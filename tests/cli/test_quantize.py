@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llamakit.cli.app import run
-from llamakit.cli.parsing import InvalidArgument
+from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.cli.quantize import layers, read_words, tensor_type_pair
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import GGMLType

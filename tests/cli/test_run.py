@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from llamakit.cli.app import run
-from llamakit.cli.prompt_options import unescape
+from llamakit.cli.options.prompt import unescape
 from llamakit.cli.run import show_prompt
 from llamakit.tools.catalog import DEMO
 from tests.fake_engine import FakeEngine

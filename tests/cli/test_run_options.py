@@ -9,10 +9,10 @@ import pytest
 
 from llamakit.cli.app import run as run_llamakit
 from llamakit.cli.compat import NO_EFFECT
-from llamakit.cli.option_groups import flatten
-from llamakit.cli.parsing import HELP, spellings_of
+from llamakit.cli.parsing.groups import flatten
+from llamakit.cli.parsing.reader import HELP, spellings_of
+from llamakit.cli.parsing.typer_command import typer_command
 from llamakit.cli.run import run
-from llamakit.cli.typer_command import typer_command
 from llamakit.core.gguf.reader import GGUFReader
 from tests.core.vocab.vocabs import bpe_metadata
 from tests.fake_engine import FakeEngine
