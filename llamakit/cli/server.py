@@ -162,6 +162,7 @@ def model_settings(
     return ModelSettings(
         path=path,
         aliases=tuple(sorted(set(listed(serving.alias)))),  # as llama-server has them
+        tags=tuple(sorted(set(listed(serving.tags)))),
         opening=context_params(context, rotation, adapting),
         n_slots=n_slots,
         sleep_after=serving.sleep_idle_seconds if serving.sleep_idle_seconds > 0 else None,

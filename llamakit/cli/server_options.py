@@ -106,6 +106,9 @@ class ServingOptions:
         list[str],
         serving("-a", "--alias", env="ALIAS", help="Names of the model, a,b; answers have the first of them."),
     ] = field(default_factory=list)
+    tags: Annotated[
+        list[str], serving("--tags", env="TAGS", help="Words about the model, a,b, which the list of models shows.")
+    ] = field(default_factory=list)
     parallel: Annotated[
         int,
         serving(

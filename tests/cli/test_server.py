@@ -84,6 +84,7 @@ def test_the_defaults_are_safe(monkeypatch):
         (["-c", "1024", "-np", "4", "--no-kv-unified"], {"n_ctx_request": 256}),
         (["--max-total-tokens", "100", "--max-input-tokens", "50"], {"n_ctx_request": 100, "n_input_max": 50}),
         (["-a", "b,a", "--alias", "c"], {"aliases": ("a", "b", "c")}),
+        (["--tags", "small, chat", "--tags", "chat"], {"tags": ("chat", "small")}),
         (["--temp", "0", "--samplers", "top_k"], {"sampling": {"temperature": 0.0, "samplers": ("top_k",)}}),
         (["--reranking"], {"pooling": "rank", "reranking": True}),
         (["-r", r"a\nb", "-n", "9"], {"stop": ("a\nb",), "n_predict": 9}),
