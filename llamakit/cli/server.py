@@ -15,10 +15,7 @@ from llamakit.cli.options.context import ContextOptions, RopeOptions, check_tens
 from llamakit.cli.options.model import ModelOptions
 from llamakit.cli.options.prompt import read_text, unescape
 from llamakit.cli.options.sampling import SamplingOptions, sampling_params
-from llamakit.cli.options.tgi import GenerateOptions, generate_limits
-from llamakit.cli.parsing.reader import InvalidArgument
-from llamakit.cli.run_log import INFO, LogOptions
-from llamakit.cli.server_options import (
+from llamakit.cli.options.server import (
     AccessOptions,
     DraftOptions,
     EndOptions,
@@ -26,6 +23,9 @@ from llamakit.cli.server_options import (
     ServingOptions,
     WebOptions,
 )
+from llamakit.cli.options.tgi import GenerateOptions, generate_limits
+from llamakit.cli.parsing.reader import InvalidArgument
+from llamakit.cli.run_log import INFO, LogOptions
 
 if TYPE_CHECKING:
     from llamakit.server.operations.origins import Origins

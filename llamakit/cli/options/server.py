@@ -1,4 +1,4 @@
-"""Options of `llamakit server` alone, named as llama-server's and TGI's: groups (see `option_groups`)."""
+"""Options of `llamakit server` alone, named as llama-server's and TGI's: groups (see `parsing/groups.py`)."""
 
 from __future__ import annotations
 
