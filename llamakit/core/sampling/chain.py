@@ -135,6 +135,8 @@ class Sampler:
         linked = [self.begin, *self.stages]
         self.cells = np.array([stage.cell.ctypes.data for stage in linked], np.uint64)
         self.links = (self.candidates.data.ctypes.data, self.cells.ctypes.data, len(linked))  # a Chain's fields
+        self.learners = [stage for stage in self.stages if type(stage).accept is not Stage.accept]
+        self.generators = [stage.generator for stage in self.stages if isinstance(stage, RandomStage)]
         self.is_plain = constraint is None and budget is None and {type(stage) for stage in linked} <= PLAIN
 
     def sample(self, logits: npt.NDArray[np.float32]) -> int:
@@ -165,12 +167,11 @@ class Sampler:
             raise ValueError(f"needs {self.n_vocab} contiguous float32 logits, got {logits.dtype} {logits.shape}")
         self.begin.record.data["logits"] = logits.ctypes.data
 
-    def prepare(self, logits: npt.NDArray[np.float32]) -> None:
-        """As `sample` begins, for whoever runs the stages: see `together.py`."""
-        self.give(logits)
-        for stage in self.stages:
-            if isinstance(stage, RandomStage):
-                stage.generator.refill()
+    def prepare(self, address: int) -> None:
+        """As `sample` begins, for whoever runs the stages and answers for the logits: see `together.py`."""
+        self.begin.record.data["logits"] = address
+        for generator in self.generators:
+            generator.refill()
 
     def take(self, logits: npt.NDArray[np.float32]) -> int:
         """The token that the stages have chosen. Raises what `sample` does."""
@@ -196,7 +197,7 @@ class Sampler:
     def accept(self, token: int) -> None:
         """The sequence goes on with this token."""
         self.history.extend((token,))
-        for stage in self.stages:
+        for stage in self.learners:
             stage.accept(token)
         slept = self.constraint_sleeps
         if self.budget is not None:

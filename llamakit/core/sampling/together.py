@@ -19,13 +19,13 @@ class Together:
     """Draws with up to MOST samplers that have no Python between their stages (`Sampler.is_plain`)."""
 
     def __init__(self) -> None:
-        self.chains, self.n = np.zeros(MOST, Chain.dtype), np.zeros(1, np.int64)
-        self.record = Chains(chains=self.chains.view(np.uint8), n=self.n)
+        self.chains, self.n = np.zeros((MOST, len(Chain.FIELDS)), np.uint64), np.zeros(1, np.int64)
+        self.record = Chains(chains=self.chains, n=self.n)
 
     def draw(self, samplers: Sequence[Sampler], rows: Sequence[Floats], run: Callable[[], None]) -> None:
         """Let each have drawn from its logits, as `Sampler.take` then tells. `run` runs the record on all threads."""
-        for i, (sampler, logits) in enumerate(zip(samplers, rows, strict=True)):
-            sampler.prepare(logits)
-            self.chains[i] = sampler.links
-        self.n[0] = len(samplers)
+        for sampler, logits in zip(samplers, rows, strict=True):
+            sampler.prepare(logits.ctypes.data)
+        self.n[0] = n = len(samplers)
+        self.chains[:n] = [sampler.links for sampler in samplers]
         run()

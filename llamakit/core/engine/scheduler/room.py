@@ -43,7 +43,8 @@ class Room:
         for slot, n in parts:
             if slot.state not in (SlotState.PREFILL, SlotState.DECODE):  # an older one has taken its place
                 continue
-            n_more = n_blocks(slot.n_past + n) - n_blocks(slot.n_past)
+            n_past = slot.n_past
+            n_more = n_blocks(n_past + n) - n_blocks(n_past)
             if n_more == 0 or self.reserve(n_needed + n_more, slot):
                 granted.append((slot, n))
                 n_needed += n_more

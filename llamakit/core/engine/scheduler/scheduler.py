@@ -321,6 +321,8 @@ class Scheduler:
 
     def _next_job(self) -> tuple[AnyJob, Slot] | None:
         """The one that waits longest of those that an idle slot can serve."""
+        if self.n_running == len(self.slots):  # nobody need look through a long queue
+            return None
         taken = [errand.slot for errand in self._errands if errand.slot is not None]
         pairs = ((job, self._steps.idle_slot(job, taken)) for job in self._queue)
         return next(((job, slot) for job, slot in pairs if slot is not None), None)
