@@ -35,6 +35,11 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
         yield from _longrope_keys(config)
     elif kind in STRETCHED and rope.has("factor"):
         yield from stretched_keys(config, rope)
+    elif kind == "dynamic" and not rope.has("alpha"):
+        log.warning(
+            "%s: texts of more than %d tokens, for which the rotation changes with the length (dynamic), are computed "
+            "with that of shorter ones", config.path, config.n_ctx,
+        )  # fmt: skip
     elif kind not in _UNSCALED:
         log.warning("%s: the rotation %r is not known and is left as it would be without", config.path, kind)
     if rope.has("mrope_section"):

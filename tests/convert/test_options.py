@@ -32,6 +32,11 @@ DELTA = {
     "linear_conv_kernel_dim": 4,
 }  # fmt: skip
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 1e4}
+LONG = {"rope_type": "longrope", "factor": 4.0, "attention_factor": 1.5, "original_max_position_embeddings": 64}
+ERNIE = {
+    "moe_num_experts": 8, "moe_k": 2, "moe_layer_interval": 1, "moe_layer_start_index": 1, "moe_intermediate_size": 48,
+    "moe_norm_min": 1e-12,
+}  # fmt: skip
 LATE = [False, False, True, True]
 
 
@@ -107,6 +112,10 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
         ),
         ("NemotronHForCausalLM", NEMOTRON | {"time_step_min": 0.02}, {"llamakit.ssm.time_step_min": 0.02}),
         ("BambaForCausalLM", BAMBA, {"granitehybrid.rope.dimension_count": 8}),
+        ("DeepseekV3ForCausalLM", EXPERTS | {"rope_scaling": LONG}, {"deepseek2.rope.scaling.attn_factor": 1.5}),
+        ("DeepseekV3ForCausalLM", EXPERTS | {"rope_scaling": YARN}, {"deepseek2.rope.scaling.attn_factor": None}),
+        ("Ernie4_5_MoeForCausalLM", ERNIE, {"llamakit.expert_weights_norm_min": None}),
+        ("Ernie4_5_MoeForCausalLM", ERNIE | {"moe_norm_min": 0.5}, {"llamakit.expert_weights_norm_min": 0.5}),
     ],
 )
 def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ class DeepSeek2(Family):
         "YoutuForCausalLM",
     )
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_v3", "kimi_k2")
-    omitted: ClassVar[frozenset[str]] = frozenset({"rope.scaling.attn_factor"})
+    says_multiplier: ClassVar[bool] = True  # of YaRN's magnitude, in place of the magnitude
     layer: ClassVar[Names] = {
         **LAYER,
         **EXPERTS,
@@ -35,8 +35,10 @@ class DeepSeek2(Family):
         yield from ((k, v) for k, v in super().expert_keys() if not (is_greedy and k in GROUPS and v != 1))
 
     def hparams(self) -> Keys:
-        yield from super().hparams()
         c = self.config
+        says_multiplier = self.says_multiplier and c.rope.str("rope_type", default="") == "yarn"
+        left_out = {"rope.scaling.attn_factor"} if says_multiplier else set()
+        yield from ((key, value) for key, value in super().hparams() if key not in left_out)
         n_latent, n_turned, n_plain = c.int("kv_lora_rank"), c.int("qk_rope_head_dim"), c.int("qk_nope_head_dim")
         yield "attention.head_count_kv", 1  # of pressed keys and values
         yield (
@@ -60,7 +62,7 @@ class DeepSeek2(Family):
         if "V3" in c.architecture and not c.has("scoring_func"):
             yield "expert_gating_func", SIGMOID
         yield "rope.dimension_count", n_turned
-        if c.rope.has("mscale_all_dim"):
+        if self.says_multiplier and c.rope.has("mscale_all_dim"):
             yield "rope.scaling.yarn_log_multiplier", 0.1 * c.rope.float("mscale_all_dim")
 
     @property

@@ -55,7 +55,7 @@ class Dots3Note(DeepSeek2):
         "Dots3NoteForCausalLM", "Dots3NoteForConditionalGeneration", "Dots3NoteTextForCausalLM",
     )  # fmt: skip
     model_types: ClassVar[tuple[str, ...]] = ("dots3_note", "dots3_note_text")
-    omitted: ClassVar[frozenset[str]] = frozenset({"rope.scaling.yarn_log_multiplier"})
+    says_multiplier = False
     layer: ClassVar[Names] = {
         **DeepSeek2.layer,
         **INDEXER,

@@ -27,11 +27,20 @@ class Ernie(Family):
         return super().change(word, weight, i)
 
 
+SMALLEST_SUM = 2.0**-14  # of shares, as the engine counts it
+
+
 class ErnieMoe(Ernie):
     arch = "ernie4_5-moe"
     hf_names: ClassVar[tuple[str, ...]] = ("Ernie4_5_MoeForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("ernie4_5_moe",)
     layer: ClassVar[Names] = {**LAYER, **EXPERTS, "mlp.moe_statics.e_score_correction_bias": "exp_probs_b.bias"}
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        least = self.config.float("moe_norm_min", default=0.0)
+        if least > SMALLEST_SUM:  # else the sum of shares is always more
+            yield "llamakit.expert_weights_norm_min", least
 
     def hparams(self) -> Keys:
         yield from super().hparams()

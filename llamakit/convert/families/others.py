@@ -149,11 +149,14 @@ class Dbrx(Family):
     def foreign_keys(self) -> Keys:
         yield from super().foreign_keys()
         experts = self.config.section("ffn_config")
-        power = experts.float("moe_normalize_expert_weights", default=0.0)
-        if power not in (0, 1):
-            raise ModelError(f"{self.config.path}: shares of experts are normed by the power {power}, not 1")
+        key = "moe_normalize_expert_weights"
+        power = experts.float(key, default=0.0 if key in experts.values else 1.0)  # null is none
+        if power not in (0, 1, 2):
+            raise ModelError(f"{self.config.path}: {key} is {power}; experts' shares are normed by the power 1 or 2")
         if not power:
             yield "llamakit.expert_weights_norm", False
+        elif power != 1:
+            yield "llamakit.expert_weights_norm_power", int(power)
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.endswith("_exps.weight"):

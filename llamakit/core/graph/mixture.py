@@ -40,7 +40,8 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
         n_chosen_rows=n_chosen, pitch=router_pitch, n_expert=node.router.width, n_used=node.n_used,
         n_group=node.n_group, n_group_used=node.n_group_used, n_best_of_group=node.n_best_of_group,
         per_expert=node.per_expert, gating=GATINGS[node.gating],
-        is_normed=int(node.is_normed), scale=node.share_scale, jitter=node.jitter,
+        is_normed=int(node.is_normed), norm_power=node.norm_power, norm_floor=node.norm_floor, scale=node.share_scale,
+        jitter=node.jitter,
     )  # fmt: skip
     steps = [Step("moe.route", route)]
     if node.is_share_first:

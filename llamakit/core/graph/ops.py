@@ -177,9 +177,10 @@ class Experts(LikeX):
     "softmax_chosen" among these. With "sparse_mixer" experts are chosen one by one, each with its share of the softmax
     over those left whose logits are below its own by at most 2 * `jitter` of it. `selection_bias` is added for the
     choice only. With groups, only experts of the n_group_used best groups are chosen, by the sum of the two best of
-    each, or the best alone (`n_best_of_group`). Then the shares are divided by their sum (`is_normed`) and multiplied
-    by `share_scale`. With `is_share_first`, x is multiplied by the share, not the result. With `up_cap`, what up gives
-    is softcapped first.
+    each, or the best alone (`n_best_of_group`). Then the shares are divided by their sum (`is_normed`), or the root of
+    that of their squares (`norm_power` 2), which counts as at least `norm_floor`, and multiplied by `share_scale`.
+    With `is_share_first`, x is multiplied by the share, not the result. With `up_cap`, what up gives is softcapped
+    first.
     """
 
     x: Node
@@ -206,6 +207,8 @@ class Experts(LikeX):
     up_cap: float = 0.0
     is_share_first: bool = False
     jitter: float = 0.0
+    norm_power: int = 1
+    norm_floor: float = 2.0**-14
     per_expert: int = 1  # so many neighbours of the router's experts share one matrix
 
     @property

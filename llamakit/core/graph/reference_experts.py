@@ -42,7 +42,8 @@ def chosen(op: ops.Experts, logits: Floats, bias: Floats | None) -> tuple[npt.ND
     best = np.argsort(-worth, kind="stable")[: op.n_used]
     taken = softmax(share[best]) if op.gating == "softmax_chosen" else share[best]
     if op.is_normed:
-        taken = taken / max(taken.sum(), np.float32(2.0**-14))
+        whole = taken.sum() if op.norm_power == 1 else np.sqrt((taken * taken).sum())
+        taken = taken / max(whole, np.float32(op.norm_floor))
     return best, taken * np.float32(op.share_scale)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from llamakit.core.kernels.activation import exp, sigmoid, softplus
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import helper
-from llamakit.core.simd.ops import is_null, max_lanes, sum_lanes, view, vmax, vsqrt
+from llamakit.core.simd.ops import is_null, max_lanes, sqrt, sum_lanes, view, vmax, vsqrt
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i32, i64
 
-SMALLEST = 2.0**-14  # the sum of shares counts as at least this
 NEVER = -1e30
 SOFTMAX, SIGMOID, SOFTMAX_CHOSEN, SOFTPLUS_ROOT, SPARSE_MIXER = range(5)
 GATINGS = {
@@ -37,6 +36,8 @@ class Route(Record):
     per_expert: i64
     gating: i64
     is_normed: i64
+    norm_power: i64  # 1: by the sum, 2: by the root of the sum of squares
+    norm_floor: f32  # what that counts as at least
     scale: f32
     jitter: f32
 
@@ -140,10 +141,12 @@ def route(op, thread, n_threads):
                 shares[k] = shares[k] / total
         taken = f32(0)
         for k in range(op.n_used):
-            taken += shares[k]
+            taken += shares[k] if op.norm_power == 1 else shares[k] * shares[k]
+        if op.norm_power == 2:
+            taken = sqrt(taken)
         for k in range(op.n_used):
             if op.is_normed != 0:
-                shares[k] = shares[k] / max(taken, f32(SMALLEST))
+                shares[k] = shares[k] / max(taken, op.norm_floor)
             shares[k] = shares[k] * op.scale
 
 

@@ -131,6 +131,15 @@ def test_experts_share_by_softmax_over_all(is_normed):
     np.testing.assert_allclose(got, [[100 * (2 * shares[0] + 5 * shares[1])]], rtol=1e-5)
 
 
+@pytest.mark.parametrize("power, floor, whole", [(1, 0.0, 0.9), (2, 0.0, 0.45**0.5), (1, 1.5, 1.5)])
+def test_shares_of_experts_are_divided_by_their_norm_or_a_floor(power, floor, whole):
+    values = {"g": [[[100.0]]] * 3, "u": [[[1.0]]] * 3, "d": [[[1.0]]] * 3}
+    matrices = (weight(n, 3, 1, 1) for n in "gud")
+    node = Experts(X, X, *matrices, n_used=2, is_normed=True, norm_power=power, norm_floor=floor)
+    got = evaluate(node, values, [[1.0]], [np.log([0.3, 0.1, 0.6])])
+    np.testing.assert_allclose(got, [[100 * 0.9 / whole]], rtol=1e-5)
+
+
 # rotation
 @pytest.mark.parametrize("is_neox, pairs", [(False, [(0, 1), (2, 3)]), (True, [(0, 2), (1, 3)])])
 def test_rope_turns_pairs_and_leaves_the_rest(is_neox, pairs):

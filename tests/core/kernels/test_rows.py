@@ -205,6 +205,8 @@ def route(run_kernel, logits: np.ndarray, n_used: int, is_normed: bool, n_thread
         "n_best_of_group": 2,
         "per_expert": 1,
         "gating": GATINGS["softmax"],
+        "norm_power": 1,
+        "norm_floor": 2.0**-14,
         "scale": 1.0,
         "jitter": 0.0,
     }
@@ -234,6 +236,15 @@ def test_of_equal_experts_the_first_are_chosen(run_kernel):
     shares, chosen = route(run_kernel, np.zeros((2, 6), np.float32), 3, True)
     np.testing.assert_array_equal(chosen, [[0, 1, 2]] * 2)
     np.testing.assert_allclose(shares, np.full((2, 3), 1 / 3), rtol=1e-6)
+
+
+def test_shares_are_divided_by_a_norm_of_them_or_what_is_the_least(run_kernel):
+    logits = normal(7, 12) * np.float32(3)
+    plain, _ = route(run_kernel, logits, 3, False)
+    by_root, _ = route(run_kernel, logits, 3, True, norm_power=2)
+    by_floor, _ = route(run_kernel, logits, 3, True, norm_floor=0.9)
+    np.testing.assert_allclose(by_root, plain / np.sqrt((plain**2).sum(1, keepdims=True)), rtol=1e-5)
+    np.testing.assert_allclose(by_floor, plain / np.maximum(plain.sum(1, keepdims=True), 0.9), rtol=1e-5)
 
 
 def test_other_ways_to_weigh_experts(run_kernel):

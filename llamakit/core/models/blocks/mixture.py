@@ -13,6 +13,7 @@ from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError
 
 OURS, NORM = "llamakit", "expert_weights_norm"  # the prefix of keys that no other program knows
+SMALLEST_SUM = 2.0**-14  # of shares
 GATINGS = {1: "softmax", 2: "sigmoid", 3: "softmax_chosen", 4: "softplus_root"}
 
 
@@ -36,6 +37,8 @@ class Routing:
     is_share_first: bool = False
     per_expert: int = 1
     jitter: float = 0.0
+    norm_power: int = 1
+    norm_floor: float = SMALLEST_SUM
 
 
 def read_routing(
@@ -61,6 +64,8 @@ def read_routing(
         share_scale=meta.float("expert_weights_scale", 0.0) or 1.0,
         n_group=n_group,
         n_best_of_group=meta.section(OURS).int("expert_group_best_count", 2, min=1, max=2),
+        norm_power=meta.section(OURS).int("expert_weights_norm_power", 1, min=1, max=2),
+        norm_floor=meta.section(OURS).float("expert_weights_norm_min", SMALLEST_SUM, min=0),
         n_group_used=meta.int("expert_group_used_count", 1, min=0, max=n_group) or n_group,
     )
     return replace(routing, **fields)
@@ -94,6 +99,7 @@ def mixture(x: Node, w: Tensors, routing: Routing, router: Node | None = None, s
         selection_bias=bias, n_group=r.n_group, n_group_used=r.n_group_used, n_best_of_group=r.n_best_of_group,
         share_scale=r.share_scale, **biases, limit=r.limit, up_cap=r.up_cap,
         is_share_first=r.is_share_first, per_expert=r.per_expert, jitter=r.jitter,
+        norm_power=r.norm_power, norm_floor=r.norm_floor,
     )  # fmt: skip
 
 
