@@ -94,7 +94,7 @@ def create_chat_completion(
         tokens, params, tuple([stop] if isinstance(stop, str) else stop or ()),
         min(max_tokens, room) if max_tokens and max_tokens > 0 else room, tuple(logits_processor or ()),
         constraint=matcher_of(constraint_of(template, chat, opening), llama.vocab),
-        n_logprobs=(top_logprobs or 0) if logprobs else None, show_special=opening.shows_special,
+        n_logprobs=(top_logprobs or 0) if logprobs else None, show_special=opening.shows_special, is_whole=not stream,
     )  # fmt: skip
     speech = Speech(llama, llama.say(wanted), opening, stream, is_legacy)
     base = {"id": f"chatcmpl-{uuid.uuid4()}", "created": int(time.time()), "model": model or llama.model_path}

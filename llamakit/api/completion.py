@@ -76,7 +76,7 @@ def create_completion(
         tuple(tokens), params, tuple([stop] if isinstance(stop, str) else stop or ()),
         min(max_tokens, room) if max_tokens and max_tokens > 0 else room,
         tuple(logits_processor or ()), stopping_criteria, llama.constraint(grammar), logprobs,
-        n_prompt_logprobs=logprobs if echo else None,
+        n_prompt_logprobs=logprobs if echo else None, is_whole=not stream,
     )  # fmt: skip
     shown = (prompt if isinstance(prompt, str) else llama.detokenize(tokens).decode("utf-8", "replace")) if echo else ""
     offset = 0 if echo or not isinstance(prompt, str) else len(prompt)
@@ -100,6 +100,7 @@ class Wanted:
     n_prompt_logprobs: int | None = None
     show_special: bool = False
     constraint_sleeps: bool = field(default=False)
+    is_whole: bool = False  # nothing of it is wanted before the end
 
     def request(self, llama: Llama) -> Request:
         """For the scheduler. Raises UsageError for what the sampler cannot."""
@@ -110,7 +111,7 @@ class Wanted:
         )  # fmt: skip
         return Request(
             self.tokens, sampler, n_predict=self.n_predict, stop=self.stop, n_logprobs=self.n_logprobs,
-            n_prompt_logprobs=self.n_prompt_logprobs, show_special=self.show_special,
+            n_prompt_logprobs=self.n_prompt_logprobs, show_special=self.show_special, tells_at_end=self.is_whole,
         )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def generate_until(llama: Llama, requests: Sequence[tuple[str, Mapping[str, Any]
         tokens = llama.vocab.encode(context, parse_special=True)[-(llama.n_ctx() - n_new) :]
         temperature = float(options.get("temperature", 0)) if options.get("do_sample", False) else 0.0
         params = llama.sampling_params(SamplingParams(temperature=temperature))
-        sayers.append(llama.say(Wanted(tuple(tokens), params, stops, n_new)))
+        sayers.append(llama.say(Wanted(tuple(tokens), params, stops, n_new, is_whole=True)))
     return ["".join(part.text for part in sayer.parts()) for sayer in sayers]
 
 

@@ -52,9 +52,12 @@ class AnyJob:
 
     `end` is None until the last event is there. `slot` is the one that serves it. `notify` is called by the scheduler's
     thread after each event: it must not block; when it raises, nobody listens any more, and the job is cancelled.
+    With `tells_at_end` the events come all at once, the last one with them: a thread wakes for each text, not for each
+    token.
     """
 
     request: Request | EmbeddingRequest
+    tells_at_end = False
 
     def __init__(
         self, tokens: Sequence[int], number: int, wake: Callable[[], None], notify: Callable[[], None] | None = None
@@ -64,6 +67,7 @@ class AnyJob:
         self.slot: int | None = None
         self.end: End | None = None
         self.is_cancelled = False
+        self._held: list[Event] = []  # until the end
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._wake, self._notify = wake, notify
 
@@ -100,6 +104,11 @@ class AnyJob:
         if isinstance(event, ENDS):
             self.usage.ended = time.perf_counter()
             self.end = event
+        elif self.tells_at_end:
+            self._held.append(event)
+            return
+        for held in self._held:
+            self._events.put(held)
         self._events.put(event)
         if self._notify is not None:
             try:
@@ -118,7 +127,7 @@ class Job(AnyJob):
         self, request: Request, number: int, wake: Callable[[], None], notify: Callable[[], None] | None = None
     ) -> None:
         super().__init__(request.tokens, number, wake, notify)
-        self.request = request
+        self.request, self.tells_at_end = request, request.tells_at_end
 
     def pieces(self) -> Iterator[Piece]:
         """Pieces as they are drawn, until the end; raises what went wrong. Closing the iterator cancels."""

@@ -37,6 +37,7 @@ class Request:
     n_discard: int = 0  # positions that a context shift takes out; 0: half of what it does not keep
     t_max_predict: float = 0.0  # seconds since the first token after which it ends, once a line has; 0: any time
     n_indent: int = 0  # it ends where a new line has less space in front
+    tells_at_end: bool = False  # nothing is told before the end: for readers who would only wait on
     speculate: bool = True  # tokens may be guessed, where the scheduler guesses: they are the same
 
 

@@ -226,6 +226,18 @@ def test_pieces_have_the_log_probabilities_that_were_asked_for(path, vocab):
             logits = context.step(piece.token)
 
 
+def test_a_job_may_tell_all_with_its_end(path, vocab, monkeypatch):
+    monkeypatch.setattr(job_module, "MOST_UNREAD", 4)  # who reads nothing before the end does not lag behind
+    case, told = Case((1, 40), n_predict=20, seed=3), []
+    (wanted,) = alone(path, vocab, [case])
+    with serving(path, vocab, 2) as (_, scheduler):
+        request = case.request(vocab, tells_at_end=True)
+        job = scheduler.submit(request, lambda: told.append(job.usage.n_drawn))
+        wait_until(lambda: job.end is not None and told)
+        assert told == [len(wanted[0])]
+        assert result(job) == wanted
+
+
 # ends
 @pytest.mark.parametrize(
     "case, finish",
