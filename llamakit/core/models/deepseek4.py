@@ -11,11 +11,12 @@ from typing import ClassVar
 
 from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.compressed import CompressedAttention, Pooled
-from llamakit.core.graph.ops import Concat, HeadLinear, Node, RmsNorm, Rope, SelectRows, Slice
+from llamakit.core.graph.ops import Concat, HeadLinear, Node, RmsNorm, Rope, Slice
 from llamakit.core.graph.rotation import Rotation
 from llamakit.core.models.blocks import hyper
 from llamakit.core.models.blocks.mamba import STATES
 from llamakit.core.models.expert_transformer import ExpertTransformer
+from llamakit.core.models.hyper_transformer import HyperTransformer
 from llamakit.core.models.rope_settings import read_rotation
 from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError
@@ -23,7 +24,7 @@ from llamakit.errors import ModelError
 OVERLAPPING = 4  # the ratio whose summaries are of twice as many positions
 
 
-class Deepseek4(ExpertTransformer):
+class Deepseek4(HyperTransformer, ExpertTransformer):
     arch = "deepseek4"
     hf_names: ClassVar[tuple[str, ...]] = ("DeepseekV4ForCausalLM",)
     gating = "softplus_root"
@@ -51,16 +52,6 @@ class Deepseek4(ExpertTransformer):
             growth = 1.0 + 0.1 * log(1.0 / far.scale) if far.yarn.mix else 1.0
             far = replace(far, yarn=replace(far.yarn, attn_factor=1.0 / growth))
         self.far = far
-
-    def layers(self, x: Node) -> Node:
-        return super().layers(hyper.begin(x, self.streams.n))
-
-    def layer(self, x: Node, w: Tensors, i: int) -> Node:
-        return hyper.layer(
-            x, w, self.streams,
-            lambda y: self.attention(self.norm(y, w, "attn_norm"), w, i),
-            lambda y: self.feed_forward(self.norm(y, w, "ffn_norm"), w, i),
-        )  # fmt: skip
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:
         hp, dim, ratio = self.hp, self.hp.head_dim, self.ratios[i]
@@ -93,7 +84,3 @@ class Deepseek4(ExpertTransformer):
         values, scores = (w.linear(f"attn_compressor_{name}", x, width) for name in ("kv", "gate"))
         mean = Pooled(values, scores, w("attn_compressor_ape", ratio, width), dim, ratio, STATES * i)
         return self.turned(self.norm(mean, w, "attn_compressor_norm"), replace(self.far, shift=1 - ratio))
-
-    def head(self, x: Node) -> Node:
-        joined = hyper.joined(SelectRows(x), self.w, "output_hc", self.streams)
-        return self.w.linear("output", self.norm(joined, self.w, self.last_norm), self.n_vocab)

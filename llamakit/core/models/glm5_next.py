@@ -12,13 +12,14 @@ from llamakit.core.graph.ops import Node, SelectRows
 from llamakit.core.models.blocks import feed_forward, hyper
 from llamakit.core.models.blocks.delta_net import bounded_decay, kimi_delta, read_bound, through_two
 from llamakit.core.models.expert_transformer import SMALLEST_LIMIT
+from llamakit.core.models.hyper_transformer import HyperTransformer
 from llamakit.core.models.kimi_linear import KimiLinear
 from llamakit.core.models.tensors import Tensors
 
 UNIT_EPS = 1e-6  # of the length of a delta net's queries and keys
 
 
-class Glm5Next(KimiLinear):
+class Glm5Next(HyperTransformer, KimiLinear):
     arch = "glm5-next"
     hf_names: ClassVar[tuple[str, ...]] = ("Glm5NextForConditionalGeneration",)
     is_normed = False
@@ -37,16 +38,6 @@ class Glm5Next(KimiLinear):
 
     def begin(self, n_ctx: int) -> None:
         """Nothing turns."""
-
-    def layers(self, x: Node) -> Node:
-        return super().layers(hyper.begin(x, self.streams.n))
-
-    def layer(self, x: Node, w: Tensors, i: int) -> Node:
-        return hyper.layer(
-            x, w, self.streams,
-            lambda y: self.attention(self.norm(y, w, "attn_norm"), w, i),
-            lambda y: self.feed_forward(self.norm(y, w, "ffn_norm"), w, i),
-        )  # fmt: skip
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:
         if self.hp.heads_kv[i]:

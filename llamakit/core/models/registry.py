@@ -13,8 +13,8 @@ from llamakit.core.models.own_architectures import added, of_packages, plain_nam
 from llamakit.errors import ModelError
 
 PARTS = {
-    "__init__", "base", "encoder", "expert_transformer", "hparams", "own_architectures", "registry", "rope_settings",
-    "sliding_window", "tensors", "transformer",
+    "__init__", "base", "encoder", "expert_transformer", "hparams", "hyper_transformer", "own_architectures",
+    "registry", "rope_settings", "sliding_window", "tensors", "transformer",
 }  # fmt: skip
 
 
