@@ -5,8 +5,9 @@
 N clients each send a prompt of their own to /completion and read a stream, all at once. A round asks one server and
 then the other, in an order that alternates; both have as many slots as there are clients at most. "total" counts
 tokens of prompts and answers. "by CPU" is what the wall would say with nobody else about: tokens over the CPU seconds
-of the server's processes, times the threads. With --engine, the same load on a scheduler without HTTP (see
-bench_scheduler.py) is measured in between.
+of the server's processes, times the threads. "HTTP overhead" is how much longer a round takes than the steps that our
+engine computes in it, by its own clock (/metrics): connections, messages between processes, streams. With --engine,
+the same load on a scheduler without HTTP (see bench_scheduler.py) is measured in between.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Server:
     cpus: dict[int, list[float]] = field(default_factory=dict)
     firsts: dict[int, list[float]] = field(default_factory=dict)  # of all clients of all rounds
     web: dict[int, list[float]] = field(default_factory=dict)  # of the CPU seconds, those of the process that has HTTP
+    steps: dict[int, list[float]] = field(default_factory=dict)  # of the walls, what the engine computed; ours only
 
     def cpu(self) -> float:
         """CPU seconds of the process and its children."""
@@ -101,7 +103,7 @@ def arguments(options: argparse.Namespace) -> list[str]:
 
 
 def ours(options: argparse.Namespace) -> list[str]:
-    return [sys.executable, "-m", "llamakit", "server", *arguments(options)]
+    return [sys.executable, "-m", "llamakit", "server", "--metrics", *arguments(options)]
 
 
 def theirs(options: argparse.Namespace) -> list[str]:
@@ -142,12 +144,32 @@ def is_ready(port: int) -> bool:
 
 
 def measure(server: Server, n_clients: int, options: argparse.Namespace, rng: random.Random) -> None:
+    is_ours = server.name == "llamakit"
+    steps = step_seconds(metrics(server)) if is_ours else 0.0
     cpu, web, wall = server.cpu(), cpu_of(server.process.pid), time.perf_counter()
     firsts = ask(server, n_clients, options, rng)
     server.walls.setdefault(n_clients, []).append(time.perf_counter() - wall)
     server.cpus.setdefault(n_clients, []).append(server.cpu() - cpu)
     server.web.setdefault(n_clients, []).append(cpu_of(server.process.pid) - web)
     server.firsts.setdefault(n_clients, []).extend(firsts)
+    if is_ours:
+        server.steps.setdefault(n_clients, []).append(step_seconds(metrics(server)) - steps)
+
+
+def metrics(server: Server) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def step_seconds(text: str) -> float:
+    """What the engine has computed since it was started, as /metrics tells it: prompts and tokens that were drawn."""
+    figures = dict(re.findall(r"^llamacpp:(\w+) (\S+)$", text, re.MULTILINE))
+    return float(figures["prompt_seconds_total"]) + float(figures["tokens_predicted_seconds_total"])
+
+
+def overhead(walls: list[float], steps: list[float]) -> float:
+    """How much longer rounds take than the engine's steps in them: the median, in percent."""
+    return 100 * (median(wall / step for wall, step in zip(walls, steps, strict=True)) - 1)
 
 
 def ask(server: Server, n_clients: int, options: argparse.Namespace, rng: random.Random) -> list[float]:
@@ -206,10 +228,11 @@ def report(servers: list[Server], n: int, options: argparse.Namespace) -> None:
         firsts = sorted(server.firsts[n])
         p99 = firsts[min(len(firsts) - 1, int(0.99 * len(firsts)))]
         cpu, share = median(server.cpus[n]), 100 * median(server.web[n]) / median(server.cpus[n])
+        beside = f"; HTTP overhead {overhead(server.walls[n], server.steps[n]):+.1f} %" if n in server.steps else ""
         print(
             f"{n:3} clients {server.name:>12}: {n_tokens / median(server.walls[n]):6.0f} t/s total, "
             f"{n_tokens * options.threads / cpu:6.0f} by CPU ({share:.0f} % of it HTTP); "
-            f"first token p50 {1000 * median(firsts):5.0f} ms, p99 {1000 * p99:5.0f}",
+            f"first token p50 {1000 * median(firsts):5.0f} ms, p99 {1000 * p99:5.0f}{beside}",
             flush=True,
         )
     if len(servers) == 2:
