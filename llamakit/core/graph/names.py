@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from llamakit.core.graph.attention import Attention, CachedAttention
-from llamakit.core.graph.ops import Embed, Experts, LayerNorm, Linear, Node, RmsNorm, Tokens, in_order
+from llamakit.core.graph.ops import Embed, Experts, Linear, Node, Tokens, in_order
 
 ALIASES = {
     "attn_out": "attn_output",
@@ -53,7 +53,7 @@ def name_nodes(root: Node, layer_outputs: Sequence[Node]) -> dict[str, Node]:
                 give("token_embd", node)
             case Linear(weight=weight) if not weight.is_part:
                 give(without_ending(weight.name), node)
-            case RmsNorm(weight=weight) | LayerNorm(weight=weight) if weight is not None:
+            case Norm(weight=weight) if weight is not None:
                 name = without_ending(weight.name)
                 give(name, node)
                 if name.endswith(".ffn_norm"):

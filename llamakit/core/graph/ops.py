@@ -88,8 +88,8 @@ class Embed(Node):
 
 
 @node
-class RmsNorm(LikeX):
-    """x / sqrt(mean(x^2) + eps) * weight + bias, over each `group` numbers: rows, or heads.
+class Norm(LikeX):
+    """Over each `group` numbers of x: rows, or heads.
 
     A weight of shape (heads, n) has numbers of its own for each head. Without a weight, `n` says how many numbers are
     normed together; 0 is the whole row.
@@ -107,18 +107,13 @@ class RmsNorm(LikeX):
 
 
 @node
-class LayerNorm(LikeX):
-    """(x - mean) / sqrt(variance + eps) * weight + bias, grouped as in `RmsNorm`."""
+class RmsNorm(Norm):
+    """x / sqrt(mean(x^2) + eps) * weight + bias"""
 
-    x: Node
-    weight: Weight | None
-    eps: float
-    bias: Weight | None = None
-    n: int = 0
 
-    @property
-    def group(self) -> int:
-        return self.weight.width if self.weight is not None else self.n or self.x.width
+@node
+class LayerNorm(Norm):
+    """(x - mean) / sqrt(variance + eps) * weight + bias"""
 
 
 @node
