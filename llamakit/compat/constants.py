@@ -9,6 +9,7 @@ ENUMS = {
     "POOLING_TYPE": {"UNSPECIFIED": -1, "NONE": 0, "MEAN": 1, "CLS": 2, "LAST": 3, "RANK": 4},
     "ATTENTION_TYPE": {"UNSPECIFIED": -1, "CAUSAL": 0, "NON_CAUSAL": 1},
     "FLASH_ATTN_TYPE": {"AUTO": -1, "DISABLED": 0, "ENABLED": 1},
+    "LOAD_MODE": {"AUTO": -1, "NONE": 0, "MMAP": 1, "MLOCK": 2, "MMAP_MLOCK": 3, "DIRECT_IO": 4},
     "SPLIT_MODE": {"NONE": 0, "LAYER": 1, "ROW": 2},
     "VOCAB_TYPE": {"NONE": 0, "SPM": 1, "BPE": 2, "WPM": 3, "UGM": 4, "RWKV": 5, "PLAMO2": 6},
 }

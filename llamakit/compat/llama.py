@@ -38,6 +38,21 @@ class Llama(OurLlama):
             embeddings=self.embedding, pooling_type=given["pooling_type"], rope_freq_base=given["rope_freq_base"],
             rope_freq_scale=given["rope_freq_scale"], offload_kqv=given["offload_kqv"],
         )  # fmt: skip
+        self._ctx = SimpleNamespace(ctx=self._shared or self.vocab, n_ctx=self.n_ctx, kv_cache_clear=self.reset)
         self.model_params = SimpleNamespace(
             n_gpu_layers=given["n_gpu_layers"], vocab_only=given["vocab_only"], use_mmap=given["use_mmap"]
         )
+
+    @property
+    def _is_recurrent(self) -> bool:
+        """Do all layers remember what they saw in states of their own?"""
+        return self._has_states and not self.model.decoder.cache_layers()
+
+    @property
+    def _is_hybrid(self) -> bool:
+        """Do some layers remember, beside others with a KV cache?"""
+        return self._has_states and bool(self.model.decoder.cache_layers())
+
+    @property
+    def _has_states(self) -> bool:
+        return self._shared is not None and bool(self.model.decoder.states())

@@ -20,7 +20,10 @@ from llamakit.api.grammar import LlamaGrammar
 from llamakit.api.state import LlamaState
 from llamakit.compat.chat_format import ChatFormatterResponse, Jinja2ChatFormatter, register_chat_format
 from llamakit.compat.constants import constants
+from llamakit.compat.internals import LlamaBatch, LlamaContext, LlamaModel
 from llamakit.compat.llama import Llama
+from llamakit.compat.params import ContextParams, ModelParams
+from llamakit.compat.samplers import LlamaSampler
 from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
 
 VERSION = "0.3.36"  # whose names these are
@@ -53,6 +56,12 @@ CHAT_FORMAT = {
     "ChatFormatterResponse": ChatFormatterResponse,
     "Jinja2ChatFormatter": Jinja2ChatFormatter,
 }
+INTERNALS = {
+    "LlamaModel": LlamaModel,
+    "LlamaContext": LlamaContext,
+    "LlamaBatch": LlamaBatch,
+    "LlamaSampler": LlamaSampler,
+}
 TYPES = (
     "CreateCompletionResponse", "CreateCompletionStreamResponse", "CreateChatCompletionResponse",
     "CreateChatCompletionStreamResponse", "CreateEmbeddingResponse", "Completion", "CompletionChunk",
@@ -71,11 +80,14 @@ def install() -> None:
     types = dict.fromkeys(TYPES, dict[str, Any])  # shapes of JSON: dictionaries
     functions = {"llama_supports_mmap": lambda: True, "llama_supports_mlock": lambda: False,
                  "llama_supports_gpu_offload": lambda: False, "llama_backend_init": lambda *_: None,
-                 "llama_backend_free": lambda: None, "llama_max_devices": lambda: 1}  # fmt: skip
+                 "llama_backend_free": lambda: None, "llama_max_devices": lambda: 1,
+                 "llama_model_default_params": ModelParams, "llama_context_default_params": ContextParams,
+                 "llama_model_params": ModelParams, "llama_context_params": ContextParams}  # fmt: skip
     low = {**constants(), **functions}
     parts: dict[str, dict[str, Any]] = {
         "llama": LLAMA | GRAMMAR, "llama_grammar": GRAMMAR, "llama_cache": CACHE, "llama_speculative": SPECULATIVE,
         "llama_tokenizer": TOKENIZER, "llama_chat_format": CHAT_FORMAT, "llama_types": types, "llama_cpp": low,
+        "_internals": INTERNALS,
     }  # fmt: skip
     everything: dict[str, Any] = LLAMA | GRAMMAR | CACHE | SPECULATIVE | TOKENIZER | CHAT_FORMAT | types | low
     package = module("llama_cpp", everything | {"__version__": VERSION, "__path__": []})
