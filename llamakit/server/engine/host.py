@@ -9,12 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from queue import Empty
 from typing import TYPE_CHECKING
 
 from llamakit.core.engine.describe import file_type
 from llamakit.core.engine.pooling import Pooling
-from llamakit.core.engine.scheduler import Cancelled, Event, Failed, Job, Scheduler, Usage
+from llamakit.core.engine.scheduler import Cancelled, Failed, Job, Scheduler, Usage
 from llamakit.errors import LlamakitError, UsageError
 from llamakit.server.engine.errands import Errands
 from llamakit.server.engine.messages import (
@@ -145,7 +144,8 @@ class Host:
     def _note(self, *ids: int) -> None:
         """Jobs may have news; from any thread."""
         self._with_news += ids
-        self._news.set()
+        if not self._news.is_set():  # else the sender is about to look
+            self._news.set()
 
     def _tell(self) -> None:
         was_busy = False
@@ -173,11 +173,8 @@ class Host:
     def _collect(self, running: Running, told: Told) -> None:
         """The events of a job that its reader has room for."""
         job = running.job
-        while running.window > 0:
-            try:
-                event: Event = job.next_event(0)
-            except Empty:
-                return
+        while running.window > 0 and job.has_news:
+            event = job.next_event()
             running.window -= 1
             is_end = event is job.end
             if is_end or not running.has_begun:

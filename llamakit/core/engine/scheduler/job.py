@@ -84,6 +84,11 @@ class AnyJob:
             self._wake()
         return event
 
+    @property
+    def has_news(self) -> bool:
+        """Whether an event is there already; for the one who reads them."""
+        return not self._events.empty()
+
     def events(self) -> Iterator[Event]:
         """Events before the end, as they come; raises what went wrong. Closing the iterator cancels."""
         try:
