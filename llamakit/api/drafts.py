@@ -55,10 +55,15 @@ class LlamaPromptLookupDecoding(LlamaDraftModel):
         self.max_ngram_size, self.num_pred_tokens = max_ngram_size, num_pred_tokens
 
     def __call__(self, input_ids: Tokens, /, **kwargs: Any) -> Tokens:
-        for size in range(min(self.max_ngram_size, len(input_ids) - 1), 0, -1):
+        return self.find_candidate_pred_tokens(input_ids, self.max_ngram_size, self.num_pred_tokens)
+
+    @staticmethod
+    def find_candidate_pred_tokens(input_ids: Tokens, max_ngram_size: int, num_pred_tokens: int) -> Tokens:
+        """What followed the longest end of up to max_ngram_size tokens; empty where none was said before."""
+        for size in range(min(max_ngram_size, len(input_ids) - 1), 0, -1):
             windows = np.lib.stride_tricks.sliding_window_view(input_ids, size)[:-1]
             matches = np.flatnonzero((windows == input_ids[-size:]).all(axis=1))
             if len(matches):
                 start = int(matches[0]) + size
-                return np.asarray(input_ids[start : start + self.num_pred_tokens], np.intc)
+                return np.asarray(input_ids[start : start + num_pred_tokens], np.intc)
         return np.zeros(0, np.intc)

@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llamakit.api.chat_formats import register_chat_completion_handler
+from llamakit.api.chat_formats import Handler, register_chat_completion_handler, template_of, unregister_chat_handler
+from llamakit.api.chat_formats import handler_of as registered
+from llamakit.core.chat.errors import TemplateError
+from llamakit.core.chat.named import TEMPLATES
+from llamakit.core.chat.python_formats import PLAIN, SAME
 
 if TYPE_CHECKING:
     from llamakit.api.llama import Llama
@@ -33,6 +37,34 @@ def register_chat_format(name: str) -> Callable[[Formatter], Formatter]:
         return formatter
 
     return register
+
+
+def get_chat_completion_handler(name: str) -> Handler:
+    """That of a name: the user's own, or one that chats by our template. Raises TemplateError for an unknown name."""
+    if (own := registered(name)) is not None:
+        return own
+    if name not in {*TEMPLATES, *PLAIN, *SAME}:
+        raise TemplateError(f"Invalid chat handler: {name}")
+
+    def handle(*, llama: Llama, messages: Messages, **options: Any) -> Any:
+        from llamakit.api.chat import create_chat_completion
+
+        return create_chat_completion(llama, template_of(llama, name), messages, **options)
+
+    return handle
+
+
+class Registry:
+    """llama-cpp-python's one registry, under its methods' names."""
+
+    def register_chat_completion_handler(self, name: str, chat_handler: Handler, overwrite: bool = False) -> None:
+        register_chat_completion_handler(name, overwrite)(chat_handler)
+
+    def unregister_chat_handler(self, name: str) -> None:
+        unregister_chat_handler(name)
+
+    def get_chat_completion_handler_by_name(self, name: str) -> Handler:
+        return get_chat_completion_handler(name)
 
 
 def handler_of(formatter: Formatter) -> Callable[..., Any]:

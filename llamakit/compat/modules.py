@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from llamakit.api.cache import BaseLlamaCache, LlamaCache, LlamaDiskCache, LlamaRAMCache
-from llamakit.api.chat_formats import register_chat_completion_handler
+from llamakit.api.chat_formats import Handler, register_chat_completion_handler
 from llamakit.api.drafts import LlamaDraftModel, LlamaPromptLookupDecoding
 from llamakit.api.drawing import (
     Criterion,
@@ -18,13 +18,24 @@ from llamakit.api.drawing import (
 )
 from llamakit.api.grammar import LlamaGrammar
 from llamakit.api.state import LlamaState
-from llamakit.compat.chat_format import ChatFormatterResponse, Jinja2ChatFormatter, register_chat_format
+from llamakit.compat import hf_formats
+from llamakit.compat.chat_format import (
+    ChatFormatterResponse,
+    Formatter,
+    Jinja2ChatFormatter,
+    Registry,
+    get_chat_completion_handler,
+    handler_of,
+    register_chat_format,
+)
 from llamakit.compat.constants import constants
 from llamakit.compat.internals import LlamaBatch, LlamaContext, LlamaModel
 from llamakit.compat.llama import Llama
+from llamakit.compat.named_formats import formatters
 from llamakit.compat.params import ContextParams, ModelParams
 from llamakit.compat.samplers import LlamaSampler
 from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
+from llamakit.core.chat.errors import TemplateError
 
 VERSION = "0.3.36"  # whose names these are
 
@@ -53,8 +64,20 @@ TOKENIZER = {
 CHAT_FORMAT = {
     "register_chat_completion_handler": register_chat_completion_handler,
     "register_chat_format": register_chat_format,
+    "get_chat_completion_handler": get_chat_completion_handler,
+    "chat_formatter_to_chat_completion_handler": handler_of,
+    "LlamaChatCompletionHandlerNotFoundException": TemplateError,
+    "LlamaChatCompletionHandlerRegistry": Registry,
     "ChatFormatterResponse": ChatFormatterResponse,
     "Jinja2ChatFormatter": Jinja2ChatFormatter,
+    "ChatFormatter": Formatter,
+    "LlamaChatCompletionHandler": Handler,
+    "hf_tokenizer_config_to_chat_formatter": hf_formats.hf_tokenizer_config_to_chat_formatter,
+    "hf_tokenizer_config_to_chat_completion_handler": hf_formats.hf_tokenizer_config_to_chat_completion_handler,
+    "hf_autotokenizer_to_chat_formatter": hf_formats.hf_autotokenizer_to_chat_formatter,
+    "hf_autotokenizer_to_chat_completion_handler": hf_formats.hf_autotokenizer_to_chat_completion_handler,
+    "guess_chat_format_from_gguf_metadata": hf_formats.guess_chat_format_from_gguf_metadata,
+    **formatters(),
 }
 INTERNALS = {
     "LlamaModel": LlamaModel,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from llamakit.core.chat.named import Turns
+from llamakit.core.chat.named import Turns, llama2
 
 OWN = "chat_template.default"  # the model's
 
-# Names that mean one of ours.
+# Names that mean one of ours, and texts of templates.
 SAME = {
-    "llama-2": "llama2-sys", "llama-3": "llama3", "mistral-instruct": "mistral-v1", "qwen": "chatml",
+    "llama-2": "llama2-sys", "llama-3": "llama3", "mistral-instruct": llama2("{C}\n\n"), "qwen": "chatml",
     "functionary": "chatml", "functionary-v1": "chatml", "functionary-v2": "chatml",
     "chatml-function-calling": "chatml",
 }  # fmt: skip

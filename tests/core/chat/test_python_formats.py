@@ -9,9 +9,17 @@ from llamakit.core.chat.python_formats import OWN, PLAIN, SAME, template_text
 from llamakit.core.chat.template import ChatTemplate
 
 
-@pytest.mark.parametrize("name", SAME)
+@pytest.mark.parametrize("name", SAME.keys() - {"mistral-instruct"})
 def test_a_format_under_another_name_is_one_of_ours(name: str) -> None:
     assert template_text(name) in TEMPLATES
+
+
+def test_mistrals_first_format_has_no_blank_before_an_answer() -> None:
+    text = template_text("mistral-instruct")
+    assert text is not None
+    roles = ("system", "user", "assistant", "user")
+    messages = [{"role": role, "content": said} for role, said in zip(roles, "SUAV", strict=True)]
+    assert ChatTemplate(text).render(messages) == "[INST] S\n\nU [/INST]A</s>[INST] V [/INST]"
 
 
 def test_a_format_of_models_without_a_template() -> None:
