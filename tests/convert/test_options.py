@@ -37,6 +37,7 @@ ERNIE = {
     "moe_num_experts": 8, "moe_k": 2, "moe_layer_interval": 1, "moe_layer_start_index": 1, "moe_intermediate_size": 48,
     "moe_norm_min": 1e-12,
 }  # fmt: skip
+COHERE = {"logit_scale": 0.5, "sliding_window": 20, "num_experts": 8, "num_experts_per_tok": 2}
 LATE = [False, False, True, True]
 
 
@@ -115,6 +116,32 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
         ("DeepseekV3ForCausalLM", EXPERTS | {"rope_scaling": LONG}, {"deepseek2.rope.scaling.attn_factor": 1.5}),
         ("DeepseekV3ForCausalLM", EXPERTS | {"rope_scaling": YARN}, {"deepseek2.rope.scaling.attn_factor": None}),
         ("Ernie4_5_MoeForCausalLM", ERNIE, {"llamakit.expert_weights_norm_min": None}),
+        ("MinistralForCausalLM", {"sliding_window": 20}, {"llama.attention.sliding_window": 20}),
+        (
+            "CwmForCausalLM",
+            {"sliding_window": 20, "layer_types": ["full_attention", *["sliding_attention"] * 3]},
+            {"llama.attention.sliding_window_pattern": [False, True, True, True]},
+        ),
+        ("Cohere2MoeForCausalLM", COHERE, {"cohere2moe.expert_gating_func": 3}),
+        (
+            "Cohere2MoeForCausalLM",
+            COHERE | {"expert_selection_fn": "sigmoid", "norm_topk_prob": False, "rope_scaling": YARN},
+            {
+                "cohere2moe.expert_gating_func": 2,
+                "cohere2moe.expert_weights_norm": False,
+                "cohere2moe.rope.scaling.type": "yarn",
+            },
+        ),
+        (
+            "GraniteSWAForCausalLM",
+            {"layer_rope_theta": [0, 5e4, 5e4, 5e4]},
+            {"granite_swa.rope.freq_base": 5e4, "granite_swa.attention.rope_pattern": [False, True, True, True]},
+        ),
+        (
+            "FalconMambaForCausalLM",
+            {"model_type": "falcon_mamba", "layer_norm_epsilon": 1e-3, "state_size": 16, "conv_kernel": 4},
+            {"llamakit.mixer_norm_epsilon": 1e-6},
+        ),
         ("Ernie4_5_MoeForCausalLM", ERNIE | {"moe_norm_min": 0.5}, {"llamakit.expert_weights_norm_min": 0.5}),
     ],
 )
@@ -127,6 +154,8 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
     "name, options, message",
     [
         ("LlamaForCausalLM", {"hidden_act": "mish"}, "applies 'mish'"),
+        ("GraniteSWAForCausalLM", {"layer_rope_theta": [1e4, 5e4, 0, 0]}, "layer_rope_theta"),
+        ("Cohere2MoeForCausalLM", COHERE | {"expert_selection_fn": "tanh"}, "expert_selection_fn is 'tanh'"),
         ("FalconForCausalLM", {"alibi": True}, "ALiBi"),
         ("Gemma3ForCausalLM", {"use_bidirectional_attention": True}, "both sides"),
         (

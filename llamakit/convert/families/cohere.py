@@ -6,8 +6,10 @@ from typing import ClassVar
 
 from llamakit.convert.families.nextn import NEXTN
 from llamakit.convert.families.settings import n_dense
-from llamakit.convert.family import GATINGS, Family, Keys
+from llamakit.convert.family import GATINGS, Family, Keys, Named
 from llamakit.convert.names import EXPERTS, LAYER, Names
+from llamakit.convert.weight import Weight
+from llamakit.errors import ModelError
 
 
 class CommandR(Family):
@@ -44,6 +46,9 @@ class Cohere2(Family):
             yield "rope.scaling.type", "none"
 
 
+SOFTMAX_OF_CHOSEN = 3
+
+
 class Cohere2Moe(Family):
     arch = "cohere2moe"
     hf_names: ClassVar[tuple[str, ...]] = ("Cohere2MoeForCausalLM",)
@@ -63,13 +68,23 @@ class Cohere2Moe(Family):
         yield "vocab_size", c.int("vocab_size")
         yield "expert_feed_forward_length", n_ff
         yield "leading_dense_block_count", n_dense(c, default=0)
-        yield "expert_weights_norm", c.bool("norm_topk_prob", default=False)
-        if c.has("expert_selection_fn"):
-            yield "expert_gating_func", GATINGS[c.str("expert_selection_fn")]
+        yield "expert_weights_norm", c.bool("norm_topk_prob", default=True)
+        name = c.str("expert_selection_fn", default="softmax")
+        if name not in ("softmax", "sigmoid"):
+            raise ModelError(f"{c.path}: expert_selection_fn is {name!r:.40}; known are softmax and sigmoid")
+        yield "expert_gating_func", SOFTMAX_OF_CHOSEN if name == "softmax" else GATINGS[name]
         if n_shared := c.int("num_shared_experts", default=0):
             yield "expert_shared_count", n_shared
             yield "expert_shared_feed_forward_length", n_ff * n_shared
         if self.n_layer > c.n_layer:
             yield "nextn_predict_layers", self.n_layer - c.n_layer
         yield "rope.dimension_count", c.head_dim
-        yield "rope.scaling.type", "none"
+        if not c.rope.has("factor"):
+            yield "rope.scaling.type", "none"
+
+    def change(self, word: str, weight: Weight, i: int | None) -> Named:
+        """The engine takes the mean of experts and shared one, which is half their sum."""
+        joined = self.config.str("shared_expert_combination_strategy", default="average")
+        if joined == "sum" and word in ("ffn_down_exps.weight", "ffn_down_shexp.weight"):
+            weight = weight.times(2.0)
+        return super().change(word, weight, i)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from llamakit.convert.checkpoint import Checkpoint
+from llamakit.convert.config import Config
 from llamakit.convert.families.llama import Granite
 from llamakit.convert.family import Keys, Named
 from llamakit.convert.names import ATTENTION, LAYER, Names
 from llamakit.convert.weight import Weight
+from llamakit.errors import ModelError
 
 
 class GraniteSwa(Granite):
@@ -29,6 +32,18 @@ class GraniteSwa(Granite):
         "shared_mlp.input_linear": "ffn_up_shexp",
         "shared_mlp.output_linear": "ffn_down_shexp",
     }
+
+    def __init__(self, config: Config, checkpoint: Checkpoint) -> None:
+        """The bases of layers, of which 0 does not turn, become one and a list of the layers that turn."""
+        bases = config.floats("layer_rope_theta", default=[])
+        if len({base for base in bases if base}) > 1:
+            raise ModelError(f"{config.path}: layer_rope_theta has several bases, which cannot be converted")
+        if any(bases):
+            given = config.section("rope_parameters").values
+            config = config.overlaid(rope_parameters={**given, "rope_theta": max(bases)})
+        if bases and not all(bases):
+            config = config.overlaid(no_rope_layers=[int(base != 0) for base in bases])
+        super().__init__(config, checkpoint)
 
     def hparams(self) -> Keys:
         yield from super().hparams()

@@ -18,9 +18,10 @@ class Llama(Family):
     arch = "llama"
     hf_names: ClassVar[tuple[str, ...]] = (
         "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "MixtralForCausalLM", "LlamaModel",
-        "VLlama3ForCausalLM", "LlavaForConditionalGeneration", "IQuestCoderForCausalLM",
+        "VLlama3ForCausalLM", "LlavaForConditionalGeneration", "IQuestCoderForCausalLM", "MinistralForCausalLM",
+        "CwmForCausalLM",
     )  # fmt: skip
-    model_types: ClassVar[tuple[str, ...]] = ("llama", "mistral", "mixtral")
+    model_types: ClassVar[tuple[str, ...]] = ("llama", "mistral", "mixtral", "ministral", "cwm")
     has_windows = True
     layer: ClassVar[Names] = {**LAYER, **MIXTRAL_EXPERTS}
     turns_neighbours = True

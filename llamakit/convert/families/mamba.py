@@ -74,8 +74,10 @@ class Mamba(Family):
 
     def foreign_keys(self) -> Keys:
         yield from super().foreign_keys()
-        if self.config.model_type == "falcon_mamba" and self.config.float("mixer_rms_eps", default=1e-6) != 1e-6:
-            yield "llamakit.mixer_norm_epsilon", self.config.float("mixer_rms_eps")
+        if self.config.model_type == "falcon_mamba":
+            own = self.config.float("mixer_rms_eps", default=1e-6)
+            if own != self.config.float("layer_norm_epsilon", default=1e-5):
+                yield "llamakit.mixer_norm_epsilon", own
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         return [(word, changed_state(word, weight))]

@@ -32,7 +32,9 @@ class GraniteSwa(SlidingWindow, Granite):
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         if not self.hp.n_expert:
-            return feed_forward.gated(x, w, self.hp.ffs[i])
+            return feed_forward.gated(x, w, self.hp.ffs[i], self.activation)
         chosen = mixture(x, w, read_routing(self.meta, self.hp, is_normed=True))
         n_shared = self.meta.int("expert_shared_feed_forward_length", 0, min=0)
-        return chosen + feed_forward.gated_of_one(x, w, n_shared, suffix="_shexp") if n_shared else chosen
+        if not n_shared:
+            return chosen
+        return chosen + feed_forward.gated_of_one(x, w, n_shared, self.activation, suffix="_shexp")

@@ -62,7 +62,8 @@ class HParams:
         heads = by_layer("attention.head_count", MOST_HEADS)
         n_head = max(heads)
         heads_kv = by_layer("attention.head_count_kv", n_head or MOST_HEADS, heads)
-        ffs = by_layer("feed_forward_length", 1 << 22)
+        has_experts_only = meta.has("expert_feed_forward_length") and not meta.has("feed_forward_length")
+        ffs = [0] * n_block if has_experts_only else by_layer("feed_forward_length", 1 << 22)
         for h, kv in zip(heads, heads_kv, strict=True):
             if kv and h % kv:
                 raise ModelError(f"{meta.path}: {h} query heads cannot share {kv} key/value heads evenly")

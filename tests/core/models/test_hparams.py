@@ -181,6 +181,15 @@ def test_fault_17_numbers_survive_the_file(tmp_path):
     refused(lambda: Model(path), "layer_norm_rms_epsilon")
 
 
+def test_models_of_experts_alone_name_no_other_feed_forward():
+    full = metadata(expert_count=4, expert_used_count=2, expert_feed_forward_length=48)
+    meta = Metadata(
+        {key: v for key, v in full.mapping.items() if not key.endswith(".feed_forward_length")}, "", "llama"
+    )
+    assert HParams.read(meta).ffs == (0,) * HParams.read(full).n_layer
+    assert HParams.read(meta).n_ff_expert == 48
+
+
 # windows
 @pytest.mark.parametrize(
     "changes, wanted",
