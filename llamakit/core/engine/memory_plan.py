@@ -38,7 +38,8 @@ class MemoryPlan:
 def n_buffer_bytes(hp: HParams, n_vocab: int, n_ubatch: int, n_ctx: int, n_threads: int) -> int:
     """A bound of what activations, logits, angles of rotation and scores of attention take."""
     widest = max(hp.n_ff * max(1, hp.n_expert_used), hp.n_embd, hp.n_head * hp.head_dim)
-    activations = (n_ubatch + 8) * (2 * widest + 4 * hp.n_embd)
+    n_results = 2 * hp.n_expert_used  # of experts, and quantized rows for each
+    activations = (n_ubatch + 8) * (2 * widest + (4 + n_results) * hp.n_embd)
     return 4 * (activations + OUTPUTS * n_vocab + n_ctx * (2 * hp.n_rot + MAX_ROWS * n_threads))
 
 

@@ -52,13 +52,13 @@ class Runs:
     n_threads: int
     seconds: npt.NDArray[np.float64]  # (n_steps,)
     n_runs: int = 0
-    n_rows: dict[int, int] = field(default_factory=dict)  # by the address where their number is found
+    counts: dict[int, int] = field(default_factory=dict)  # of rows and experts, by where their number is found
 
     def note(self, seconds: npt.NDArray[np.float64]) -> None:
         self.seconds += seconds
         self.n_runs += 1
-        for address in self.n_rows:
-            self.n_rows[address] += ctypes.c_int64.from_address(address).value
+        for address in self.counts:
+            self.counts[address] += ctypes.c_int64.from_address(address).value
 
 
 class Profile:
@@ -94,8 +94,11 @@ class Profile:
     def note(self, program: Program, seconds: npt.NDArray[np.float64], n_threads: int) -> None:
         """One run of a program: the time of each of its ops."""
         if id(program) not in self._runs:
-            counts = {address_of(step.record.values["n_rows"]): 0 for step in program.steps if has_weight(step)}
-            self._runs[id(program)] = Runs(program, n_threads, np.zeros(len(program.steps)), n_rows=counts)
+            products = [step for step in program.steps if has_weight(step)]
+            places = {address_of(step.record.values["n_rows"]) for step in products}
+            places |= {place for step in products if (place := matrix_count(step))}
+            times = np.zeros(len(program.steps))
+            self._runs[id(program)] = Runs(program, n_threads, times, counts=dict.fromkeys(places, 0))
         self._runs[id(program)].note(seconds)
 
 
@@ -106,11 +109,11 @@ def ops_of(runs: Runs, matrices: Mapping[int, Matrix]) -> list[OpTime]:
         op = OpTime(kernel, variant.rstrip("]"), (), runs.n_threads, seconds, runs.n_runs)
         matrix = matrices.get(address_of(step.record.values["weight"])) if has_weight(step) else None
         if matrix is not None:
-            n_rows = runs.n_rows[address_of(step.record.values["n_rows"])]
-            is_chosen = step.record.values.get("choice") is not None  # rows of experts: each reads its own
+            n_rows = runs.counts[address_of(step.record.values["n_rows"])]
+            place = matrix_count(step)
             op.weights = matrix.names
             op.n_flops = 2 * n_rows * matrix.n_rows * matrix.width
-            op.n_bytes = matrix.n_bytes * (n_rows if is_chosen else runs.n_runs)
+            op.n_bytes = matrix.n_bytes * (runs.counts[place] if place else runs.n_runs)
         ops.append(op)
     return ops
 
@@ -118,6 +121,15 @@ def ops_of(runs: Runs, matrices: Mapping[int, Matrix]) -> list[OpTime]:
 def has_weight(step: Step) -> bool:
     """Is it a product?"""
     return step.record.values.get("weight") is not None and "n_rows" in step.record.values
+
+
+def matrix_count(step: Step) -> int | None:
+    """Where the number of experts' matrices that a product reads is found; None where there is one matrix."""
+    values = step.record.values
+    if values.get("choice") is not None:  # each row reads its own
+        return address_of(values["n_rows"])
+    grouping = values.get("grouping")
+    return int(grouping.data.ctypes.data) + grouping.FIELDS["n_experts"].offset if grouping else None
 
 
 def address_of(value: int | npt.NDArray[np.generic]) -> int:

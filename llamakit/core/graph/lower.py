@@ -281,6 +281,7 @@ class Lowering:
             "mode": GATED if node.activation else ADD if node.residual is not None else STORE,
             "activation": ACTIVATIONS[node.activation or "silu"],
             "n_rows": self.row_count(node),
+            "grouping": None,
             "scratch": None,
             "n_scratch": 0,
         }
@@ -319,6 +320,7 @@ class Lowering:
         q = self.buffer("quantized", n_rows * width // 32 * activation_block(1).size)
         quantize = Step(f"quantize.tiles[{n}]", Quantize(
             x=self.at(node.x), norm=self.norm_of(node), out=q, n_rows=self.row_count(node), n=width, eps=node.eps,
+            grouping=None, x_pitch=pitch(node.x), x_share=1,
         ))  # fmt: skip
         record = Gemm(weight=packed.data, x=q, n_blocks=packed.n_blocks, **fields)
         if self.capacity.is_few:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llamakit.core.graph.memory import aligned
+from llamakit.core.graph.grouped import ExpertProducts, Input
 from llamakit.core.graph.ops import Experts, Weight
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
     """Row (t, k) of the products is token t's k-th best expert."""
     low, m, n_rows = lowering, lowering.memory, lowering.rows_of(node) * node.n_used
-    shares, chosen = aligned(4 * n_rows).view("f4"), aligned(4 * n_rows).view("i4")
+
+    def floats(name: str, n: int) -> Floats:
+        return low.buffer(name, 4 * n)[: 4 * n].view(np.float32)
+
+    shares, chosen = floats("shares", n_rows), floats("chosen", n_rows).view(np.int32)
     n_chosen = np.zeros(1, np.int64)
-    x, x_pitch, x_share = low.at(node.x), pitch(node.x), node.n_used
+    x = Input(low.at(node.x), pitch(node.x), node.x.width, node.n_used)
     router_pitch = pitch(node.router)
     bias = node.selection_bias
-    probs, worths = (aligned(4 * router_pitch * low.rows_of(node)).view("f4") for _ in range(2))
+    probs, worths = (floats(name, router_pitch * low.rows_of(node)) for name in ("probs", "worths"))
     route = Route(
         logits=low.at(node.router), probs=probs, worths=worths,
         bias=m.weights.vector(bias) if bias else None, shares=shares, chosen=chosen, n_rows=low.row_count(node),
@@ -45,18 +49,21 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
     )  # fmt: skip
     steps = [Step("moe.route", route)]
     if node.is_share_first:
-        spread = aligned(4 * x_pitch * n_rows).view("f4")
+        spread = floats("spread", x.pitch * n_rows)
         steps.append(Step("moe.spread", Spread(
-            x=x, shares=shares, out=spread, n_rows=low.row_count(node), pitch=x_pitch, n_used=node.n_used,
+            x=x.address, shares=shares, out=spread, n_rows=low.row_count(node), pitch=x.pitch, n_used=node.n_used,
         )))  # fmt: skip
-        x, x_share = int(spread.ctypes.data), 1
+        x = Input(int(spread.ctypes.data), x.pitch, x.width)
 
-    def watch(weights: tuple[Weight, ...], address: int, width: int, pitch: int, share: int) -> list[Step]:
+    n_expert = node.up.shape[0]
+    products = ExpertProducts(low, chosen, n_chosen, n_rows, n_expert, is_one=low.rows_of(node) == 1)
+
+    def watch(weights: tuple[Weight, ...], x: Input) -> list[Step]:
         names = tuple(w.name for w in weights if m.observer and m.observer.wants(w.name))
-        rows = Rows(address, width, pitch, n_chosen, m.batch, chosen, share, node.up.shape[0])
+        rows = Rows(x.address, x.width, x.pitch, n_chosen, m.batch, chosen, x.share, n_expert)
         return m.observer.steps(names, rows) if m.observer and names else []
 
-    def product(parts: tuple[Weight, ...], x: int, x_pitch: int, x_share: int = 1) -> tuple[Step, Floats, int]:
+    def product(result: str, parts: tuple[Weight, ...], x: Input) -> tuple[list[Step], Input]:
         """Each row times its expert's matrix; with two parts, gate and up with the activation behind."""
         is_gated = len(parts) > 1
         packed = m.weights.pack(parts, is_interleaved=is_gated)
@@ -64,46 +71,38 @@ def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:
         scales, biases = (tuple(getattr(node, f"{n}_{what}") for n in names) for what in ("scale", "bias"))
         none = (None,) * len(parts)
         out_pitch = padded(parts[0].n_rows) if is_gated else packed.n_groups * ROWS
-        out = aligned(4 * out_pitch * n_rows).view("f4")
+        out = floats(result, out_pitch * n_rows)
         fields = {
             "out": out, "out_pitch": out_pitch, "n_groups": packed.n_groups, "mode": GATED if is_gated else STORE,
             "scale": m.weights.per_row(parts, scales, 1.0, none, is_gated, packed.n_groups),
             "bias": m.weights.per_row(parts, biases, 0.0, none, is_gated, packed.n_groups),
-            "activation": GELU if node.activation == "gelu" else SILU, "n_rows": n_chosen, "scratch": None,
-            "n_scratch": 0,
+            "activation": GELU if node.activation == "gelu" else SILU,
         }  # fmt: skip
-        step = low.gemv(packed, x, x_pitch, parts[0].width, None, 0.0, fields, chosen, x_share)
-        return step, out, out_pitch
+        return products.steps(packed, x, fields), Input(int(out.ctypes.data), out_pitch, parts[0].n_rows)
 
     gate, up = node.gate, node.up
     firsts = (up,) if gate is None else (gate, up)
-    steps += watch(firsts, x, node.x.width, x_pitch, x_share)
+    steps += watch(firsts, x)
     is_fused = gate is not None and gate.type == up.type and up.n_rows % ROWS == 0 and node.activation in FUSED
-    if is_fused:
-        step, hidden, hidden_pitch = product(firsts, x, x_pitch, x_share)
-        steps.append(step)
-    else:
-        step, hidden, hidden_pitch = product((up,), x, x_pitch, x_share)
-        steps.append(step)
-        fields = {"out": hidden, "pitch": hidden_pitch, "n_rows": n_chosen}
+    own, hidden = product("hidden", firsts if is_fused else (up,), x)
+    steps += own
+    if not is_fused:
+        fields = {"pitch": hidden.pitch, "n_rows": n_chosen}
+        unary = {"x": hidden.address, "out": hidden.address, "n": hidden.pitch} | fields
         if gate is None:
-            steps.append(Step("unary.unary", Unary(
-                x=hidden, n=hidden_pitch, kind=KINDS[node.activation], c=0.0, **fields,
-            )))  # fmt: skip
+            steps.append(Step("unary.unary", Unary(kind=KINDS[node.activation], c=0.0, **unary)))
         else:
             if node.up_cap:
-                steps.append(Step("unary.unary", Unary(
-                    x=hidden, n=hidden_pitch, kind=SOFTCAP, c=node.up_cap, **fields,
-                )))  # fmt: skip
-            step, gates, _ = product((gate,), x, x_pitch, x_share)
-            steps += [step, Step("elementwise.glu", Elementwise(
-                a=gates, b=hidden, activation=GATED_KINDS[node.activation], limit=node.limit, **fields,
+                steps.append(Step("unary.unary", Unary(kind=SOFTCAP, c=node.up_cap, **unary)))
+            own, gates = product("gates", (gate,), x)
+            steps += [*own, Step("elementwise.glu", Elementwise(
+                a=gates.address, b=hidden.address, out=hidden.address, activation=GATED_KINDS[node.activation],
+                limit=node.limit, **fields,
             ))]  # fmt: skip
-    address = int(hidden.ctypes.data)
-    steps += watch((node.down,), address, node.down.width, hidden_pitch, 1)
-    step, y, y_pitch = product((node.down,), address, hidden_pitch)
+    steps += watch((node.down,), hidden)
+    own, y = product("results", (node.down,), hidden)
     combine = Combine(
-        y=y, y_pitch=y_pitch, shares=shares, out=low.at(node), n_rows=low.row_count(node), pitch=pitch(node),
+        y=y.address, y_pitch=y.pitch, shares=shares, out=low.at(node), n_rows=low.row_count(node), pitch=pitch(node),
         n_used=node.n_used,
     )  # fmt: skip
-    return [*steps, step, Step("moe.combine", combine)]
+    return [*steps, *own, Step("moe.combine", combine)]

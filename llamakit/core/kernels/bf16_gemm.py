@@ -7,7 +7,8 @@ from typing import Any
 from llamakit.core.kernels.float_gemm import FloatGemm
 from llamakit.core.kernels.float_gemv import GROUPS
 from llamakit.core.kernels.gemm import store_panel
-from llamakit.core.kernels.kernel import Kernel, kernel, share
+from llamakit.core.kernels.grouping import n_matrices, rows_of, share_of_matrix
+from llamakit.core.kernels.kernel import Kernel, kernel
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import dot2, registers, repeat_i32, view
 from llamakit.core.simd.records import f32x16, i32, i32x16
@@ -41,13 +42,16 @@ def rows(n_groups: int, n: int) -> Kernel:
     @kernel(FloatGemm)
     def gemm(op, thread, n_threads):
         results = view(op.scratch + thread * op.n_scratch, f32x16)
-        n_pairs, n_rows, words = op.n // 2, op.n_rows[0], view(op.x, i32)
-        first, last = share((op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
-        for p in range(first, last):
-            weight = view(op.weight, i32x16) + p * GROUPS * n_pairs
-            for row in range(0, n_rows, n):
-                for g in range(0, GROUPS, n_groups):
-                    multiply_tile(weight + g, n_pairs, words + row * op.x_pitch, op.x_pitch, results + g)
-                store_panel(op, row, min(n, n_rows - row), p, results)
+        n_pairs, n_panels, words = op.n // 2, (op.n_groups + GROUPS - 1) // GROUPS, view(op.x, i32)
+        for i in range(n_matrices(op)):
+            expert, slot, n_rows = rows_of(op, i)
+            first, last = share_of_matrix(op, i, n_panels, thread, n_threads)
+            for p in range(first, last):
+                weight = view(op.weight, i32x16) + (expert * op.n_groups + p * GROUPS) * n_pairs
+                for row in range(0, n_rows, n):
+                    x = words + (slot + row) * op.x_pitch
+                    for g in range(0, GROUPS, n_groups):
+                        multiply_tile(weight + g, n_pairs, x, op.x_pitch, results + g)
+                    store_panel(op, slot + row, min(n, n_rows - row), p, expert, results)
 
     return gemm

@@ -10,6 +10,7 @@ from llamakit.core.kernels.bf16 import round_row
 from llamakit.core.kernels.epilogue import GATED, finish
 from llamakit.core.kernels.float_gemv import GROUPS, FloatGemv
 from llamakit.core.kernels.gemv import chosen
+from llamakit.core.kernels.grouping import lone_row
 from llamakit.core.kernels.kernel import kernel, share
 from llamakit.core.simd.op import inlined
 from llamakit.core.simd.ops import dot2, repeat_i32, view
@@ -31,7 +32,8 @@ def rows(op, thread, n_threads):
     scratch = op.scratch + thread * op.n_scratch
     results, rounded, n_pairs = view(scratch, f32x16), view(scratch + 32, i8), op.n // 2
     first, last = share((op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
-    for row in range(op.n_rows[0]):
+    for i in range(op.n_rows[0]):
+        row = lone_row(op, i)
         round_row(op.x + row // op.x_share * op.x_pitch, op.norm, op.n, op.x_pitch, op.eps, rounded)
         expert = chosen(op, row)
         weight = view(op.weight + expert * op.choice_bytes, i32x16)

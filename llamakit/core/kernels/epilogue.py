@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.kernels.activation import gelu_tanh, silu
+from llamakit.core.kernels.grouping import Grouping
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import is_null, view
 from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
@@ -25,7 +26,8 @@ class Product(Record):
     n_groups: i64
     mode: i64
     activation: i64
-    n_rows: Ptr[i64]  # rows of x
+    n_rows: Ptr[i64]  # rows of x that it multiplies
+    grouping: Ptr[Grouping]  # null, or which rows take which expert's matrix
     scratch: Ptr[f32]
     n_scratch: i64  # floats of scratch for each thread
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from llamakit.core.kernels.epilogue import GATED, finish
 from llamakit.core.kernels.gemm import Gemm, block_product
-from llamakit.core.kernels.kernel import Kernel, kernel, share
+from llamakit.core.kernels.grouping import n_matrices, row_at, rows_of, share_of_matrix
+from llamakit.core.kernels.kernel import Kernel, kernel
 from llamakit.core.kernels.quantize import activation_block
 from llamakit.core.kernels.tile import ROWS, Tile
 from llamakit.core.simd.op import helper
@@ -71,21 +72,23 @@ def rows(tile: Tile, n: int) -> Kernel:
 
     @kernel(Gemm)
     def few(op, thread, n_threads):
-        n_rows = op.n_rows[0]
         results = view(op.scratch + thread * op.n_scratch, f32x16)
         n_groups = 2 if op.mode == GATED else 1  # of a unit
         n_bytes = op.n_blocks * tile_bytes  # of a group
-        first, last = share(op.n_groups // n_groups, thread, n_threads)
-        for unit in range(first, last):
-            for t in range((n_rows + n - 1) // n):
-                x, n_used = op.x + t * op.n_blocks * x_block_bytes, min(n, n_rows - t * n)
-                for k in range(n_groups):
-                    weight = op.weight + (unit * n_groups + k) * n_bytes
-                    if n_used > n_half:
-                        multiply_rows(weight, op.n_blocks, x, results + k * n)
-                    else:
-                        multiply_half(weight, op.n_blocks, x, results + k * n)
-                for j in range(n_used):
-                    finish(op, t * n + j, unit, 0, results + j, n)
+        for i in range(n_matrices(op)):
+            expert, first_slot, n_rows = rows_of(op, i)
+            first, last = share_of_matrix(op, i, op.n_groups // n_groups, thread, n_threads)
+            for unit in range(first, last):
+                for t in range(0, n_rows, n):
+                    slot, n_used = first_slot + t, min(n, n_rows - t)
+                    x = op.x + slot // n * op.n_blocks * x_block_bytes
+                    for k in range(n_groups):
+                        weight = op.weight + (expert * op.n_groups + unit * n_groups + k) * n_bytes
+                        if n_used > n_half:
+                            multiply_rows(weight, op.n_blocks, x, results + k * n)
+                        else:
+                            multiply_half(weight, op.n_blocks, x, results + k * n)
+                    for j in range(n_used):
+                        finish(op, row_at(op, slot + j), unit, expert, results + j, n)
 
     return few

@@ -10,7 +10,8 @@ from typing import Any
 from llamakit.core.kernels.epilogue import Product
 from llamakit.core.kernels.float_gemv import GROUPS, TILES
 from llamakit.core.kernels.gemm import store_panel
-from llamakit.core.kernels.kernel import Kernel, kernel, share
+from llamakit.core.kernels.grouping import n_matrices, rows_of, share_of_matrix
+from llamakit.core.kernels.kernel import Kernel, kernel
 from llamakit.core.kernels.tile import ROWS
 from llamakit.core.simd.op import helper
 from llamakit.core.simd.ops import fma, registers, repeat_f32, view
@@ -61,19 +62,21 @@ def rows(type_name: str, n_groups: int, n: int) -> Kernel:
     def gemm(op, thread, n_threads):
         scratch = view(op.scratch + thread * op.n_scratch, f32x16)
         panel, sums = scratch, scratch + COLUMNS * GROUPS
-        weight, n_rows = view(op.weight, tile), op.n_rows[0]
-        first, last = share((op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
-        for p in range(first, last):
-            for start in range(0, op.n, COLUMNS):
-                n_columns = min(COLUMNS, op.n - start)
-                columns = weight + (p * op.n + start) * GROUPS
-                for k in range(n_columns * GROUPS):
-                    panel[k] = columns[k]
+        for i in range(n_matrices(op)):
+            expert, slot, n_rows = rows_of(op, i)
+            weight, n_panels = view(op.weight, tile) + expert * op.n_groups * op.n, (op.n_groups + GROUPS - 1) // GROUPS
+            first, last = share_of_matrix(op, i, n_panels, thread, n_threads)
+            for p in range(first, last):
+                for start in range(0, op.n, COLUMNS):
+                    n_columns = min(COLUMNS, op.n - start)
+                    columns = weight + (p * op.n + start) * GROUPS
+                    for k in range(n_columns * GROUPS):
+                        panel[k] = columns[k]
+                    for row in range(0, n_rows, n):
+                        x = op.x + ((slot + row) * op.x_pitch + start)
+                        for g in range(0, GROUPS, n_groups):
+                            multiply_tile(panel + g, n_columns, x, op.x_pitch, sums + (row * GROUPS + g), start == 0)
                 for row in range(0, n_rows, n):
-                    x = op.x + (row * op.x_pitch + start)
-                    for g in range(0, GROUPS, n_groups):
-                        multiply_tile(panel + g, n_columns, x, op.x_pitch, sums + (row * GROUPS + g), start == 0)
-            for row in range(0, n_rows, n):
-                store_panel(op, row, min(n, n_rows - row), p, sums + row * GROUPS)
+                    store_panel(op, slot + row, min(n, n_rows - row), p, expert, sums + row * GROUPS)
 
     return gemm

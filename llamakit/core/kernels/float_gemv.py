@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from llamakit.core.kernels.epilogue import GATED, Product, finish
 from llamakit.core.kernels.gemv import chosen
+from llamakit.core.kernels.grouping import lone_row
 from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.norm import norm_row
 from llamakit.core.simd.op import inlined
@@ -48,7 +49,8 @@ def rows(type_name: str) -> Kernel:
         scratch = op.scratch + thread * op.n_scratch
         results, normed, n = view(scratch, f32x16), scratch + 32, op.n
         first, last = share((op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
-        for row in range(op.n_rows[0]):
+        for i in range(op.n_rows[0]):
+            row = lone_row(op, i)
             x = op.x + row // op.x_share * op.x_pitch
             if is_null(op.norm) == 0:
                 norm_row(x, op.norm, n, op.x_pitch, op.eps, normed)

@@ -6,7 +6,8 @@ from typing import Any
 
 from llamakit.core.kernels.epilogue import GATED, Product, finish
 from llamakit.core.kernels.gemv import starter
-from llamakit.core.kernels.kernel import Kernel, kernel, share
+from llamakit.core.kernels.grouping import n_matrices, row_at, rows_of, share_of_matrix
+from llamakit.core.kernels.kernel import Kernel, kernel
 from llamakit.core.kernels.quantize import activation_block
 from llamakit.core.kernels.tile import ROWS, Tile
 from llamakit.core.simd.op import helper, inlined
@@ -161,40 +162,44 @@ def rows(tile: Tile, n_groups: int, n: int) -> Kernel:
     unpack, multiply_tile, tile_bytes = unpacker(tile), multiplier(tile, n_groups, n), ROWS * tile.n_bytes
     n_block_words, n_scales = tile.n_columns // 4, tile.n_columns // tile.scale_columns
     n_blocks32, n_panel_blocks = tile.n_columns // 32, COLUMNS // tile.n_columns
-    row_block_bytes = activation_block(n).size
+    row_block_bytes, n_mins = activation_block(n).size, n_scales if tile.has_min else 0
 
     @kernel(Gemm)
     def gemm(op, thread, n_threads):
-        n_rows, pitch = op.n_rows[0], op.n_blocks * tile_bytes
-        n_tiles, n_most = (n_rows + n - 1) // n, min(op.n_blocks, n_panel_blocks)
-        results = view(op.scratch + thread * op.n_scratch, f32x16)
-        quants = view(results + n_tiles * n * GROUPS, i32x16)
+        pitch, n_most = op.n_blocks * tile_bytes, min(op.n_blocks, n_panel_blocks)
+        quants = view(op.scratch + thread * op.n_scratch, i32x16)
         d_panel = view(quants + n_most * n_block_words * GROUPS, f32x16)
         m_panel = d_panel + n_most * n_scales * GROUPS
-        first, last = share((op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
-        for p in range(first, last):
-            for start in range(0, op.n_blocks, n_panel_blocks):
-                n_blocks = min(n_panel_blocks, op.n_blocks - start)
-                unpack(op.weight + (p * GROUPS * pitch + start * tile_bytes), n_blocks, pitch, quants, d_panel, m_panel)
-                for t in range(n_tiles):
-                    x = op.x + (t * op.n_blocks + start) * n_blocks32 * row_block_bytes
-                    out = results + t * n * GROUPS
-                    for g in range(0, GROUPS, n_groups):
-                        multiply_tile(
-                            n_blocks * n_blocks32, quants + g, d_panel + g, m_panel + g, x, out + g, start == 0
-                        )
-                    if start + n_blocks == op.n_blocks:
-                        store_panel(op, t * n, min(n, n_rows - t * n), p, out)
+        results = m_panel + n_most * n_mins * GROUPS
+        for i in range(n_matrices(op)):
+            expert, first_slot, n_rows = rows_of(op, i)
+            weights = op.weight + expert * op.n_groups * pitch
+            first, last = share_of_matrix(op, i, (op.n_groups + GROUPS - 1) // GROUPS, thread, n_threads)
+            for p in range(first, last):
+                for start in range(0, op.n_blocks, n_panel_blocks):
+                    n_blocks = min(n_panel_blocks, op.n_blocks - start)
+                    weight = weights + (p * GROUPS * pitch + start * tile_bytes)
+                    unpack(weight, n_blocks, pitch, quants, d_panel, m_panel)
+                    for t in range((n_rows + n - 1) // n):
+                        x = op.x + ((first_slot // n + t) * op.n_blocks + start) * n_blocks32 * row_block_bytes
+                        out = results + t * n * GROUPS
+                        for g in range(0, GROUPS, n_groups):
+                            multiply_tile(
+                                n_blocks * n_blocks32, quants + g, d_panel + g, m_panel + g, x, out + g, start == 0
+                            )
+                        if start + n_blocks == op.n_blocks:
+                            store_panel(op, first_slot + t * n, min(n, n_rows - t * n), p, expert, out)
 
     return gemm
 
 
 @helper
-def store_panel(op, first_row, n_rows, p, results):
+def store_panel(op, first_slot, n_rows, p, expert, results):
     """The epilogue of one panel and a few rows of x; the last panel may have one group only."""
     for j in range(n_rows):
+        row = row_at(op, first_slot + j)
         if op.mode == GATED:
-            finish(op, first_row + j, p, 0, results + j * GROUPS, 1)
+            finish(op, row, p, expert, results + j * GROUPS, 1)
         else:
             for g in range(min(GROUPS, op.n_groups - p * GROUPS)):
-                finish(op, first_row + j, p * GROUPS + g, 0, results + (j * GROUPS + g), 1)
+                finish(op, row, p * GROUPS + g, expert, results + (j * GROUPS + g), 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from llamakit.core.kernels.epilogue import GATED, Product, finish
+from llamakit.core.kernels.grouping import lone_row
 from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.quantize import BIAS, HALF_BIAS, activation_block, quantizer
 from llamakit.core.kernels.tile import ROWS, Tile
@@ -135,7 +136,8 @@ def rows(tile: Tile) -> Kernel:
         results, activations = view(scratch, f32x16), view(scratch + 32, i8)
         n_groups = 2 if op.mode == GATED else 1  # of a unit
         first, last = share(op.n_groups // n_groups, thread, n_threads)
-        for row in range(op.n_rows[0]):
+        for i in range(op.n_rows[0]):
+            row = lone_row(op, i)
             quantize_row(op.x + row // op.x_share * op.x_pitch, op.norm, op.n, op.eps, activations, 0)
             expert = chosen(op, row)
             weight = op.weight + expert * op.choice_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from llamakit.core.kernels.grouping import EMPTY, Grouping, row_at
 from llamakit.core.kernels.kernel import Kernel, kernel, share
 from llamakit.core.kernels.norm import inverse_rms
 from llamakit.core.simd.op import helper
@@ -50,9 +51,12 @@ class Quantize(Record):
     x: Ptr[f32]
     norm: Ptr[f32]
     out: Ptr[i8]
-    n_rows: Ptr[i64]
+    n_rows: Ptr[i64]  # or slots
     n: i64  # columns, a multiple of 32
     eps: f32
+    grouping: Ptr[Grouping]  # null, or which row goes to each slot of a tile
+    x_pitch: i64
+    x_share: i64  # as in gemv.Gemv
 
 
 def quantizer(n: int) -> Any:
@@ -96,8 +100,9 @@ def tiles(n: int) -> Kernel:
     @kernel(Quantize)
     def quantize(op, thread, n_threads):
         first, last = share(op.n_rows[0], thread, n_threads)
-        for row in range(first, last):
-            tile = op.out + row // n * (op.n // BLOCK) * n_bytes
-            quantize_row(op.x + row * op.n, op.norm, op.n, op.eps, tile, row % n)
+        for slot in range(first, last):
+            tile, row = op.out + slot // n * (op.n // BLOCK) * n_bytes, row_at(op, slot)
+            if row != EMPTY:
+                quantize_row(op.x + row // op.x_share * op.x_pitch, op.norm, op.n, op.eps, tile, slot % n)
 
     return quantize

@@ -245,6 +245,11 @@ def test_every_architecture_keeps_its_bits(tmp_path, tiny):
         context.truncate(0)
         rows = context.decode([Chunk(tokens[40:80], 1, Outputs.NONE), Chunk(tokens[:100], 0, Outputs.ALL)])
         np.testing.assert_array_equal(rows, whole[:100])
+        for first, n in ((100, 1), (101, 3), (104, 20)):  # few rows beside those of the other sequence
+            rows = context.decode(
+                [Chunk(tokens[80:82], 1, Outputs.NONE), Chunk(tokens[first : first + n], 0, Outputs.ALL)]
+            )
+            np.testing.assert_array_equal(rows, whole[first : first + n])
     for n_threads in (1, 3):
         with open_context(path, n_threads=n_threads) as context:
             np.testing.assert_array_equal(logits_of(context, tokens, 150), whole)

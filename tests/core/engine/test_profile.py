@@ -51,6 +51,16 @@ def test_products_tell_their_weights_and_what_they_read(path):
         assert by_weights[("output.weight",)].layer is None
 
 
+def test_experts_of_many_tokens_are_counted_once_for_all_their_rows(path):
+    n = 40
+    with open_context(path, n_threads=1) as context, Profile(context) as profile:
+        context.prefill(list(range(3, 3 + n)))
+    downs = [op for op in profile.ops if op.weights == ("blk.0.ffn_down_exps.weight",)]
+    matrix = 64 * 64
+    assert sum(op.n_flops for op in downs) == 2 * n * 2 * matrix  # two experts a token
+    assert sum(op.n_bytes for op in downs) <= (4 + 3 * 4) * 4 * matrix  # some of the four may have lone rows
+
+
 def test_one_profile_at_a_time(path):
     with open_context(path, n_threads=1) as context, Profile(context):
         with pytest.raises(UsageError, match="profiled already"):
