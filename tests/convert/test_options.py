@@ -37,6 +37,10 @@ ERNIE = {
     "moe_num_experts": 8, "moe_k": 2, "moe_layer_interval": 1, "moe_layer_start_index": 1, "moe_intermediate_size": 48,
     "moe_norm_min": 1e-12,
 }  # fmt: skip
+EXAONE = EXPERTS | {
+    "num_shared_experts": 1, "norm_topk_prob": True, "sliding_window": 20, "layer_types": ["sliding_attention"] * 4,
+    "first_k_dense_replace": 1,
+}  # fmt: skip
 COHERE = {"logit_scale": 0.5, "sliding_window": 20, "num_experts": 8, "num_experts_per_tok": 2}
 LATE = [False, False, True, True]
 
@@ -116,6 +120,18 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
         ("DeepseekV3ForCausalLM", EXPERTS | {"rope_scaling": LONG}, {"deepseek2.rope.scaling.attn_factor": 1.5}),
         ("DeepseekV3ForCausalLM", EXPERTS | {"rope_scaling": YARN}, {"deepseek2.rope.scaling.attn_factor": None}),
         ("Ernie4_5_MoeForCausalLM", ERNIE, {"llamakit.expert_weights_norm_min": None}),
+        (
+            "MiniMaxM2ForCausalLM",
+            EXPERTS | {"head_dim": 16, "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}},
+            {"minimax-m2.rope.dimension_count": 8},
+        ),
+        ("ExaoneMoeForCausalLM", EXAONE | {"rope_scaling": YARN}, {"exaone-moe.rope.scaling.type": "yarn"}),
+        ("ExaoneMoeForCausalLM", EXAONE, {"exaone-moe.rope.scaling.type": "none"}),
+        (
+            "ExaoneMoeForCausalLM",
+            EXAONE | {"mlp_layer_types": ["dense"] * 3 + ["sparse"]},
+            {"exaone-moe.leading_dense_block_count": 3},
+        ),
         ("MinistralForCausalLM", {"sliding_window": 20}, {"llama.attention.sliding_window": 20}),
         (
             "CwmForCausalLM",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.convert.families.nextn import NEXTN
+from llamakit.convert.families.settings import n_dense
 from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Family, Keys, Named
 from llamakit.convert.names import EXPERTS, LAYER, WHOLE, Names
 from llamakit.convert.weight import Weight
@@ -87,9 +88,10 @@ class ExaoneMoe(Exaone4):
         yield "expert_weights_norm", c.bool("norm_topk_prob")
         if not c.has(*SCORE_FUNCTIONS):
             yield "expert_gating_func", GATINGS["sigmoid"]
-        yield "leading_dense_block_count", c.int("first_k_dense_replace", "first_last_k_dense_replace", default=0)
+        yield "leading_dense_block_count", n_dense(c, default=c.int("first_last_k_dense_replace", default=0))
         yield "nextn_predict_layers", c.int("num_nextn_predict_layers", default=0)
-        yield "rope.scaling.type", "none"
+        if not c.rope.has("factor"):
+            yield "rope.scaling.type", "none"
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if i is None and word.startswith("nextn."):

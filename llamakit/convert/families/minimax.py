@@ -7,6 +7,7 @@ from typing import ClassVar
 from llamakit.convert.families.settings import copied
 from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Family, Keys, Named
 from llamakit.convert.names import LAYER, MIXTRAL_EXPERTS, Names
+from llamakit.convert.rotation import n_rotated
 from llamakit.convert.weight import Weight
 
 
@@ -24,7 +25,7 @@ class MiniMaxM2(Family):
     def hparams(self) -> Keys:
         yield from super().hparams()
         yield "expert_feed_forward_length", self.config.int("intermediate_size")
-        yield "rope.dimension_count", self.config.int("rotary_dim")
+        yield "rope.dimension_count", self.config.int("rotary_dim", default=n_rotated(self.config))
         if not self.config.has(*SCORE_FUNCTIONS):
             yield "expert_gating_func", GATINGS["sigmoid"]
 
