@@ -77,6 +77,7 @@ class Family:
     has_windows: ClassVar[bool] = False  # layers attend to a window only where the config gives its width
     omitted: ClassVar[frozenset[str]] = frozenset()  # keys of `hparams` that the architecture does not have
     has_even_heads: ClassVar[bool] = False  # heads share the width of x, whatever the config says of their size
+    may_tie_head: ClassVar[bool] = True  # False: a stored head counts, whatever the config says
     has_all_added: ClassVar[bool] = False  # tokenizer.json's added tokens go over those of the SentencePiece model
 
     def __init__(self, config: Config, checkpoint: Checkpoint) -> None:
@@ -232,7 +233,7 @@ class Family:
         """A checkpoint's name as the tables have it; None for what is left out."""
         if any(part in name for part in _LEFT_OUT) or name.startswith(_LEFT_OUT_BEGINNINGS):
             return None
-        is_tied = self.config.has("tie_word_embeddings") and self.config.bool("tie_word_embeddings")
+        is_tied = self.may_tie_head and self.config.bool("tie_word_embeddings", default=False)
         return None if is_tied and name.endswith("lm_head.weight") else name
 
     def word(self, i: int | None, words: str) -> str | None:

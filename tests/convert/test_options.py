@@ -132,6 +132,16 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
             EXAONE | {"mlp_layer_types": ["dense"] * 3 + ["sparse"]},
             {"exaone-moe.leading_dense_block_count": 3},
         ),
+        (
+            "AfmoeForCausalLM",
+            {"sliding_window": 20, "layer_types": ["sliding_attention", "full_attention"] * 2},
+            {"afmoe.attention.sliding_window_pattern": [True, False, True, False]},
+        ),
+        (
+            "AfmoeForCausalLM",
+            {"sliding_window": 20, "layer_types": [*["sliding_attention"] * 3, "full_attention"]},
+            {"afmoe.attention.sliding_window_pattern": None},
+        ),
         ("MinistralForCausalLM", {"sliding_window": 20}, {"llama.attention.sliding_window": 20}),
         (
             "CwmForCausalLM",
@@ -184,3 +194,9 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
 def test_what_cannot_be_said_is_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         keys_of(name, **options)
+
+
+@pytest.mark.parametrize("name, is_kept", [("LlamaForCausalLM", False), ("NemotronHForCausalLM", True)])
+def test_a_stored_head_counts_where_transformers_ties_none(name: str, is_kept: bool) -> None:
+    config = Config(Path("config.json"), {"architectures": [name], **SIZES, **NEMOTRON, "tie_word_embeddings": True})
+    assert (find_family(config)(config, Checkpoint({})).renamed("lm_head.weight") is not None) == is_kept

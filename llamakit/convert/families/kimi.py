@@ -20,6 +20,7 @@ class KimiLinear(DeepSeek2):
     arch = "kimi-linear"
     hf_names: ClassVar[tuple[str, ...]] = ("KimiLinearForCausalLM", "KimiLinearModel")
     model_types: ClassVar[tuple[str, ...]] = ("kimi_linear",)
+    may_tie_head = False
     layer: ClassVar[Names] = {
         **DeepSeek2.layer,
         **MIXTRAL_EXPERTS,

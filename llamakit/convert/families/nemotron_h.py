@@ -19,6 +19,7 @@ class NemotronH(Family):
     hf_names: ClassVar[tuple[str, ...]] = ("NemotronHForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("nemotron_h",)
     activation = "relu2"
+    may_tie_head = False
     turns_neighbours = True  # nothing turns, but so files have always been
     layer: ClassVar[Names] = {
         "norm": "attn_norm",

@@ -37,6 +37,11 @@ class Afmoe(Family):
         }.items():
             if c.has(theirs):
                 yield ours, c.int(theirs)
+        period = c.int("global_attn_every_n_layers", default=4)
+        pattern = self.window_pattern() or [(i + 1) % period != 0 for i in range(self.n_layer)]
+        if pattern != [(i + 1) % 4 != 0 for i in range(self.n_layer)]:
+            yield "attention.sliding_window_pattern", pattern
+            yield "attention.rope_pattern", pattern
         yield "expert_weights_norm", c.bool("route_norm", default=True)
         if not c.bool("mup_enabled", default=False):  # embeddings are scaled otherwise
             yield "embedding_scale", 1.0
