@@ -41,6 +41,7 @@ EXAONE = EXPERTS | {
     "num_shared_experts": 1, "norm_topk_prob": True, "sliding_window": 20, "layer_types": ["sliding_attention"] * 4,
     "first_k_dense_replace": 1,
 }  # fmt: skip
+MIMO = EXPERTS | {"sliding_window": 20, "hybrid_layer_pattern": [0, 1, 1, 1], "partial_rotary_factor": 0.5}
 COHERE = {"logit_scale": 0.5, "sliding_window": 20, "num_experts": 8, "num_experts_per_tok": 2}
 LATE = [False, False, True, True]
 
@@ -142,6 +143,7 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
             {"sliding_window": 20, "layer_types": [*["sliding_attention"] * 3, "full_attention"]},
             {"afmoe.attention.sliding_window_pattern": None},
         ),
+        ("MiMoV2FlashForCausalLM", MIMO | {"norm_topk_prob": False}, {"llamakit.expert_weights_norm": False}),
         ("MinistralForCausalLM", {"sliding_window": 20}, {"llama.attention.sliding_window": 20}),
         (
             "CwmForCausalLM",
@@ -181,6 +183,8 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
     [
         ("LlamaForCausalLM", {"hidden_act": "mish"}, "applies 'mish'"),
         ("GraniteSWAForCausalLM", {"layer_rope_theta": [1e4, 5e4, 0, 0]}, "layer_rope_theta"),
+        ("MiMoV2FlashForCausalLM", MIMO | {"attention_bias": True}, "attention_bias"),
+        ("MiMoV2FlashForCausalLM", MIMO | {"rope_scaling": YARN}, "rope_type 'yarn'"),
         ("Cohere2MoeForCausalLM", COHERE | {"expert_selection_fn": "tanh"}, "expert_selection_fn is 'tanh'"),
         ("FalconForCausalLM", {"alibi": True}, "ALiBi"),
         ("Gemma3ForCausalLM", {"use_bidirectional_attention": True}, "both sides"),

@@ -9,6 +9,7 @@ from llamakit.convert.families.nextn import APART, NEXTN, ForetellingApart
 from llamakit.convert.families.settings import copied
 from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Keys
 from llamakit.convert.names import EXPERTS, LAYER, Names
+from llamakit.errors import ModelError
 
 
 class MiMo2(ForetellingApart):
@@ -48,6 +49,21 @@ class MiMo2(ForetellingApart):
         if not c.has(*SCORE_FUNCTIONS):
             yield "expert_gating_func", GATINGS["sigmoid"]
         yield from self.foretelling_keys()
+
+    def foreign_keys(self) -> Keys:
+        """Raises ModelError for what would be lost: the engine has one rotation for all layers, but for its base."""
+        yield from super().foreign_keys()
+        c, local = self.config, self.config.local_rope
+        if c.bool("attention_bias", default=False):
+            raise ModelError(f"{c.path}: attention_bias cannot be converted for this architecture")
+        for rope in (c.rope, local):
+            if rope.str("rope_type", default="default") not in ("default", "dynamic"):
+                raise ModelError(f"{c.path}: rope_type {rope.str('rope_type')!r:.40} cannot be converted")
+        part = "partial_rotary_factor"
+        if local.has(part) and local.float(part) != c.rope.float(part):
+            raise ModelError(f"{c.path}: layers with a window cannot have a {part} of their own")
+        if not c.bool("norm_topk_prob", default=True):
+            yield "llamakit.expert_weights_norm", False
 
     def _heads_kv(self) -> list[int]:
         """By layer, from the matrices: not every config names the number of layers with a window."""
