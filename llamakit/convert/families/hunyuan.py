@@ -56,7 +56,8 @@ class HunyuanMoe(Hunyuan):
         yield "expert_shared_feed_forward_length", self.config.int("intermediate_size")
         yield "expert_feed_forward_length", self._of_all_layers("moe_intermediate_size", "intermediate_size")
         yield "expert_used_count", self._of_all_layers("moe_topk", "num_experts_per_tok")
-        yield "expert_shared_count", self._of_all_layers("num_shared_expert")
+        n_shared = self._of_all_layers("num_shared_expert") if self.config.has("num_shared_expert") else 1
+        yield "expert_shared_count", n_shared
 
     def _of_all_layers(self, *names: str) -> int:
         """A number that is given for each layer, but must be the same for all."""
