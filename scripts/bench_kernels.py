@@ -34,12 +34,12 @@ from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.fused import RopeAttention
-from llamakit.core.graph.lower import Memory, lower
+from llamakit.core.graph.lower.lowering import Memory, lower
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.ops import Add, Embed, Linear, Node, RmsNorm, Tokens, Weight
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.graph.plan import Capacity
 from llamakit.core.graph.program import Program, Step, link
-from llamakit.core.graph.rotation import Rotation
 from llamakit.core.graph.weights import Weights, find_tile
 from llamakit.core.kernels.batch import Batch
 from llamakit.core.kernels.kv_cells import CELL_TYPES

@@ -11,7 +11,7 @@ from llamakit.core.engine.load import Model
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Node
-from llamakit.core.graph.reference import Reference
+from llamakit.core.graph.reference.interpreter import Reference
 from llamakit.core.models.base import Decoder
 from llamakit.core.models.registry import find
 from llamakit.core.quants import dequantize

@@ -9,10 +9,10 @@ import pytest
 
 from llamakit.convert.plan import OUTPUT_TYPES, Source, make_plan, metadata
 from llamakit.convert.run import Options, carry_out
-from llamakit.core.graph.attention import Attention
-from llamakit.core.graph.indexer import ChosenKeys
 from llamakit.core.graph.ops import in_order
-from llamakit.core.graph.reference_indexer import unpacked
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.indexer import ChosenKeys
+from llamakit.core.graph.reference.indexer import unpacked
 
 from ..running import logits_of, open_context, open_decoder, reference
 from .sparse import NAMES, TOKENS, TOP_K, write_checkpoint

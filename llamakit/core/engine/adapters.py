@@ -19,8 +19,8 @@ from llamakit.core.engine.load import Model
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.adapters import LowRank, adapt
-from llamakit.core.graph.node import Node, in_order
 from llamakit.core.graph.ops import Weight
+from llamakit.core.graph.ops.node import Node, in_order
 from llamakit.core.graph.weights import Weights
 from llamakit.core.quants import dequantize
 from llamakit.errors import ModelError

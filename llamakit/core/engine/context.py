@@ -27,7 +27,7 @@ from llamakit.core.engine.ubatches import Part, checked, ubatches, wanted_rows
 from llamakit.core.graph.adapters import adapt
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
-from llamakit.core.graph.lower import Memory
+from llamakit.core.graph.lower.lowering import Memory
 from llamakit.core.graph.ops import Node
 from llamakit.core.graph.program import Program, Step, link
 from llamakit.core.graph.tap import Observer

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llamakit.core.graph.fuse import fuse
-from llamakit.core.graph.node import Add
 from llamakit.core.graph.ops import Embed, Node, Positions, Weight, in_order
+from llamakit.core.graph.ops.node import Add
 from llamakit.core.graph.tap import Tap, put_behind, tap_inputs
 from llamakit.errors import UsageError
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.graph.ops import Linear, Node, SelectRows
-from llamakit.core.graph.reference import Reference, formula_of
+from llamakit.core.graph.reference.interpreter import Reference, formula_of
 from llamakit.core.quants import dequantize
 from llamakit.errors import UsageError
 

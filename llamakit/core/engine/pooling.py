@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from llamakit.core.engine.load import Model
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.graph.reference import activate
+from llamakit.core.graph.reference.interpreter import activate
 from llamakit.core.models.blocks.feed_forward import READABLE
 from llamakit.core.quants import dequantize
 from llamakit.errors import ModelError

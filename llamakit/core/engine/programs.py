@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from llamakit.core.graph.lower import Lowered, Memory, lower
+from llamakit.core.graph.lower.lowering import Lowered, Memory, lower
 from llamakit.core.graph.ops import Node
 from llamakit.core.graph.plan import Capacity
 from llamakit.core.graph.program import Program, link

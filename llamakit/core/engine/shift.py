@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.graph.fused import RopeAttention
-from llamakit.core.graph.lower import Memory
+from llamakit.core.graph.lower.lowering import Memory
 from llamakit.core.graph.ops import Node, in_order
 from llamakit.core.graph.program import Step
 from llamakit.core.kv.cache import KVCache, Shift

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.engine.hooks import Hooks, Moment
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.names import matching, name_nodes
 from llamakit.core.graph.ops import Node, Weight
-from llamakit.core.graph.reference_attention import attention_shares
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.reference.attention import attention_shares
 from llamakit.core.quants import dequantize
 from llamakit.errors import UsageError
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from llamakit.core.graph.attention import Attention, CachedAttention
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention, Stack
 from llamakit.core.graph.ops import Add, Concat, Glu, HeadLinear, Linear, Node, RmsNorm, Rope, Slice, Weight, in_order
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention, CachedAttention
+from llamakit.core.graph.ops.rotation import Rotation
 
 Rule = Callable[[Node], Node | None]
 ROWS = 16  # of a tile: what gate and up take turns in

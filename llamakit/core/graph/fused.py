@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.buckets import Buckets
 from llamakit.core.graph.ops import LikeX, Node, Weight, node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.buckets import Buckets
+from llamakit.core.graph.ops.rotation import Rotation
 
 
 @node

@@ -19,8 +19,8 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from llamakit.core.graph.attention import Attention, CachedAttention
 from llamakit.core.graph.ops import Embed, Experts, Linear, Node, Norm, Tokens, in_order
+from llamakit.core.graph.ops.attention import Attention, CachedAttention
 
 ALIASES = {
     "attn_out": "attn_output",

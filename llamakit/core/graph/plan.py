@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from llamakit.core.graph.attention import KeepSource
 from llamakit.core.graph.fused import AddNorm, Matmul, Stack
 from llamakit.core.graph.memory import LINE
 from llamakit.core.graph.ops import (
@@ -20,6 +19,7 @@ from llamakit.core.graph.ops import (
     Weight,
     in_order,
 )
+from llamakit.core.graph.ops.attention import KeepSource
 from llamakit.core.graph.tap import Tap
 
 LANES = 16

@@ -13,7 +13,7 @@ class Run(Record):
     position: i64  # of the first token
     table: i64  # index in `Batch.tables` of the sequence's first entry
     seq: i64
-    n_source: i64  # positions in front that the encoder has written, see `graph/source.py`
+    n_source: i64  # positions in front that the encoder has written, see `graph/ops/attention.py`
 
 
 class Batch(Record):

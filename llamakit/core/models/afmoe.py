@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.graph.ops import Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import sigmoid_gate
 from llamakit.core.models.blocks.mixture import mixture, read_routing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.transformer import Transformer
 
 LAYERS_OF_7B, LAYERS_OF_13B = 32, 40

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node
+from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.tensors import Tensors
 

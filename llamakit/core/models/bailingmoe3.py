@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Activation, Add, Mul, Node, Rope
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks.attention import sigmoid_gate
 from llamakit.core.models.blocks.delta_net import DeltaShape, kimi_delta
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded

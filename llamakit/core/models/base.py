@@ -9,12 +9,12 @@ import numpy as np
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
-from llamakit.core.graph.attention import Attention, KeepSource
-from llamakit.core.graph.compressed import CompressedAttention
-from llamakit.core.graph.indexer import ChosenKeys
 from llamakit.core.graph.ops import Concat, Embed, LayerNorm, Linear, Node, RmsNorm, SelectRows, Tokens, in_order
-from llamakit.core.graph.recurrent import Recurrent
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention, KeepSource
+from llamakit.core.graph.ops.compressed import CompressedAttention
+from llamakit.core.graph.ops.indexer import ChosenKeys
+from llamakit.core.graph.ops.recurrent import Recurrent
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.hparams import LAYER_EPS, RMS_EPS, HParams
 from llamakit.core.models.rope_settings import original_context, read_rotation
 from llamakit.core.models.tensors import Tensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks.mixture import mixture
 from llamakit.core.models.command_r import CommandR
 from llamakit.core.models.expert_transformer import ExpertTransformer

@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 from typing import ClassVar
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node, Rope, Tempered, Weight
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate, short_query
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.rope_settings import log_scale, read_log_scale, stretch

@@ -9,10 +9,10 @@ from dataclasses import replace
 from math import log
 from typing import ClassVar
 
-from llamakit.core.graph.attention import Attention
-from llamakit.core.graph.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.ops import Concat, HeadLinear, Node, RmsNorm, Rope, Slice
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.compressed import CompressedAttention, Pooled
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks import hyper
 from llamakit.core.models.blocks.mamba import STATES
 from llamakit.core.models.expert_transformer import ExpertTransformer

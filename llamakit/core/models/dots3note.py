@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node, Rope
+from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.blocks.attention import sigmoid_gate
 from llamakit.core.models.blocks.indexer import Chooser, read_indexer
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, short_query

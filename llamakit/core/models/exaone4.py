@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.graph.ops import Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
 from llamakit.core.models.transformer import HeadNorms

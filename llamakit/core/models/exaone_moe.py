@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.transformer import HeadNorms

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node, Softcap
+from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.gemma import Gemma
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors

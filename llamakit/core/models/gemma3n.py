@@ -21,7 +21,7 @@ from llamakit.core.graph.ops import (
     Shift,
     Slice,
 )
-from llamakit.core.graph.streams import Dot, Mix, Root
+from llamakit.core.graph.ops.streams import Dot, Mix, Root
 from llamakit.core.models.blocks.hyper import mean
 from llamakit.core.models.gemma4 import Gemma4
 from llamakit.core.models.tensors import Tensors

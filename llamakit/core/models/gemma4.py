@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llamakit.core.graph.attention import Attention, CachedAttention
 from llamakit.core.graph.ops import Activation, Embed, Linear, Mul, Node, RmsNorm, Rope, Scale, Slice, Softcap, Tokens
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention, CachedAttention
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import head_norm
 from llamakit.core.models.blocks.attention import qkv as project

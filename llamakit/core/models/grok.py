@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node, Softcap
+from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.mixture import mixture
 from llamakit.core.models.expert_transformer import ExpertTransformer

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.tensors import Tensors
 from llamakit.core.models.transformer import Transformer
 

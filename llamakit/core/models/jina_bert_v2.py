@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.graph.ops import LayerNorm, Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.encoder import PostNormEncoder
 from llamakit.core.models.tensors import Tensors

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Concat, Linear, Node, RmsNorm
-from llamakit.core.graph.streams import Mix, Softmax
+from llamakit.core.graph.ops.streams import Mix, Softmax
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import sigmoid_gate
 from llamakit.core.models.blocks.delta_net import bounded_decay, kimi_delta, read_bound, through_two

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node
+from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.blocks.delta_net import DeltaShape, decay, kimi_delta, through_two
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
 from llamakit.core.models.expert_transformer import ExpertTransformer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llamakit.core.graph.ops import Activation, Mul, Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors

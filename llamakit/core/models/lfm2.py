@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Mul, Node
-from llamakit.core.graph.recurrent import Convolution
+from llamakit.core.graph.ops.recurrent import Convolution
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.tensors import Tensors
 from llamakit.core.models.transformer import HeadNorms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.graph.ops import Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.base import Decoder
 from llamakit.core.models.blocks.mamba import mamba2, read_mamba
 from llamakit.core.models.tensors import Tensors

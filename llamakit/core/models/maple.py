@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.qwen3moe import Qwen3Moe
 from llamakit.core.models.sliding_window import SlidingWindow
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node, Rope, SelectRows
+from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.blocks.latent import Latent, separate
 from llamakit.core.models.tensors import Tensors
 from llamakit.core.models.transformer import Transformer

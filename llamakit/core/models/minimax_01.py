@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Activation, Node, RmsNorm, Slice
-from llamakit.core.graph.recurrent import FadingScan
+from llamakit.core.graph.ops.recurrent import FadingScan
 from llamakit.core.models.blocks.attention import sigmoid_gate
 from llamakit.core.models.blocks.delta_net import recurrent_layers
 from llamakit.core.models.blocks.mamba import STATES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.graph.ops import Activation, Glu, Node, RmsNorm, Slice
-from llamakit.core.graph.recurrent import StateScan
+from llamakit.core.graph.ops.recurrent import StateScan
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.mamba import STATES, convolved, read_mamba
 from llamakit.core.models.tensors import Tensors

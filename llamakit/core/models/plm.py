@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Node, Rope
+from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.latent import Latent, separate
 from llamakit.core.models.tensors import Tensors

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Activation, Concat, Glu, Node, RmsNorm, SelectRows, Tokens
-from llamakit.core.graph.recurrent import Convolution, NgramEmbed
-from llamakit.core.graph.streams import Dot, Mix, Root
+from llamakit.core.graph.ops.recurrent import Convolution, NgramEmbed
+from llamakit.core.graph.ops.streams import Dot, Mix, Root
 from llamakit.core.models.blocks import hyper
 from llamakit.core.models.blocks.mamba import STATES
 from llamakit.core.models.qwen35moe import Qwen35Moe

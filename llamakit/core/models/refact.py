@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.graph.ops import Activation, Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.llama import Llama
 from llamakit.core.models.tensors import Tensors
 

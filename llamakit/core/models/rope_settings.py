@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.graph.rotation import Rotation, Yarn
+from llamakit.core.graph.ops.rotation import Rotation, Yarn
 from llamakit.core.models.blocks.layer_lists import listed_layers
 from llamakit.errors import ModelError
 

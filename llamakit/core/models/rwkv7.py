@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from llamakit.core.graph.ops import Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.base import Decoder
 from llamakit.core.models.blocks.rwkv import NO_HEADS, channel_mix, read_shape7, time_mix7
 from llamakit.core.models.tensors import Tensors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks.layer_lists import layers_with_window
 from llamakit.core.models.rope_settings import read_rotation, scaling_of_windows
 from llamakit.core.models.transformer import Transformer

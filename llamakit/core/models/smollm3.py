@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.rope_settings import layers_that_turn
 from llamakit.core.models.transformer import Transformer
 

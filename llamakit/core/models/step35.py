@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llamakit.core.graph.ops import Node
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import sigmoid_gate
 from llamakit.core.models.expert_transformer import SMALLEST_LIMIT, ExpertTransformer

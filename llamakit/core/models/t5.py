@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.attention import KeepSource, SourceAttention
 from llamakit.core.graph.ops import Node, SelectRows
+from llamakit.core.graph.ops.attention import KeepSource, SourceAttention
 from llamakit.core.models.t5encoder import T5Encoder
 from llamakit.core.models.tensors import Tensors
 

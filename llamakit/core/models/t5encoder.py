@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.core.graph.attention import Attention
-from llamakit.core.graph.buckets import Buckets
 from llamakit.core.graph.ops import Node
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.buckets import Buckets
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.encoder import Encoder
 from llamakit.core.models.tensors import Tensors

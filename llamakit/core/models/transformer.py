@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.gguf.reader import GGUFReader
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Clamp, Node, Rope
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.base import Decoder
 from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import head_norm, qkv

@@ -10,7 +10,7 @@ import pytest
 from llamakit.core.engine.adapters import EMBEDDING, Adapter, load_adapter
 from llamakit.core.engine.context import Context
 from llamakit.core.gguf.reader import GGUFReader
-from llamakit.core.graph.reference import Reference
+from llamakit.core.graph.reference.interpreter import Reference
 from llamakit.core.quants import dequantize
 from llamakit.errors import ModelError
 

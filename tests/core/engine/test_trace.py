@@ -6,11 +6,11 @@ import pytest
 from llamakit.core.engine.context import Chunk, Context, Outputs
 from llamakit.core.engine.load import load_model
 from llamakit.core.engine.trace import Trace
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.names import name_nodes
 from llamakit.core.graph.ops import in_order
-from llamakit.core.graph.reference import Reference
-from llamakit.core.graph.reference_attention import attention_shares
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.reference.attention import attention_shares
+from llamakit.core.graph.reference.interpreter import Reference
 from llamakit.core.graph.tap import Tap, put_behind
 from llamakit.errors import UsageError
 
@@ -101,7 +101,7 @@ def test_a_head_that_is_silenced_changes_the_logits_as_it_does_in_the_reference(
 
 def with_value(reference, node, value):
     """The last logits, had the node another value."""
-    from llamakit.core.graph.reference import formula_of
+    from llamakit.core.graph.reference.interpreter import formula_of
 
     reference.cache.clear()
     reference.position = 0

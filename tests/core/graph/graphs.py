@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from llamakit.core.gguf.types import GGMLType
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import (
     Activation,
     Add,
@@ -23,8 +22,9 @@ from llamakit.core.graph.ops import (
     Tokens,
     Weight,
 )
-from llamakit.core.graph.reference import Reference
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.rotation import Rotation
+from llamakit.core.graph.reference.interpreter import Reference
 
 N_VOCAB, HEAD_DIM = 23, 8
 WIDTHS = (16, 32, 40)

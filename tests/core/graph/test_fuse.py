@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from llamakit.core.gguf.types import GGMLType
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention, Stack
 from llamakit.core.graph.ops import Add, Glu, Linear, RmsNorm, Rope, Weight, in_order
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.rotation import Rotation
 
 from ...running import open_decoder, reference
 from ...tiny import Tiny, write_tiny

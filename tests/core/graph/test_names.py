@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from llamakit.core.engine.load import load_model
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.names import matching, name_nodes
 from llamakit.core.graph.ops import Linear
+from llamakit.core.graph.ops.attention import Attention
 
 from ...tiny import Tiny, write_tiny
 

@@ -24,8 +24,8 @@ from llamakit.core.graph.ops import (
     Weight,
     in_order,
 )
-from llamakit.core.graph.reference import FORMULAS, Reference, formula_of
-from llamakit.core.graph.rotation import Rotation, Yarn
+from llamakit.core.graph.ops.rotation import Rotation, Yarn
+from llamakit.core.graph.reference.interpreter import FORMULAS, Reference, formula_of
 from llamakit.errors import ModelError
 
 from ...running import open_decoder, reference

@@ -11,7 +11,7 @@ import numpy as np
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.executor import Executor
 from llamakit.core.graph.fuse import fuse
-from llamakit.core.graph.lower import Lowered, Memory, lower
+from llamakit.core.graph.lower.lowering import Lowered, Memory, lower
 from llamakit.core.graph.ops import Embed, Linear, Node, Tokens, Weight
 from llamakit.core.graph.plan import Capacity
 from llamakit.core.graph.program import Step, link

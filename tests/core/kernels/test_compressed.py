@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from llamakit.core.gguf.types import GGMLType
-from llamakit.core.graph.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.ops import Weight
-from llamakit.core.graph.reference import Reference
+from llamakit.core.graph.ops.compressed import CompressedAttention, Pooled
+from llamakit.core.graph.reference.interpreter import Reference
 from llamakit.core.kernels.batch import Batch, Run
 from llamakit.core.kernels.compressed import CompressedAttention as Record
 from llamakit.core.kernels.compressed import Pool

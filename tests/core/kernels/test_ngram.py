@@ -7,8 +7,8 @@ import pytest
 
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.ops import Tokens, Weight
-from llamakit.core.graph.recurrent import Convolution, NgramEmbed
-from llamakit.core.graph.reference import Reference
+from llamakit.core.graph.ops.recurrent import Convolution, NgramEmbed
+from llamakit.core.graph.reference.interpreter import Reference
 from llamakit.core.kernels.batch import Batch, Run
 from llamakit.core.kernels.ngram import Hash
 

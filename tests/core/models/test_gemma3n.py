@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from llamakit.core.gguf.types import GGMLType
-from llamakit.core.graph.attention import CachedAttention
 from llamakit.core.graph.ops import Weight, in_order
-from llamakit.core.graph.reference import Reference
+from llamakit.core.graph.ops.attention import CachedAttention
+from llamakit.core.graph.reference.interpreter import Reference
 from llamakit.core.models.gemma3n import TOP_20TH, above
 from llamakit.errors import ModelError
 

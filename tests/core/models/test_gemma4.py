@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamakit.core.graph.attention import CachedAttention
 from llamakit.core.graph.ops import in_order
+from llamakit.core.graph.ops.attention import CachedAttention
 from llamakit.errors import ModelError, UsageError
 
 from ... import golden

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamakit.core.graph.attention import Attention
 from llamakit.core.graph.ops import Clamp, Glu, RmsNorm, Rope, Scale, Shift, in_order
-from llamakit.core.graph.recurrent import DeltaScan, StateScan
+from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.recurrent import DeltaScan, StateScan
 from llamakit.errors import ModelError
 
 from ... import golden

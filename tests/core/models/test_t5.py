@@ -13,7 +13,7 @@ from llamakit.core.engine.generate import Session, generate
 from llamakit.core.engine.load import Model
 from llamakit.core.engine.pooling import Pooling
 from llamakit.core.gguf.writer import GGUFWriter
-from llamakit.core.graph.buckets import Buckets
+from llamakit.core.graph.ops.buckets import Buckets
 from llamakit.core.vocab.stream import TextStream
 from llamakit.errors import ModelError, UsageError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.ops import Activation, Add, Glu, Mul, Node, RmsNorm, Scale, Slice
-from llamakit.core.graph.recurrent import Convolution, DeltaScan
+from llamakit.core.graph.ops.recurrent import Convolution, DeltaScan
 from llamakit.core.models.blocks.mamba import STATES, convolved
 from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError

@@ -11,7 +11,7 @@ from functools import reduce
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.ops import Activation, Add, Mul, Node, Repeat, RmsNorm, Shift, Slice, Weight
-from llamakit.core.graph.streams import Balanced, Mix
+from llamakit.core.graph.ops.streams import Balanced, Mix
 from llamakit.core.models.tensors import Tensors
 
 MOST_STREAMS = 16

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.graph.indexer import ChosenKeys
 from llamakit.core.graph.ops import Concat, LayerNorm, Node, Rope, Slice
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.indexer import ChosenKeys
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks.layer_lists import listed_layers
 from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError

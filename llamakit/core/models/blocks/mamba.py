@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.ops import Activation, Add, Clamp, Glu, Node, RmsNorm, Shift, Slice
-from llamakit.core.graph.recurrent import Convolution, StateScan
+from llamakit.core.graph.ops.recurrent import Convolution, StateScan
 from llamakit.core.models.blocks.feed_forward import read_activation
 from llamakit.core.models.tensors import Tensors
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from llamakit.core.gguf.metadata import Metadata
 from llamakit.core.graph.ops import Activation, Add, Concat, Glu, HeadLinear, LayerNorm, Mul, Node, Shift, Slice
-from llamakit.core.graph.recurrent import Shifted, WkvScan
-from llamakit.core.graph.streams import Dot
+from llamakit.core.graph.ops.recurrent import Shifted, WkvScan
+from llamakit.core.graph.ops.streams import Dot
 from llamakit.core.models.blocks.delta_net import unit
 from llamakit.core.models.blocks.mamba import MOST_STATE, STATES
 from llamakit.core.models.tensors import Tensors

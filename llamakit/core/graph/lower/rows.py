@@ -29,7 +29,7 @@ from llamakit.core.graph.program import Step
 from llamakit.core.kernels import elementwise, norm, rope, unary
 
 if TYPE_CHECKING:
-    from llamakit.core.graph.lower import Lowering
+    from llamakit.core.graph.lower.lowering import Lowering
 
 OPERATIONS: dict[type[Node], int] = {Add: elementwise.ADD, Mul: elementwise.MUL, Div: elementwise.DIV}
 

@@ -8,9 +8,7 @@ import numpy as np
 
 from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.ops import Weight
-from llamakit.core.graph.plan import pitch
-from llamakit.core.graph.program import Step
-from llamakit.core.graph.recurrent import (
+from llamakit.core.graph.ops.recurrent import (
     Convolution,
     DeltaScan,
     FadingScan,
@@ -21,12 +19,14 @@ from llamakit.core.graph.recurrent import (
     WkvScan,
     padded,
 )
+from llamakit.core.graph.plan import pitch
+from llamakit.core.graph.program import Step
 from llamakit.core.graph.weights import Floats
 from llamakit.core.kernels import ngram, recurrent
 from llamakit.errors import ModelError
 
 if TYPE_CHECKING:
-    from llamakit.core.graph.lower import Lowering
+    from llamakit.core.graph.lower.lowering import Lowering
 
 MOST = 256  # numbers of a state's row that kernels keep in registers
 

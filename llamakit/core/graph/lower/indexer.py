@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llamakit.core.graph.indexer import ChosenKeys
+from llamakit.core.graph.ops.indexer import ChosenKeys
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
 from llamakit.core.kernels import indexer
 from llamakit.core.kernels.rope import RopeStore
 
 if TYPE_CHECKING:
-    from llamakit.core.graph.lower import Lowering
+    from llamakit.core.graph.lower.lowering import Lowering
 
 
 def lower_chosen(low: Lowering, node: ChosenKeys) -> list[Step]:

@@ -5,9 +5,9 @@ Source: DeepSeek V4 as llama.cpp of 2026 computes it.
 
 from __future__ import annotations
 
-from llamakit.core.graph.node import Node, node
-from llamakit.core.graph.ops import Weight
-from llamakit.core.graph.recurrent import Recurrent
+from llamakit.core.graph.ops.inputs import Weight
+from llamakit.core.graph.ops.node import Node, node
+from llamakit.core.graph.ops.recurrent import Recurrent
 
 
 @node

@@ -21,7 +21,7 @@ from llamakit.core.kernels.grouping import ExpertRows, GatherRows, Grouping, Sor
 from llamakit.core.kernels.quantize import Quantize, activation_block
 
 if TYPE_CHECKING:
-    from llamakit.core.graph.lower import Lowering
+    from llamakit.core.graph.lower.lowering import Lowering
 
 # Rows of an expert that are multiplied together, at least: fewer take no longer one by one.
 FEWEST = 2

@@ -7,9 +7,9 @@ them; to each other they attend in other layers, from the first position behind 
 
 from __future__ import annotations
 
-from llamakit.core.graph.buckets import Buckets
-from llamakit.core.graph.node import LikeX, Node, node
-from llamakit.core.graph.ops import Weight
+from llamakit.core.graph.ops.buckets import Buckets
+from llamakit.core.graph.ops.inputs import Weight
+from llamakit.core.graph.ops.node import LikeX, Node, node
 
 
 @node

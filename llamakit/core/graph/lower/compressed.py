@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llamakit.core.graph.compressed import CompressedAttention, Pooled
+from llamakit.core.graph.ops.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
 from llamakit.core.kernels import compressed
@@ -12,7 +12,7 @@ from llamakit.core.kernels.rope import RopeStore
 from llamakit.errors import ModelError
 
 if TYPE_CHECKING:
-    from llamakit.core.graph.lower import Lowering
+    from llamakit.core.graph.lower.lowering import Lowering
 
 
 def lower_pooled(low: Lowering, node: Pooled) -> list[Step]:

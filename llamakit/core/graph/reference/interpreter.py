@@ -49,12 +49,12 @@ class Reference:
 def formula_of(node: ops.Node) -> Callable[..., Any]:
     """How to evaluate a node."""
     if type(node) not in FORMULAS:
-        import_module("llamakit.core.graph.reference_attention")
-        import_module("llamakit.core.graph.reference_experts")
-        import_module("llamakit.core.graph.reference_recurrent")
-        import_module("llamakit.core.graph.reference_streams")
-        import_module("llamakit.core.graph.reference_compressed")
-        import_module("llamakit.core.graph.reference_indexer")
+        import_module("llamakit.core.graph.reference.attention")
+        import_module("llamakit.core.graph.reference.experts")
+        import_module("llamakit.core.graph.reference.recurrent")
+        import_module("llamakit.core.graph.reference.streams")
+        import_module("llamakit.core.graph.reference.compressed")
+        import_module("llamakit.core.graph.reference.indexer")
     return FORMULAS[type(node)]
 
 

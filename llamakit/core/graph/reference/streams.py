@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from llamakit.core.graph import streams
-from llamakit.core.graph.reference import Floats, Reference, formula
-from llamakit.core.graph.reference import softmax as softmax_of
+from llamakit.core.graph.ops import streams
+from llamakit.core.graph.reference.interpreter import Floats, Reference, formula
+from llamakit.core.graph.reference.interpreter import softmax as softmax_of
 
 
 @formula(streams.Mix)

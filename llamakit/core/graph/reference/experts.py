@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.graph import ops
-from llamakit.core.graph.reference import (
+from llamakit.core.graph.reference.interpreter import (
     Floats,
     Reference,
     activate,

@@ -5,7 +5,7 @@ Source: DeepSeek V3.2 (arXiv:2512.02556).
 
 from __future__ import annotations
 
-from llamakit.core.graph.node import Node, node
+from llamakit.core.graph.ops.node import Node, node
 
 
 @node

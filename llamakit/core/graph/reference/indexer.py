@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from llamakit.core.graph.indexer import ChosenKeys
-from llamakit.core.graph.reference import Floats, Reference, formula
+from llamakit.core.graph.ops.indexer import ChosenKeys
+from llamakit.core.graph.reference.interpreter import Floats, Reference, formula
 
 
 @formula(ChosenKeys)

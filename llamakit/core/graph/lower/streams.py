@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llamakit.core.graph.lower_rows import one_by_one
+from llamakit.core.graph.lower.rows import one_by_one
 from llamakit.core.graph.ops import Node
+from llamakit.core.graph.ops.streams import Balanced, Dot, Mix, Root, Softmax
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
-from llamakit.core.graph.streams import Balanced, Dot, Mix, Root, Softmax
 from llamakit.core.kernels import streams, unary
 
 if TYPE_CHECKING:
-    from llamakit.core.graph.lower import Lowering
+    from llamakit.core.graph.lower.lowering import Lowering
 
 
 def lower_streams(low: Lowering, node: Node) -> list[Step]:

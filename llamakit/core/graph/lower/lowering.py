@@ -8,23 +8,23 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from llamakit.core.graph.attention import KeepSource, SourceAttention
-from llamakit.core.graph.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.fused import AddNorm, Matmul, RopeAttention
-from llamakit.core.graph.indexer import ChosenKeys
-from llamakit.core.graph.lower_attention import lower_attention, lower_source
-from llamakit.core.graph.lower_compressed import lower_compressed, lower_pooled
-from llamakit.core.graph.lower_indexer import lower_chosen
-from llamakit.core.graph.lower_recurrent import lower_recurrent
-from llamakit.core.graph.lower_rows import lower_rows
-from llamakit.core.graph.lower_streams import lower_streams
+from llamakit.core.graph.lower.attention import lower_attention, lower_source
+from llamakit.core.graph.lower.compressed import lower_compressed, lower_pooled
+from llamakit.core.graph.lower.experts import lower_experts
+from llamakit.core.graph.lower.indexer import lower_chosen
+from llamakit.core.graph.lower.recurrent import lower_recurrent
+from llamakit.core.graph.lower.rows import lower_rows
+from llamakit.core.graph.lower.streams import lower_streams
 from llamakit.core.graph.memory import aligned
-from llamakit.core.graph.mixture import lower_experts
 from llamakit.core.graph.ops import Embed, Experts, Node, Positions, RmsNorm, SelectRows, Tempered, Weight
+from llamakit.core.graph.ops.attention import KeepSource, SourceAttention
+from llamakit.core.graph.ops.compressed import CompressedAttention, Pooled
+from llamakit.core.graph.ops.indexer import ChosenKeys
+from llamakit.core.graph.ops.recurrent import Recurrent
+from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.graph.plan import Capacity, Plan, pitch, plan_buffers
 from llamakit.core.graph.program import Step
-from llamakit.core.graph.recurrent import Recurrent
-from llamakit.core.graph.rotation import Rotation
 from llamakit.core.graph.tap import Observer, Rows, Tap
 from llamakit.core.graph.weights import Packed, Weights, padded
 from llamakit.core.kernels import bf16, few_rows, float_gemm, gemm

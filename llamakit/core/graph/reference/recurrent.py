@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llamakit.core.graph import recurrent
-from llamakit.core.graph.reference import Floats, Reference, formula
+from llamakit.core.graph.ops import recurrent
+from llamakit.core.graph.reference.interpreter import Floats, Reference, formula
 
 
 def state_of(run: Reference, op: recurrent.Recurrent, *shape: int) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llamakit.core.graph.grouped import ExpertProducts, Input
+from llamakit.core.graph.lower.grouped import ExpertProducts, Input
 from llamakit.core.graph.ops import Experts, Weight
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
@@ -22,7 +22,7 @@ from llamakit.core.kernels.unary import KINDS, SOFTCAP, Unary
 FUSED = ("silu", "gelu")  # activations that products can end with
 
 if TYPE_CHECKING:
-    from llamakit.core.graph.lower import Lowering
+    from llamakit.core.graph.lower.lowering import Lowering
 
 
 def lower_experts(lowering: Lowering, node: Experts) -> list[Step]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from llamakit.core.graph import compressed
-from llamakit.core.graph.reference import Floats, Reference, formula, softmax
+from llamakit.core.graph.ops import compressed
+from llamakit.core.graph.reference.interpreter import Floats, Reference, formula, softmax
 
 
 @formula(compressed.Pooled)

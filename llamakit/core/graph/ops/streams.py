@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.node import LikeX, Node, node
+from llamakit.core.graph.ops.node import LikeX, Node, node
 
 
 @node

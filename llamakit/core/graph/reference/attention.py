@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.graph import fused, ops
-from llamakit.core.graph.attention import Attention, CachedAttention, KeepSource, SourceAttention, alibi_slopes
-from llamakit.core.graph.reference import Floats, Reference, formula, given, normed, softmax
-from llamakit.core.graph.reference_indexer import unpacked
-from llamakit.core.graph.rotation import Rotation
+from llamakit.core.graph.ops.attention import Attention, CachedAttention, KeepSource, SourceAttention, alibi_slopes
+from llamakit.core.graph.ops.rotation import Rotation
+from llamakit.core.graph.reference.indexer import unpacked
+from llamakit.core.graph.reference.interpreter import Floats, Reference, formula, given, normed, softmax
 
 
 def turned(run: Reference, x: Floats, head_dim: int, rotation: Rotation) -> Floats:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from llamakit.core.graph.attention import KeepSource, SourceAttention, alibi_slopes
 from llamakit.core.graph.fused import RopeAttention
+from llamakit.core.graph.ops.attention import KeepSource, SourceAttention, alibi_slopes
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
 from llamakit.core.kernels import attention
@@ -16,7 +16,7 @@ from llamakit.core.kernels.kv_cells import BLOCK
 from llamakit.core.kernels.rope import RopeStore
 
 if TYPE_CHECKING:
-    from llamakit.core.graph.lower import Lowering
+    from llamakit.core.graph.lower.lowering import Lowering
 
 
 def lower_attention(lowering: Lowering, node: RopeAttention) -> list[Step]:

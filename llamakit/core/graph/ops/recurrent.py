@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from llamakit.core.graph.node import LikeX, Node, node
-from llamakit.core.graph.ops import Tokens, Weight
+from llamakit.core.graph.ops.inputs import Tokens, Weight
+from llamakit.core.graph.ops.node import LikeX, Node, node
 
 
 class Recurrent(Node):
