@@ -27,13 +27,18 @@ class PLaMo2:
         """Ids of a text without special tokens. Bytes that are not UTF-8 count as U+FFFD each."""
         text = BAD_BYTE.sub("\ufffd", text).removeprefix("\ufeff")
         matches, scores = self._trie.matches, self._scores
+        run, longest, after = 0, self._longest, ""  # how often a character stands there, and the one behind a place
         sums = [0] * (len(text) + 1)  # of the best way from each place to the end
         ends, firsts = [0] * len(text), [0] * len(text)  # where its first token ends, and that token
         for start in range(len(text) - 1, -1, -1):
+            run, after = run + 1 if text[start] == after else 1, text[start]
+            if run <= longest:  # else the tokens here are those found before, which stand `ahead` places on
+                found, place = matches(text, start), start
+            ahead = place - start
             best, best_end, best_token = sums[start + 1] + _UNKNOWN_SCORE, start + 1, -1
-            for end, token in matches(text, start):  # of equal sums the longest token counts, an unknown one last
-                if sums[end] + scores[token] >= best:
-                    best, best_end, best_token = sums[end] + scores[token], end, token
+            for end, token in found:  # of equal sums the longest token counts, an unknown one last
+                if (total := sums[end - ahead] + scores[token]) >= best:
+                    best, best_end, best_token = total, end - ahead, token
             sums[start], ends[start], firsts[start] = best, best_end, best_token
         ids: list[int] = []
         start = 0
@@ -46,6 +51,11 @@ class PLaMo2:
     def decode(self, text: str) -> bytes:
         """The bytes of a normal token's text."""
         return as_bytes(text)
+
+    @cached_property
+    def _longest(self) -> int:
+        """Characters of the longest token."""
+        return max(map(len, self._tokens.texts))
 
     @cached_property
     def _scores(self) -> list[int]:

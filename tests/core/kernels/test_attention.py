@@ -38,6 +38,7 @@ class Case:
     has_slopes: bool = False
     has_sinks: bool = False
     has_bias: bool = False  # by distance
+    chosen: float = 0.0  # the share of the keys that count; 0: all
     part: int = ALL
     n_source: int = 0
     shuffle: int = 0  # seed of the physical blocks' order
@@ -62,6 +63,20 @@ class Case:
         """(n_head, keys up to 500 behind to 500 and a block ahead)"""
         table = np.random.default_rng(9).normal(size=(self.n_head, 2 * N_BIAS + BLOCK)).astype(np.float32)
         return table if self.has_bias else None
+
+    def chosen_keys(self, i):
+        """(n_tokens, positions) whether each key of sequence i counts; a token's own always does."""
+        n_past, n = self.sequences[i]
+        rng = np.random.default_rng([self.streams[i] if self.streams else i, 4])
+        counts = rng.random((1000, 1000))[n_past : n_past + n, : n_past + n] < self.chosen
+        counts[np.arange(n), np.arange(n_past, n_past + n)] = True
+        return counts
+
+    def chosen_bits(self):
+        """Those of all tokens, 32 keys in a word, as the kernel takes them.   (tokens, words)"""
+        n_bytes = max(-(-sum(s) // BLOCK) * BLOCK for s in self.sequences) // 8
+        bits = [np.packbits(self.chosen_keys(i), axis=1, bitorder="little") for i in range(len(self.sequences))]
+        return np.concatenate([np.pad(b, [(0, 0), (0, n_bytes - b.shape[1])]) for b in bits]).view(np.float32)
 
     @property
     def sinks(self):
@@ -106,9 +121,11 @@ def run_case(run_kernel, case):
     out = np.full((len(q), out_pitch), 77, np.float32)
     n_scratch = scratch_bytes(max(map(sum, case.sequences)), case.head_dim, case.head_dim_v, case.rows)
     scratch = np.full(case.n_threads * n_scratch + 4, 0xFF, np.uint8)
+    chosen = case.chosen_bits() if case.chosen else None
     attend = Attention(
         batch=make_batch(len(q), None, None, runs.view(np.uint8), order), q=padded, keys=keys, values=values, out=out,
         slopes=case.slopes, sinks=case.sinks, bias=case.bias, bias_zero=N_BIAS, part=case.part,
+        chosen=chosen, chosen_pitch=0 if chosen is None else chosen.shape[1],
         scratch=scratch, scratch_pitch=n_scratch, q_pitch=q_pitch,
         out_pitch=out_pitch, n_head=case.n_head, n_head_kv=case.n_head_kv, head_dim=case.head_dim,
         head_dim_v=case.head_dim_v, key_bytes=key_bytes, value_bytes=value_bytes, window=case.window,
@@ -147,6 +164,8 @@ def naive(case, i):
     reach = p_q % case.window + 1 if case.is_chunked else case.window
     hidden = (p_k > p_q) * bool(case.is_causal) | (p_q - p_k >= reach) * (case.window > 0)
     hidden = hidden | (p_k - p_q >= case.window) * (case.window > 0)
+    if case.chosen:
+        hidden = hidden | ~case.chosen_keys(i)
     if case.has_bias:
         scores = scores + case.bias[:, N_BIAS + p_k - p_q]
     if case.part == SOURCE:
@@ -195,6 +214,8 @@ SHAPES = {
     "wide window to both sides": Case(((0, 150),), is_causal=0, window=100, has_slopes=True),
     "bias": Case(((70, 5), (0, 70)), has_bias=True),
     "bias to both sides": Case(((0, 150),), is_causal=0, has_bias=True),
+    "some keys": Case(((70, 5), (0, 70)), chosen=0.3),
+    "blocks without keys": Case(((300, 9), (0, 3)), chosen=0.01),
     "a source": Case(((170, 9), (150, 1)), part=SOURCE, n_source=100),
     "a source of whole blocks": Case(((128, 9),), part=SOURCE, n_source=128),
     "behind a source": Case(((170, 9), (150, 1)), part=BEHIND, n_source=100, has_bias=True),
@@ -236,7 +257,9 @@ def test_no_bit_depends_on(run_kernel, name):
         np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("base", [BASE, replace(BASE, window=40, k_type="f16", v_type="f16")])
+@pytest.mark.parametrize(
+    "base", [BASE, replace(BASE, window=40, k_type="f16", v_type="f16"), replace(BASE, chosen=0.1)]
+)
 @pytest.mark.parametrize("chunk", [1, 7, 64])
 def test_a_chunk_of_a_prompt_gives_the_bits_of_the_whole(run_kernel, base, chunk):
     whole = run_case(run_kernel, base)[0]
