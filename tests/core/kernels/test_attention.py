@@ -15,6 +15,7 @@ from llamakit.core.kernels.attention import ALL, BEHIND, SOURCE, Attention, scra
 from llamakit.core.kernels.batch import Batch, Run
 from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES
 from llamakit.core.kernels.rope import RopeStore
+from llamakit.core.kernels.store import KernelStore
 
 N_BIAS = 500
 
@@ -44,6 +45,14 @@ class Case:
     shuffle: int = 0  # seed of the physical blocks' order
     n_threads: int = 1
     streams: tuple[int, ...] = field(default=())  # seeds of the sequences; default: their numbers
+
+    @property
+    def store_kernel(self):
+        return f"rope.rope_store[{self.k_type},{self.v_type}]"
+
+    @property
+    def attend_kernel(self):
+        return f"attention.attend[{self.k_type},{self.v_type},{self.rows},{tile_columns(self.rows)}]"
 
     def data(self, i):
         """q, k, v of all positions of sequence i."""
@@ -107,7 +116,7 @@ def run_case(run_kernel, case):
         n_head_kv=case.n_head_kv, head_dim=case.head_dim, head_dim_v=case.head_dim_v, n_rot=0, is_neox=0,
         key_bytes=key_bytes, value_bytes=value_bytes, eps=1e-6,
     )  # fmt: skip
-    run_kernel(f"rope.rope_store[{case.k_type},{case.v_type}]", store)
+    run_kernel(case.store_kernel, store)
 
     n_tokens = [s[1] for s in case.sequences]
     first = np.cumsum([0, *n_tokens])
@@ -131,9 +140,7 @@ def run_case(run_kernel, case):
         head_dim_v=case.head_dim_v, key_bytes=key_bytes, value_bytes=value_bytes, window=case.window,
         is_chunked=case.is_chunked, is_causal=case.is_causal, scale=case.head_dim**-0.5, softcap=case.softcap,
     )  # fmt: skip
-    run_kernel(
-        f"attention.attend[{case.k_type},{case.v_type},{case.rows},{tile_columns(case.rows)}]", attend, case.n_threads
-    )
+    run_kernel(case.attend_kernel, attend, case.n_threads)
     assert (out[:, case.n_head * case.head_dim_v :] == 77).all()
     assert (scratch[-4:] == 0xFF).all(), "scratch_bytes promises too little"
     results = out[:, : case.n_head * case.head_dim_v].reshape(len(q), case.n_head, case.head_dim_v)
@@ -223,14 +230,21 @@ SHAPES = {
 }
 
 
+TYPES = [("f16", "f16"), ("bf16", "bf16"), ("q8_0", "q8_0"), ("q8_0", "f16")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_kernels():
+    """Compiled together, which takes less time than one after the other."""
+    cases = [*SHAPES.values(), *(Case(k_type=k, v_type=v) for k, v in TYPES), *COMPANY.values()]
+    KernelStore().load([*{name for case in cases for name in (case.store_kernel, case.attend_kernel)}])
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_attention_is_the_formula(run_kernel, name):
     case = SHAPES[name]
     for i, got in enumerate(run_case(run_kernel, case)):
         np.testing.assert_allclose(got, naive(case, i), atol=3e-6)
-
-
-TYPES = [("f16", "f16"), ("bf16", "bf16"), ("q8_0", "q8_0"), ("q8_0", "f16")]
 
 
 @pytest.mark.parametrize("k_type, v_type", TYPES)
