@@ -17,7 +17,8 @@ from llamakit import Llama
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.generate import Session, generate
 from llamakit.core.engine.load import load_model
-from llamakit.core.engine.scheduler import Request, Scheduler
+from llamakit.core.engine.scheduler import Request
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.core.vocab.stream import TextStream

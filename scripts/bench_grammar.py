@@ -27,7 +27,8 @@ from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.grammar import Grammar
 from llamakit.core.grammar.schema_rules import schema_rules
 from llamakit.core.grammar.trie import Vocabulary, trie_of
-from llamakit.core.sampling import Sampler, SamplingParams
+from llamakit.core.sampling import SamplingParams
+from llamakit.core.sampling.chain import Sampler
 
 if TYPE_CHECKING:
     from llamakit.core.engine.context import Context

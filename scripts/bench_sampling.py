@@ -10,7 +10,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from llamakit.core.sampling import Sampler, SamplingParams
+from llamakit.core.sampling import SamplingParams
+from llamakit.core.sampling.chain import Sampler
 
 SIZES = (32000, 49152, 151936, 262144)
 N_ROUNDS = 200

@@ -19,7 +19,8 @@ from collections.abc import Callable
 
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import Model, load_model
-from llamakit.core.engine.scheduler import Job, Request, Scheduler
+from llamakit.core.engine.scheduler import Job, Request
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 

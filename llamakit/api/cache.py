@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from llamakit.core.engine.generate import n_common
-from llamakit.core.engine.scheduler import Scheduler
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.errors import LlamakitError, UsageError
 
 USUAL_BYTES = 2 << 30

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from llamakit.core.engine.scheduler import EmbeddingJob, EmbeddingRequest, Job, Request, Scheduler
+from llamakit.core.engine.scheduler import EmbeddingJob, EmbeddingRequest, Job, Request
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.errors import UsageError
 
 if TYPE_CHECKING:

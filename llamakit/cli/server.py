@@ -86,6 +86,7 @@ def server(
             common = replace(common, path=source.path(report))
             if context.check_tensors:
                 check_tensors(common.path, report)
+        spawned.load(common)
     from llamakit.server.launch import serve, serve_many
     from llamakit.server.operations.logs import configure_logs
 

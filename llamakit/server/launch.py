@@ -122,7 +122,7 @@ def serve(
 ) -> int:
     """Serve a model until told to end.   -> exit code: 0, or 1 where it cannot be served any more
 
-    `spawned` is a process that waits to be its engine. Raises what opening the model's file or listening does.
+    `spawned` is a process that loads it already. Raises what opening the model's file or listening does.
     """
     listening = listen(hosts, port, reuse_port=reuse_port)
     try:

@@ -29,9 +29,19 @@ TYPED = """-m M -c 512 -b 64 -ub 64 -t 2 -tb 2 -np 4 --parallel 4 -n 5 --n-predi
     --sleep-idle-seconds 5 --no-mmproj --sse-ping-interval 5 --embd-normalize 2 --verbose-prompt -gan 1 -gaw 512"""
 
 
+class Told:
+    """In place of an engine's process: what it is told to load."""
+
+    def __init__(self):
+        self.settings = []
+
+    def load(self, settings):
+        self.settings.append(settings)
+
+
 @pytest.fixture(autouse=True)
 def no_engine(monkeypatch):
-    monkeypatch.setattr("llamakit.server.engine.spawn.spawn", object)
+    monkeypatch.setattr("llamakit.server.engine.spawn.spawn", Told)
 
 
 def typed():
@@ -61,6 +71,7 @@ def settings(monkeypatch, *args):
     started = []
 
     def serve(settings, model, hosts, port, reuse_port, spawned):
+        assert spawned.settings == [model]  # it loads while the web framework is imported
         started.append((settings, model, hosts, port))
         return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llamakit.core.engine.load import load_model
-from llamakit.core.engine.scheduler import Scheduler
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 
 from ..core.vocab.vocabs import spm_metadata
 from ..running import open_context

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from llamakit.core.engine.scheduler import Scheduler
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.server.app import create_app
 from llamakit.server.engine.engine import Engine
 from llamakit.server.engine.local import LocalChannel

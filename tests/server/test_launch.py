@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -167,3 +168,12 @@ def test_an_engine_without_work_sleeps_and_wakes_for_the_next_request(path):
         assert not server.ask("/props")[1]["is_sleeping"]
         wait_until(lambda: server.ask("/props")[1]["is_sleeping"])
         assert server.end() == 0  # while it sleeps
+
+
+def test_the_web_process_imports_nothing_that_computes():
+    # Each of these would make the server ready 0.1 s later; the engine's process has them.
+    code = "import sys, llamakit.server.launch; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "fastapi" in loaded
+    computing = ("llvmlite", "llamakit.core.kernels", "llamakit.core.graph", "llamakit.core.models")
+    assert [name for name in loaded if name.startswith(computing)] == []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from llamakit.core.engine.describe import describe_size, file_type
-from llamakit.core.gguf.metadata import Metadata
+from llamakit.core.gguf.metadata import Metadata, with_overrides
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.models.base import Decoder
 from llamakit.core.models.hparams import HParams
@@ -26,7 +25,7 @@ class Model:
     def __init__(self, path: str | Path, overrides: Mapping[str, Any] | None = None, use_mmap: bool = True) -> None:
         self.path = Path(path)
         self.reader = GGUFReader(path, use_mmap=use_mmap)
-        self.metadata: Mapping[str, Any] = ChainMap(dict(overrides or {}), self.reader.metadata)  # type: ignore[arg-type]
+        self.metadata = with_overrides(self.reader.metadata, overrides)
         meta = Metadata.of_model(self.metadata, path)
         self.decoder: Decoder = find(meta)(meta, self.reader)
         self.arch = meta.arch

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import builtins
 import math
+from collections import ChainMap
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from llamakit.core.gguf.values import Value
 from llamakit.errors import ModelError
@@ -27,6 +28,11 @@ D = TypeVar("D")
 _Bound: TypeAlias = "builtins.float | None"
 
 _MAX_ARCH = 64
+
+
+def with_overrides(metadata: Mapping[str, Value], overrides: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A file's keys and values with others in front of them; values are decoded when they are asked for."""
+    return ChainMap(dict(overrides or {}), metadata)  # type: ignore[arg-type]  # it changes nothing
 
 
 class Metadata:

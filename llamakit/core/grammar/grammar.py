@@ -9,12 +9,13 @@ from weakref import WeakKeyDictionary
 from llamakit.core.grammar.automaton import Automaton, Reader
 from llamakit.core.grammar.compiler import compile_rules
 from llamakit.core.grammar.errors import GrammarError
-from llamakit.core.grammar.lazy import LazyMatcher, Triggers
+from llamakit.core.grammar.lazy import LazyMatcher
 from llamakit.core.grammar.matcher import Masks, Matcher
 from llamakit.core.grammar.program import Program
 from llamakit.core.grammar.rules import Rules
 from llamakit.core.grammar.specials import with_control_tokens
 from llamakit.core.grammar.trie import Vocabulary, token_id, trie_of
+from llamakit.core.grammar.triggers import Triggers
 
 PART = 1 << 8  # bytes of a text read at once: in between, the automaton may forget what it no longer needs
 

@@ -15,9 +15,9 @@ from llamakit.core.graph.memory import aligned
 from llamakit.core.graph.program import ADDRESS
 from llamakit.core.kernels.candidates import BLOCK, Candidates
 from llamakit.core.kernels.store import Kernels
+from llamakit.core.sampling.generator import Generator
 from llamakit.core.sampling.history import History
 from llamakit.core.sampling.params import SamplingParams
-from llamakit.core.sampling.seed import Generator
 from llamakit.core.simd.records import Record
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import threading
 from typing import Any
 
 from llamakit.core.engine.pooling import Pooling
-from llamakit.core.engine.scheduler import EmbeddingJob, EmbeddingRequest, Scheduler
+from llamakit.core.engine.scheduler import EmbeddingJob, EmbeddingRequest
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.engine.scheduler.stats import SlotInfo
 from llamakit.server.engine.generation import Tokens
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from llamakit.core.engine.describe import file_type
 from llamakit.core.engine.pooling import Pooling
-from llamakit.core.engine.scheduler import Cancelled, Failed, Job, Scheduler, Usage
+from llamakit.core.engine.scheduler import Cancelled, Failed, Job, Usage
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.errors import LlamakitError, UsageError
 from llamakit.server.engine.errands import Errands
 from llamakit.server.engine.messages import (

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from llamakit.core.engine.scheduler import Scheduler
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.server.engine.host import Host, model_info
 from llamakit.server.engine.messages import FromEngine, Ready, ToEngine
 

@@ -11,7 +11,7 @@ from llamakit.core.engine.adapters import load_adapter
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import Model, load_model
 from llamakit.core.engine.pooling import Pooling
-from llamakit.core.engine.scheduler import Scheduler
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.models.own_architectures import add_file
 from llamakit.server.engine.host import Host, model_info
 from llamakit.server.engine.messages import FromEngine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import subprocess
@@ -22,23 +21,29 @@ TIME_TO_END = 5.0  # seconds that an engine has when its socket is closed
 
 
 class Worker:
-    """An engine's process; it begins to load its model at once."""
+    """An engine's process; it loads its model already."""
 
-    def __init__(self, settings: ModelSettings, spawned: Spawned | None = None) -> None:
-        spawned = spawned or spawn()
+    def __init__(self, spawned: Spawned) -> None:
         self.process, self.connection = spawned.process, spawned.connection
         self.frames = Frames()
         self.why = ""  # it could not load
-        with contextlib.suppress(OSError):  # it has ended already: that will be noticed
-            self.connection.sendall(frame(settings))
+
+
+def started(settings: ModelSettings) -> Worker:
+    spawned = spawn()
+    spawned.load(settings)
+    return Worker(spawned)
 
 
 class ProcessChannel:
-    """A channel (see `engine.py`) to a process. It begins to load at once, before there is an event loop."""
+    """A channel (see `engine.py`) to a process. It begins to load at once, before there is an event loop.
+
+    `spawned` is a process that loads the model of these settings already.
+    """
 
     def __init__(self, settings: ModelSettings, spawned: Spawned | None = None) -> None:
         self.settings = settings
-        self.worker = Worker(settings, spawned)
+        self.worker = Worker(spawned) if spawned else started(settings)
         self._transport: asyncio.WriteTransport | None = None
         self._n_failures = 0
         self._was_ready = self._is_closing = False
@@ -98,7 +103,7 @@ class ProcessChannel:
             if self._is_closing:
                 return
             if is_asleep:
-                self.worker = Worker(self.settings)
+                self.worker = started(self.settings)
                 continue
             self._n_failures += 1
             is_final = self._n_failures >= (MOST_FAILURES if self._was_ready else 1)
@@ -109,7 +114,7 @@ class ProcessChannel:
             await asyncio.sleep(min(FIRST_WAIT * 2 ** (self._n_failures - 1), LONGEST_WAIT))
             if self._is_closing:
                 return
-            self.worker = Worker(self.settings)
+            self.worker = started(self.settings)
 
     async def _talk(self, worker: Worker) -> None:
         """Until the process closes its end."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
+
+from llamakit.server.engine.frames import frame
 
 
 @dataclass
@@ -14,6 +17,11 @@ class Spawned:
 
     process: subprocess.Popen[bytes]
     connection: socket.socket
+
+    def load(self, settings: object) -> None:
+        """Let it begin to load the model of these ModelSettings."""
+        with suppress(OSError):  # it has ended already: that will be noticed
+            self.connection.sendall(frame(settings))
 
 
 def spawn() -> Spawned:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from llamakit.core.chat.output.constraint import Constraint
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.gbnf import parse_gbnf
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Rules
 from llamakit.core.grammar.schema_rules import schema_rules
+from llamakit.core.grammar.triggers import Triggers
 from llamakit.server.generation.field import Anything, Body, FieldError, Flag, Text, Texts, Whole
 
 if TYPE_CHECKING:

@@ -63,14 +63,17 @@ class Served:
 def open_served(settings: ModelSettings, engine: Engine) -> Served:
     """Read what the web process needs of a model's file: its weights are the engine's business.
 
-    Raises GGUFError, ModelError, VocabError, TemplateError, UsageError.
+    Raises GGUFError, VocabError, TemplateError, UsageError.
     """
     from llamakit.core.chat.load import load_template
-    from llamakit.core.engine.load import load_model
+    from llamakit.core.gguf.metadata import with_overrides
+    from llamakit.core.gguf.reader import GGUFReader
+    from llamakit.core.vocab.base import load_vocab
 
-    opening, chat = settings.opening, settings.chat
-    with load_model(settings.path, overrides=opening.overrides) as model:
-        metadata, vocab = model.metadata, model.vocab
+    chat = settings.chat
+    with GGUFReader(settings.path) as reader:
+        metadata = with_overrides(reader.metadata, settings.opening.overrides)
+        vocab = load_vocab(metadata)
         return Served(
             settings=settings,
             engine=engine,

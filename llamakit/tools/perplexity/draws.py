@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 
-from llamakit.core.sampling.seed import mt19937
+from llamakit.core.sampling.generator import mt19937
 
 SEED = 1
 BITS = 32

@@ -11,8 +11,9 @@ import pytest
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.grammar import Grammar
-from llamakit.core.grammar.lazy import LazyMatcher, Triggers
+from llamakit.core.grammar.lazy import LazyMatcher
 from llamakit.core.grammar.regex_find import Finder
+from llamakit.core.grammar.triggers import Triggers
 from tests.core.grammar.tokens import Tokens, mask_of, tried
 
 TOOL = Grammar(parse_gbnf('root ::= "<tool>" [0-9]+ "</tool>"'))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from llamakit.core.kernels import sampling
-from llamakit.core.sampling.seed import Generator
+from llamakit.core.sampling.generator import Generator
 from llamakit.core.sampling.stage import RandomStage
 from llamakit.core.sampling.stages import choose, edits, truncate
 from llamakit.core.sampling.stages.temperature import SMALLEST, temperature

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llamakit.core.sampling import Sampler, SamplingParams, kernel_names
+from llamakit.core.sampling import SamplingParams
+from llamakit.core.sampling.chain import Sampler, kernel_names
 from llamakit.errors import LlamakitError, UsageError
 
 N_VOCAB = 1000

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from llamakit.core.sampling import Sampler, SamplingParams
+from llamakit.core.sampling import SamplingParams
+from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.stages import choose, truncate
 from llamakit.core.sampling.stages.temperature import temperature
 from tests.stages import Chain, make_logits, softmax

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from llamakit.core.sampling import Sampler, SamplingParams
+from llamakit.core.sampling import SamplingParams
+from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.stages import truncate
 from llamakit.core.sampling.stages.dry import breakers_of, dry, tails_of
 from llamakit.errors import UsageError

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from llamakit.core.sampling import Sampler, SamplingParams
-from llamakit.core.sampling.seed import mt19937
+from llamakit.core.sampling import SamplingParams
+from llamakit.core.sampling.chain import Sampler
+from llamakit.core.sampling.generator import mt19937
 from llamakit.core.sampling.stages import truncate
 from llamakit.core.sampling.stages.temperature import temperature
 from tests.stages import KINDS, Chain, descending, make_logits, softmax

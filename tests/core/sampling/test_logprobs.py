@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llamakit.core.sampling import logprobs, top_logprobs
+from llamakit.core.sampling.logprobs import logprobs, top_logprobs
 
 
 @pytest.mark.parametrize("n", [1, 2, 1000, 151936])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llamakit.core.sampling import Sampler, SamplingParams
+from llamakit.core.sampling import SamplingParams
+from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.reasoning_budget import ReasoningBudget, TagFinder, Thinking
 
 START, END, MESSAGE = [10, 11], [20, 21], [30, 31]

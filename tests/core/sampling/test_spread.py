@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llamakit.core.sampling.seed import mt19937
+from llamakit.core.sampling.generator import mt19937
 from llamakit.core.sampling.stages import truncate
 from tests.stages import KINDS, Chain, descending, make_logits, softmax
 

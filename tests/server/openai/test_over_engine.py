@@ -14,7 +14,8 @@ import pytest
 from llamakit.core.chat.load import load_template
 from llamakit.core.chat.prompt import chat_prompt
 from llamakit.core.engine.load import load_model
-from llamakit.core.engine.scheduler import Cancelled, Request, Scheduler
+from llamakit.core.engine.scheduler import Cancelled, Request
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.server.settings import ChatSettings

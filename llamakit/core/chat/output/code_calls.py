@@ -13,8 +13,8 @@ from llamakit.core.chat.output.notation import JSON, escaped, read_value
 from llamakit.core.chat.output.python_calls import python_arguments, read_python_arguments
 from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import Cut, NotACall, Steps
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Sequence
+from llamakit.core.grammar.triggers import Triggers
 
 TAG = "<|python_tag|>"
 CODE_TOOLS = ("python", "code_interpreter", "ipython")

@@ -11,10 +11,10 @@ from llamakit.core.chat.output.format import Format, Thinking
 from llamakit.core.chat.output.generic_calls import GenericCalls
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, quoted, text
 from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolError, ToolUse
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.prune import prune
 from llamakit.core.grammar.rules import Ref, Rules, Sequence
 from llamakit.core.grammar.schema_rules import schema_rules
+from llamakit.core.grammar.triggers import Triggers
 
 ANY = r"[\s\S]*?"
 

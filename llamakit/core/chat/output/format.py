@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from llamakit.core.chat.output.grammar_writer import GrammarWriter
     from llamakit.core.chat.output.reading import Reading
     from llamakit.core.chat.output.source import Steps
-    from llamakit.core.grammar.lazy import Triggers
     from llamakit.core.grammar.rules import Sequence
+    from llamakit.core.grammar.triggers import Triggers
 
 
 class ReasoningFormat(Enum):

@@ -10,11 +10,11 @@ from llamakit.core.chat.output.notation import GEMMA, read_value
 from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import Steps
 from llamakit.core.grammar.graphs import graph_of
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Ref, Repeat, Sequence
 from llamakit.core.grammar.schema_numbers import Numbers, number_dfa
 from llamakit.core.grammar.schema_shapes import FALSE, Arrays, Bools, Expr, Null, Objects, Shape
 from llamakit.core.grammar.schema_strings import Strings
+from llamakit.core.grammar.triggers import Triggers
 
 QUOTE = GEMMA.quotes[0]
 

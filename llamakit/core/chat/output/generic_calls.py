@@ -10,8 +10,8 @@ from llamakit.core.chat.output.json_calls import JsonCalls, read_member_key
 from llamakit.core.chat.output.notation import JSON, read_plain, read_value
 from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import NotACall, Steps
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Ref, Sequence
+from llamakit.core.grammar.triggers import Triggers
 
 OBJECT = JsonCalls()
 OBJECT_OF_LIST = JsonCalls(id_key="id", id_pattern="[A-Za-z0-9]{4,16}", id_is_last=True)

@@ -11,8 +11,8 @@ from llamakit.core.chat.output.grammar_writer import GrammarWriter, quoted, text
 from llamakit.core.chat.output.notation import JSON, read_arguments, read_key, read_name, read_value
 from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import NotACall, Steps
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Sequence
+from llamakit.core.grammar.triggers import Triggers
 
 NAME_KEYS = ("name", "tool_name", "function")
 ARGUMENT_KEYS = ("arguments", "parameters")

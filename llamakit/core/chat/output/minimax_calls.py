@@ -11,10 +11,10 @@ from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import Cut, NotACall, Steps
 from llamakit.core.chat.output.tagged_calls import JSON_STARTS, read_either, read_raw
 from llamakit.core.chat.output.tools import ToolError
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Ref, Repeat, Sequence, Text
 from llamakit.core.grammar.schema_shapes import FALSE, TRUE, Arrays, At, Expr, Objects, Shape
 from llamakit.core.grammar.schema_strings import Strings
+from llamakit.core.grammar.triggers import Triggers
 
 MARK = "]<]minimax[>["
 START, END = MARK + "<tool_call>", MARK + "</tool_call>"

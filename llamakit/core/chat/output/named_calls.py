@@ -12,8 +12,8 @@ from llamakit.core.chat.output.grammar_writer import GrammarWriter, quoted, text
 from llamakit.core.chat.output.notation import read_arguments
 from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import NotACall, Steps
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Sequence, Symbol
+from llamakit.core.grammar.triggers import Triggers
 
 
 class Part(Enum):

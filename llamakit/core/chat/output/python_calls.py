@@ -9,9 +9,9 @@ from llamakit.core.chat.output.grammar_writer import GrammarWriter, text
 from llamakit.core.chat.output.notation import PYTHON, escaped, read_value
 from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import NotACall, Steps
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Sequence
 from llamakit.core.grammar.schema_shapes import Expr
+from llamakit.core.grammar.triggers import Triggers
 
 
 @dataclass(frozen=True)

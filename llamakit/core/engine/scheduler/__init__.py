@@ -1,7 +1,11 @@
-"""Many requests at once on one context; see `scheduler.py`."""
+"""Many requests at once on one context; see `scheduler.py`.
+
+Here is what its callers ask and are told, which another process may do: it imports nothing that computes.
+"""
 
 from __future__ import annotations
 
+from llamakit.core.engine.scheduler.errors import QueueFull, SchedulerClosed
 from llamakit.core.engine.scheduler.event import (
     Cancelled,
     Embedded,
@@ -15,10 +19,8 @@ from llamakit.core.engine.scheduler.event import (
 )
 from llamakit.core.engine.scheduler.job import EmbeddingJob, Job, JobCancelled, Usage
 from llamakit.core.engine.scheduler.request import EmbeddingRequest, Request
-from llamakit.core.engine.scheduler.scheduler import QueueFull, Scheduler, SchedulerClosed
 
 __all__ = [
-    "Scheduler",
     "Request",
     "EmbeddingRequest",
     "Job",

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llamakit.core.engine.scheduler.errands import Errand
+from llamakit.core.engine.scheduler.errors import QueueFull, SchedulerClosed
 from llamakit.core.engine.scheduler.event import Cancelled, End, Failed
 from llamakit.core.engine.scheduler.job import AnyJob, EmbeddingJob, Job
 from llamakit.core.engine.scheduler.keeping import erase
@@ -25,7 +26,7 @@ from llamakit.core.engine.scheduler.slot import Slot, SlotState
 from llamakit.core.engine.scheduler.stats import SlotInfo, Stats
 from llamakit.core.engine.scheduler.steps import Steps
 from llamakit.core.kernels.kv_cells import BLOCK
-from llamakit.errors import LlamakitError, UsageError
+from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
     from llamakit.core.engine.adapters import Adapter
@@ -34,14 +35,6 @@ if TYPE_CHECKING:
     from llamakit.core.vocab.base import Vocab
 
 log = logging.getLogger(__name__)
-
-
-class QueueFull(LlamakitError):
-    """As many requests wait as may; a later try can succeed."""
-
-
-class SchedulerClosed(LlamakitError):
-    """No more requests are taken."""
 
 
 class Scheduler:

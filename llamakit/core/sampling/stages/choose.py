@@ -9,7 +9,7 @@ import numpy as np
 from llamakit.core.kernels import sampling as kernels
 from llamakit.core.kernels import sampling_adaptive as adaptive
 from llamakit.core.kernels import sampling_entropy as entropy
-from llamakit.core.sampling.seed import Generator
+from llamakit.core.sampling.generator import Generator
 from llamakit.core.sampling.stage import RandomStage, Setup, Stage
 from llamakit.core.simd.records import Record
 

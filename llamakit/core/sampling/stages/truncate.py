@@ -6,7 +6,7 @@ import math
 
 from llamakit.core.kernels import sampling_select as select
 from llamakit.core.kernels import sampling_spread as spread
-from llamakit.core.sampling.seed import Generator
+from llamakit.core.sampling.generator import Generator
 from llamakit.core.sampling.stage import RandomStage, Setup, Stage
 
 

@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 
 from llamakit.core.engine.generate import Session, generate
-from llamakit.core.engine.scheduler import Ended, Request, Scheduler
+from llamakit.core.engine.scheduler import Ended, Request
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.core.vocab import TextStream

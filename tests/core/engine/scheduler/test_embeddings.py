@@ -8,7 +8,8 @@ import pytest
 from llamakit.core.engine.embed import Embedder
 from llamakit.core.engine.load import Model
 from llamakit.core.engine.pooling import NONE, Pooling
-from llamakit.core.engine.scheduler import EmbeddingRequest, Ended, JobCancelled, Request, Scheduler
+from llamakit.core.engine.scheduler import EmbeddingRequest, Ended, JobCancelled, Request
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.errors import ModelError, UsageError
 
 from ....encoders import TEXTS, write_tiny_encoder

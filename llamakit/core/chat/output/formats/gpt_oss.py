@@ -10,8 +10,8 @@ from llamakit.core.chat.output.format import Format, Thinking
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, text
 from llamakit.core.chat.output.reading import Reading
 from llamakit.core.chat.output.source import NotACall, Steps
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Sequence
+from llamakit.core.grammar.triggers import Triggers
 
 START, BODY, CHANNEL = "<|start|>assistant", "<|message|>", "<|channel|>"
 THOUGHT = f"{CHANNEL}analysis"

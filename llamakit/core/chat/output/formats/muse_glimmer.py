@@ -10,8 +10,8 @@ from llamakit.core.chat.output.channels import Channels, Place
 from llamakit.core.chat.output.format import Format, Thinking
 from llamakit.core.chat.output.grammar_writer import GrammarWriter, quoted, text
 from llamakit.core.chat.output.tagged_calls import Tag, TaggedCalls
-from llamakit.core.grammar.lazy import Triggers
 from llamakit.core.grammar.rules import Sequence
+from llamakit.core.grammar.triggers import Triggers
 
 START, BODY, END = "<|start|>assistant", "<|message|>", "<|eom|>"
 RECIPIENT = re.compile(r" to=([^<]*)")
