@@ -13,7 +13,7 @@ from llamakit.convert.checkpoint import Checkpoint
 from llamakit.convert.config import Config
 from llamakit.convert.names import LAYER, WHOLE, Names, find, places
 from llamakit.convert.rotation import llama3_factors, longrope_factors, scaling_keys, window_keys
-from llamakit.convert.weight import Weight, adjacent_pairs, halves, stacked
+from llamakit.convert.weight import Weight, adjacent_pairs, constant, halves, stacked
 from llamakit.errors import ModelError
 
 Keys = Iterator[tuple[str, Any]]
@@ -75,6 +75,7 @@ class Family:
     silent_base: ClassVar[float] = 0.0  # the base of the rotation that files leave out
     has_late_windows: ClassVar[bool] = False  # ... from layer `max_window_layers` on
     has_windows: ClassVar[bool] = False  # layers attend to a window only where the config gives its width
+    windows_share_scaling: ClassVar[bool] = False  # the engine stretches layers with a window as it does the others
     omitted: ClassVar[frozenset[str]] = frozenset()  # keys of `hparams` that the architecture does not have
     has_even_heads: ClassVar[bool] = False  # heads share the width of x, whatever the config says of their size
     may_tie_head: ClassVar[bool] = True  # False: a stored head counts, whatever the config says
@@ -117,7 +118,7 @@ class Family:
         if is_one and not self.config.rope.bool("truncate", default=True):
             yield "llamakit.rope.yarn_truncate", False
         if not is_one:
-            yield from window_keys(self.config)
+            yield from window_keys(self.config, self.n_rot_of_windows, self.windows_share_scaling)
 
     def tokenizer_keys(self) -> Keys:
         """Keys below `tokenizer.ggml.` that replace those of the vocabulary."""
@@ -270,10 +271,17 @@ class Family:
         n: int = dict(self.hparams()).get("rope.dimension_count", self.config.head_dim)
         return n
 
+    @property
+    def n_rot_of_windows(self) -> int:
+        """The same, in layers with a window."""
+        n: int = dict(self.hparams()).get("rope.dimension_count_swa", self.n_rot)
+        return n
+
     def extra(self) -> Named:
         """Tensors that the checkpoint does not hold."""
         c = self.config
         if c.rope.str("rope_type", default="").lower() == "llama3":
-            yield "rope_freqs.weight", llama3_factors(c, self.n_rot)
+            yield "rope_freqs.weight", constant(llama3_factors(c, c.rope, self.n_rot), "frequency factors")
         elif c.rope.has("long_factor"):
-            yield from longrope_factors(c, self.n_rot // 2)
+            for length, factors in longrope_factors(c, c.rope, self.n_rot // 2).items():
+                yield f"rope_factors_{length}.weight", constant(factors, f"{length}_factor")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from llamakit.convert.config import Config
-from llamakit.convert.weight import Weight, constant
 from llamakit.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
     kind = rope.str("rope_type", default="default")
     if kind in ("su", "longrope"):
         yield "rope.scaling.type", "longrope"
-        yield from _longrope_keys(config)
+        yield from _longrope_keys(config, rope)
     elif kind in STRETCHED and rope.has("factor"):
         yield from stretched_keys(config, rope)
     elif kind == "dynamic" and not rope.has("alpha"):
@@ -51,16 +50,26 @@ def scaling_keys(config: Config) -> Iterator[tuple[str, Any]]:
         yield "rope.freq_base_swa", local.float("rope_theta")
 
 
-def window_keys(config: Config) -> Iterator[tuple[str, Any]]:
-    """Keys of ours for a scaling that the layers with a window have for themselves."""
+def window_keys(config: Config, n_rot: int, shares_scaling: bool) -> Iterator[tuple[str, Any]]:
+    """Keys of ours for a scaling that the layers with a window have for themselves.
+
+    `shares_scaling` says that without any they are scaled like the others.
+    """
     local = config.local_rope
     kind = local.str("rope_type", default="default")
+    keys: list[tuple[str, Any]] = []
     if kind in STRETCHED and local.has("factor"):
-        yield from ((f"llamakit.swa.{key}", value) for key, value in stretched_keys(config, local))
-    elif kind in ("su", "longrope", "llama3"):
-        raise ModelError(
-            f"{config.path}: layers with a window that turn by {kind!r} for themselves cannot be converted"
-        )
+        keys = list(stretched_keys(config, local))
+    elif kind in ("su", "longrope"):
+        lists = longrope_factors(config, local, n_rot // 2)
+        factors = [(f"rope.scaling.{length}_factors", list) for length, list in lists.items()]
+        keys = [("rope.scaling.type", "longrope"), *_longrope_keys(config, local), *factors]
+    elif kind == "llama3":
+        factors = [("rope.scaling.factors", llama3_factors(config, local, n_rot))]
+        keys = [("rope.scaling.type", "none"), *factors]
+    elif shares_scaling and config.rope.str("rope_type", default="default") not in ("default", "dynamic"):
+        keys = [("rope.scaling.type", "none")]
+    yield from ((f"llamakit.swa.{key}", value) for key, value in keys)
 
 
 def stretched_keys(config: Config, rope: Config) -> Iterator[tuple[str, Any]]:
@@ -87,8 +96,7 @@ def log_scale(factor: float, multiplier: float) -> float:
     return 0.1 * multiplier * math.log(factor) + 1 if factor > 1 else 1.0
 
 
-def _longrope_keys(config: Config) -> Iterator[tuple[str, Any]]:
-    rope = config.rope
+def _longrope_keys(config: Config, rope: Config) -> Iterator[tuple[str, Any]]:
     original = rope.int("original_max_position_embeddings", default=config.n_ctx)
     yield "rope.scaling.original_context_length", original
     factor = rope.float("factor", default=config.n_ctx / original)
@@ -96,28 +104,41 @@ def _longrope_keys(config: Config) -> Iterator[tuple[str, Any]]:
     yield "rope.scaling.attn_factor", rope.float("attention_factor", default=own)
 
 
-def longrope_factors(config: Config, n_pair: int) -> Iterator[tuple[str, Weight]]:
-    """What divides the frequencies in long and in short contexts. Raises ModelError for lists of a wrong length."""
-    for length in ("long", "short"):
-        factors = config.rope.floats(f"{length}_factor", default=[])
+def longrope_factors(config: Config, rope: Config, n_pair: int) -> dict[str, list[float]]:
+    """What divides the frequencies in "long" and in "short" contexts, as far as the config says it.
+
+    Raises ModelError for lists of a wrong length.
+    """
+    lists = {length: rope.floats(f"{length}_factor", default=[]) for length in ("long", "short")}
+    for length, factors in lists.items():
         if factors and len(factors) != n_pair:
             raise ModelError(f"{config.path}: {length}_factor has {len(factors)} numbers, not {n_pair}")
-        if factors:
-            yield f"rope_factors_{length}.weight", constant(factors, f"{length}_factor")
+    return {length: factors for length, factors in lists.items() if factors}
 
 
 def n_rotated(config: Config, default: float = 1.0) -> int:
-    """How many dimensions of a head turn."""
-    return int(config.head_dim * config.rope.float("partial_rotary_factor", default=default))
+    """How many dimensions of a head turn. Raises ModelError for an odd number."""
+    return rotated_part(config, config.rope, default)
 
 
-def llama3_factors(config: Config, dim: int, default: float = 8.0) -> Weight:
-    """What divides the frequency of each pair of `dim` dimensions of Llama 3.1, (dim / 2,).
+def rotated_part(config: Config, rope: Config, default: float = 1.0) -> int:
+    """The same, as one of several rotations says."""
+    part = rope.float("partial_rotary_factor", default=default)
+    n = int(config.head_dim * part)
+    if n % 2:
+        raise ModelError(
+            f"{config.path}: a partial_rotary_factor of {part:g} turns {n} of a head's {config.head_dim} dimensions; "
+            "dimensions turn in pairs, so odd numbers cannot be converted"
+        )
+    return n
+
+
+def llama3_factors(config: Config, rope: Config, dim: int, default: float = 8.0) -> list[float]:
+    """What divides the frequency of each pair of `dim` dimensions of Llama 3.1.
 
     Slow turns (waves longer than the old context / low_freq_factor) become `factor` times slower, fast ones stay, those
     between are mixed. Source: transformers, `_compute_llama3_parameters`.
     """
-    rope = config.rope
     base = rope.float("rope_theta", default=10000.0)
     factor = rope.float("factor", default=default)
     low, high = rope.float("low_freq_factor", default=1.0), rope.float("high_freq_factor", default=4.0)
@@ -136,4 +157,4 @@ def llama3_factors(config: Config, dim: int, default: float = 8.0) -> Weight:
         else:
             smooth = (one / wave * np.float32(n_ctx) - np.float32(low)) / np.float32(high - low)
             factors.append(float(one / ((one - smooth) / np.float32(factor) + smooth)))
-    return constant(factors, "frequency factors")
+    return factors

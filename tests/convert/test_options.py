@@ -32,6 +32,8 @@ DELTA = {
     "linear_conv_kernel_dim": 4,
 }  # fmt: skip
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 1e4}
+LLAMA3 = {"rope_type": "llama3", "factor": 4.0, "high_freq_factor": 1.0, "original_max_position_embeddings": 64}
+TURNED = {"rope_type": "default", "rope_theta": 1e4}
 LONG = {"rope_type": "longrope", "factor": 4.0, "attention_factor": 1.5, "original_max_position_embeddings": 64}
 ERNIE = {
     "moe_num_experts": 8, "moe_k": 2, "moe_layer_interval": 1, "moe_layer_start_index": 1, "moe_intermediate_size": 48,
@@ -42,8 +44,18 @@ EXAONE = EXPERTS | {
     "first_k_dense_replace": 1,
 }  # fmt: skip
 MIMO = EXPERTS | {"sliding_window": 20, "hybrid_layer_pattern": [0, 1, 1, 1], "partial_rotary_factor": 0.5}
+WINDOWS = {"sliding_window": 20, "layer_types": [*["sliding_attention"] * 3, "full_attention"]}
 COHERE = {"logit_scale": 0.5, "sliding_window": 20, "num_experts": 8, "num_experts_per_tok": 2}
+KIMI = EXPERTS | {
+    "layer_types": [*["linear_attention"] * 3, "full_attention"],
+    "num_shared_experts": 1,
+    "first_k_dense_replace": 1,
+}
 LATE = [False, False, True, True]
+
+
+def two_rotations(whole: dict[str, Any], window: dict[str, Any]) -> dict[str, Any]:
+    return {"rope_parameters": {"full_attention": whole, "sliding_attention": window}}
 
 
 def keys_of(name: str, **options: Any) -> dict[str, Any]:
@@ -144,6 +156,58 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
             {"afmoe.attention.sliding_window_pattern": None},
         ),
         ("MiMoV2FlashForCausalLM", MIMO | {"norm_topk_prob": False}, {"llamakit.expert_weights_norm": False}),
+        ("MiMoV2FlashForCausalLM", MIMO, {"mimo2.attention.sliding_window": 20}),
+        ("MiMoV2FlashForCausalLM", MIMO | {"sliding_window_size": 20}, {"mimo2.attention.sliding_window": 21}),
+        ("MiMoV2FlashForCausalLM", MIMO | {"attention_bias": True}, {"llamakit.uses_all_tensors": True}),
+        (
+            "MiMoV2FlashForCausalLM",
+            MIMO | two_rotations(YARN | {"partial_rotary_factor": 0.5}, TURNED | {"partial_rotary_factor": 0.25}),
+            {
+                "mimo2.rope.scaling.type": "yarn",
+                "llamakit.swa.rope.scaling.type": "none",
+                "mimo2.rope.dimension_count": 8,
+                "mimo2.rope.dimension_count_swa": 4,
+            },
+        ),
+        (
+            "MellumForCausalLM",
+            EXPERTS | WINDOWS | two_rotations(TURNED, LLAMA3),
+            {"llamakit.swa.rope.scaling.type": "none", "llamakit.swa.rope.scaling.factors": [1.0] * 3 + [4.0] * 5},
+        ),
+        (
+            "Gemma3ForCausalLM",
+            {"head_dim": 16} | two_rotations(TURNED, LONG | {"long_factor": [2.0] * 8, "short_factor": [1.5] * 8}),
+            {
+                "llamakit.swa.rope.scaling.type": "longrope",
+                "llamakit.swa.rope.scaling.original_context_length": 64,
+                "llamakit.swa.rope.scaling.attn_factor": 1.5,
+                "llamakit.swa.rope.scaling.long_factors": [2.0] * 8,
+                "llamakit.swa.rope.scaling.short_factors": [1.5] * 8,
+            },
+        ),
+        (
+            "GPTNeoXForCausalLM",
+            {"head_dim": 24},
+            {"gptneox.attention.key_length": None, "gptneox.rope.dimension_count": 6},
+        ),
+        ("KimiLinearForCausalLM", KIMI | {"linear_num_heads": 2}, {"llamakit.kda.head_count": 2}),
+        ("KimiLinearForCausalLM", KIMI | {"linear_num_heads": 4}, {"llamakit.kda.head_count": None}),
+        (
+            "Cohere2MoeForCausalLM",
+            COHERE | {"prefix_dense_sliding_window_pattern": 2, "first_k_dense_replace": 2},
+            {
+                "cohere2moe.attention.sliding_window_pattern": [True, False, True, True],
+                "cohere2moe.attention.rope_pattern": [True, False, True, True],
+            },
+        ),
+        (
+            "Cohere2MoeForCausalLM",
+            COHERE | {"first_k_dense_replace": 2, "num_nextn_predict_layers": 1},
+            {
+                "cohere2moe.attention.sliding_window_pattern": [False, False, True, True, False],
+                "cohere2moe.attention.rope_pattern": None,
+            },
+        ),
         ("MinistralForCausalLM", {"sliding_window": 20}, {"llama.attention.sliding_window": 20}),
         (
             "CwmForCausalLM",
@@ -183,15 +247,15 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
     [
         ("LlamaForCausalLM", {"hidden_act": "mish"}, "applies 'mish'"),
         ("GraniteSWAForCausalLM", {"layer_rope_theta": [1e4, 5e4, 0, 0]}, "layer_rope_theta"),
-        ("MiMoV2FlashForCausalLM", MIMO | {"attention_bias": True}, "attention_bias"),
-        ("MiMoV2FlashForCausalLM", MIMO | {"rope_scaling": YARN}, "rope_type 'yarn'"),
+        ("MiMoV2FlashForCausalLM", MIMO | {"head_dim": 10}, "turns 5 of a head's 10 dimensions"),
+        ("GPTNeoXForCausalLM", {"rotary_pct": 0.3, "head_dim": 10}, "turns 3 of a head's 10 dimensions"),
         ("Cohere2MoeForCausalLM", COHERE | {"expert_selection_fn": "tanh"}, "expert_selection_fn is 'tanh'"),
         ("FalconForCausalLM", {"alibi": True}, "ALiBi"),
         ("Gemma3ForCausalLM", {"use_bidirectional_attention": True}, "both sides"),
         (
-            "Olmo3ForCausalLM",
-            {"rope_parameters": {"full_attention": YARN, "sliding_attention": {"rope_type": "llama3", "factor": 4.0}}},
-            "'llama3' for themselves",
+            "Gemma3ForCausalLM",
+            {"head_dim": 16} | two_rotations(YARN, LONG | {"long_factor": [1.0, 2.0]}),
+            "long_factor has 2 numbers, not 8",
         ),
     ],
 )

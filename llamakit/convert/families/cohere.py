@@ -64,10 +64,13 @@ class Cohere2Moe(Family):
         c, n_ff = self.config, self.config.int("intermediate_size")
         yield "logit_scale", c.float("logit_scale")
         yield "attention.sliding_window", c.int("sliding_window")
-        yield "attention.sliding_window_pattern", self.window_pattern()
+        windows, first = self.window_pattern(), n_dense(c, default=0)
+        yield "attention.sliding_window_pattern", windows
+        if first and c.int("prefix_dense_sliding_window_pattern", default=1) != 1:  # dense ones no longer always turn
+            yield "attention.rope_pattern", windows
         yield "vocab_size", c.int("vocab_size")
         yield "expert_feed_forward_length", n_ff
-        yield "leading_dense_block_count", n_dense(c, default=0)
+        yield "leading_dense_block_count", first
         yield "expert_weights_norm", c.bool("norm_topk_prob", default=True)
         name = c.str("expert_selection_fn", default="softmax")
         if name not in ("softmax", "sigmoid"):
@@ -82,9 +85,18 @@ class Cohere2Moe(Family):
         if not c.rope.has("factor"):
             yield "rope.scaling.type", "none"
 
+    def window_pattern(self) -> list[bool]:
+        """Where the config lists no kinds, dense layers have a period of their own."""
+        c, first = self.config, n_dense(self.config, default=0)
+        periods = c.int("prefix_dense_sliding_window_pattern", default=1), c.int("sliding_window_pattern", default=4)
+        usual = [(i + 1) % periods[0] != 0 for i in range(first)]
+        usual += [(i + 1) % periods[1] != 0 for i in range(c.n_layer - first)]
+        return (super().window_pattern() or usual) + [False] * (self.n_layer - c.n_layer)
+
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         """The engine takes the mean of experts and shared one, which is half their sum."""
         joined = self.config.str("shared_expert_combination_strategy", default="average")
-        if joined == "sum" and word in ("ffn_down_exps.weight", "ffn_down_shexp.weight"):
+        is_averaged = self.config.int("num_shared_experts", default=0) > 0
+        if joined == "sum" and is_averaged and word in ("ffn_down_exps.weight", "ffn_down_shexp.weight"):
             weight = weight.times(2.0)
         return super().change(word, weight, i)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from llamakit.convert.checkpoint import Checkpoint
+from llamakit.convert.config import Config
 from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import WHOLE, Names
 from llamakit.convert.rotation import n_rotated
@@ -118,7 +120,6 @@ class Bloom(Family):
 
 class GPTNeoX(Bloom):
     arch = "gptneox"
-    has_even_heads = False  # the rotation would not be so
     hf_names: ClassVar[tuple[str, ...]] = ("GPTNeoXForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("gpt_neox",)
     layer: ClassVar[Names] = {
@@ -128,9 +129,14 @@ class GPTNeoX(Bloom):
     }
     whole: ClassVar[Names] = {"embed_in": "token_embd", "final_layer_norm": "output_norm", "embed_out": "output"}
 
+    def __init__(self, config: Config, checkpoint: Checkpoint) -> None:
+        """A part of the head size that the config names is turned, even where heads are not as wide."""
+        super().__init__(config, checkpoint)
+        self.n_turned = n_rotated(config, default=0.25)
+
     def hparams(self) -> Keys:
         yield from Family.hparams(self)
-        yield "rope.dimension_count", n_rotated(self.config, default=0.25)
+        yield "rope.dimension_count", self.n_turned
         yield "use_parallel_residual", self.config.bool("use_parallel_residual", default=True)
 
 

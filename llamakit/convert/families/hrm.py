@@ -17,6 +17,9 @@ class HrmText(Family):
     hf_names: ClassVar[tuple[str, ...]] = ("HrmTextForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("hrm_text",)
     layer: ClassVar[Names] = {
+        "self_attn.gate_proj": "attn_gate",  # biases: transformers joins the matrices only
+        **{f"self_attn.{word}_proj": f"attn_{word}" for word in "qkv"},
+        **{f"mlp.{word}_proj": f"ffn_{word}" for word in ("gate", "up")},
         "attn.gqkv_proj": "attn_gqkv",
         "attn.o_proj": "attn_output",
         "mlp.gate_up_proj": "ffn_gate_up",
@@ -57,9 +60,10 @@ class HrmText(Family):
         yield "hrm.prefix_lm", c.bool("prefix_lm", default=False)
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
-        if word == "attn_gqkv.weight":
-            names = ("attn_gate.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight")
-            return zip(names, split_rows(weight, *[weight.shape[0] // 4] * 4), strict=True)
-        if word == "ffn_gate_up.weight":
-            return zip(("ffn_gate.weight", "ffn_up.weight"), halves(weight), strict=True)
+        name, _, kind = word.partition(".")
+        if name == "attn_gqkv":
+            parts = split_rows(weight, *[weight.shape[0] // 4] * 4)
+            return zip((f"attn_{part}.{kind}" for part in ("gate", "q", "k", "v")), parts, strict=True)
+        if name == "ffn_gate_up":
+            return zip((f"ffn_gate.{kind}", f"ffn_up.{kind}"), halves(weight), strict=True)
         return super().change(word, weight, i)

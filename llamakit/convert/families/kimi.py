@@ -63,6 +63,13 @@ class KimiLinear(DeepSeek2):
         if c.has("head_dim"):
             yield "attention.value_length", c.head_dim
 
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        n_head = self.config.section("linear_attn_config").int("num_heads", default=self.config.n_head)
+        n_head = self.config.int("linear_num_heads", default=n_head)
+        if n_head != self.config.n_head:
+            yield "llamakit.kda.head_count", n_head
+
     def n_shared(self) -> int:
         return self.config.int("num_shared_experts")
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from llamakit.convert.families.settings import n_dense
 from llamakit.convert.family import GATINGS, Family, Keys
 from llamakit.convert.names import EXPERTS, LAYER, Names
+from llamakit.convert.rotation import rotated_part
 
 
 class Laguna(Family):
@@ -37,4 +38,4 @@ class Laguna(Family):
         yield "leading_dense_block_count", n_dense(c, default=0)
         for key, rope in (("rope.dimension_count", c.rope), ("rope.dimension_count_swa", c.local_rope)):
             if rope.values:
-                yield key, int(c.head_dim * rope.float("partial_rotary_factor", default=1.0))
+                yield key, rotated_part(c, rope)

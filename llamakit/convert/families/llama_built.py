@@ -9,6 +9,7 @@ from llamakit.convert.families.llama import Llama
 from llamakit.convert.families.qwen import Qwen3Moe
 from llamakit.convert.family import Family, Keys
 from llamakit.convert.names import LATENT_KEYS, LAYER, Names
+from llamakit.convert.rotation import rotated_part
 from llamakit.convert.sentence_transformers import pooling_type
 
 
@@ -173,4 +174,4 @@ class Spark(Family):
         yield "attention.sliding_window", c.int("sliding_window")
         yield "attention.sliding_window_pattern", self.window_pattern()
         for key, rope in (("rope.dimension_count", c.rope), ("rope.dimension_count_swa", c.local_rope)):
-            yield key, int(c.head_dim * rope.float("partial_rotary_factor"))
+            yield key, rotated_part(c, rope)

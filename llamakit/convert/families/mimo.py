@@ -9,13 +9,15 @@ from llamakit.convert.families.nextn import APART, NEXTN, ForetellingApart
 from llamakit.convert.families.settings import copied
 from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Keys
 from llamakit.convert.names import EXPERTS, LAYER, Names
-from llamakit.errors import ModelError
+from llamakit.convert.rotation import rotated_part
 
 
 class MiMo2(ForetellingApart):
     arch = "mimo2"
     hf_names: ClassVar[tuple[str, ...]] = ("MiMoV2FlashForCausalLM", "MiMoV2ForCausalLM")
     model_types: ClassVar[tuple[str, ...]] = ("mimo_v2_flash", "mimo_v2")
+    passed_over: ClassVar[tuple[str, ...]] = ("attention_bias",)
+    windows_share_scaling = True
     layer: ClassVar[Names] = {
         **LAYER,
         **EXPERTS,
@@ -36,11 +38,14 @@ class MiMo2(ForetellingApart):
         c = self.config
         kinds = c.ints("hybrid_layer_pattern", default=[int(kind) for kind in self.window_pattern()])
         yield "attention.head_count_kv", self._heads_kv()
-        yield "attention.sliding_window", c.int("sliding_window", "sliding_window_size")
+        own = c.int("sliding_window_size", default=0)  # does not count the token itself
+        yield "attention.sliding_window", own + 1 if own else c.int("sliding_window")
         yield "attention.sliding_window_pattern", [*kinds, *[1] * self.n_predict_layers]
         yield "attention.value_length", c.int("v_head_dim")
         yield "expert_feed_forward_length", c.int("moe_intermediate_size")
-        yield "rope.dimension_count", int(c.head_dim * c.rope.float("partial_rotary_factor"))
+        yield "rope.dimension_count", rotated_part(c, c.rope)
+        if c.local_rope.has("partial_rotary_factor") and rotated_part(c, c.local_rope) != rotated_part(c, c.rope):
+            yield "rope.dimension_count_swa", rotated_part(c, c.local_rope)
         if c.has("layernorm_epsilon"):
             yield "attention.layer_norm_rms_epsilon", c.float("layernorm_epsilon")
         yield from copied(c, {"attention.value_scale": "attention_value_scale"})
@@ -51,18 +56,8 @@ class MiMo2(ForetellingApart):
         yield from self.foretelling_keys()
 
     def foreign_keys(self) -> Keys:
-        """Raises ModelError for what would be lost: the engine has one rotation for all layers, but for its base."""
         yield from super().foreign_keys()
-        c, local = self.config, self.config.local_rope
-        if c.bool("attention_bias", default=False):
-            raise ModelError(f"{c.path}: attention_bias cannot be converted for this architecture")
-        for rope in (c.rope, local):
-            if rope.str("rope_type", default="default") not in ("default", "dynamic"):
-                raise ModelError(f"{c.path}: rope_type {rope.str('rope_type')!r:.40} cannot be converted")
-        part = "partial_rotary_factor"
-        if local.has(part) and local.float(part) != c.rope.float(part):
-            raise ModelError(f"{c.path}: layers with a window cannot have a {part} of their own")
-        if not c.bool("norm_topk_prob", default=True):
+        if not self.config.bool("norm_topk_prob", default=True):
             yield "llamakit.expert_weights_norm", False
 
     def _heads_kv(self) -> list[int]:

@@ -109,5 +109,5 @@ class Step35(Family):
         dim, part = self.config.head_dim, self.config.rope.float("partial_rotary_factor", default=0.5)
         if self.config.rope.str("rope_type", default="").lower() != "llama3":
             return []
-        factors = [float(value) for value in llama3_factors(self.config, int(dim * part)).load()]
+        factors = llama3_factors(self.config, self.config.rope, int(dim * part))
         return [("rope_freqs.weight", constant(factors + [1.0] * (dim // 2 - len(factors)), "frequency factors"))]

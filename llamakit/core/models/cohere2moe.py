@@ -10,6 +10,7 @@ from llamakit.core.models.blocks.mixture import mixture
 from llamakit.core.models.command_r import CommandR
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.hparams import RMS_EPS
+from llamakit.core.models.rope_settings import layers_that_turn
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
 
@@ -30,9 +31,11 @@ class Cohere2Moe(ExpertTransformer, SlidingWindow, CommandR):
     def read_settings(self) -> None:
         super().read_settings()
         self.w.pass_over("output.scale")
+        usual = [has_window or self.is_dense(i) for i, has_window in enumerate(self.has_window)]
+        self.turns = layers_that_turn(self.meta, usual)
 
     def rotation_of(self, i: int) -> Rotation | None:
-        return self.rotation if self.has_window[i] or self.is_dense(i) else None
+        return self.rotation if self.turns[i] else None
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         if self.is_dense(i) or not self.n_shared:

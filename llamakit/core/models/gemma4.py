@@ -12,7 +12,7 @@ from llamakit.core.models.blocks.attention import head_norm
 from llamakit.core.models.blocks.attention import qkv as project
 from llamakit.core.models.blocks.mixture import mixture, read_routing
 from llamakit.core.models.gemma import Gemma
-from llamakit.core.models.rope_settings import read_rotation, scaling_of_windows
+from llamakit.core.models.rope_settings import factors_of_windows, read_rotation, scaling_of_windows
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
 from llamakit.errors import ModelError
@@ -41,6 +41,7 @@ class Gemma4(SlidingWindow, Gemma):
             is_neox=True,
             base_key="rope.freq_base_swa",
             default_base=self.rotation.base,
+            factors=factors_of_windows(own, n_ctx) if own else None,
             is_scaled=own is not None,
             own_scaling=own,
         )

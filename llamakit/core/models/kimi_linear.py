@@ -9,6 +9,7 @@ from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.blocks.delta_net import DeltaShape, decay, kimi_delta, through_two
 from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
 from llamakit.core.models.expert_transformer import ExpertTransformer
+from llamakit.core.models.hparams import MOST_HEADS
 from llamakit.core.models.tensors import Tensors
 
 
@@ -24,9 +25,11 @@ class KimiLinear(ExpertTransformer):
         n_key = meta.int("attention.key_length_mla", min=hp.n_rot, max=1024)
         n_value = meta.int("attention.value_length_mla", min=1, max=1024)
         rank = meta.int("attention.kv_lora_rank", min=1, max=1 << 16)
-        self.latent = Latent(hp.n_head, rank, 0, n_key - hp.n_rot, hp.n_rot, n_value, hp.eps)
+        q_rank = meta.int("attention.q_lora_rank", 0, min=0, max=1 << 16)
+        self.latent = Latent(hp.n_head, rank, q_rank, n_key - hp.n_rot, hp.n_rot, n_value, hp.eps)
+        n_head = meta.section("llamakit").int("kda.head_count", hp.n_head, min=1, max=MOST_HEADS)
         dim, kernel = meta.int("kda.head_dim", min=1, max=256), meta.int("ssm.conv_kernel", min=2, max=64)
-        self.delta = DeltaShape(hp.n_head, hp.n_head, dim, dim, kernel, hp.eps)
+        self.delta = DeltaShape(n_head, n_head, dim, dim, kernel, hp.eps)
         self.w.pass_over("output.scale")
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:

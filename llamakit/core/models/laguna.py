@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llamakit.core.graph.ops import Activation, Mul, Node
-from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
@@ -25,10 +22,6 @@ class Laguna(HeadNorms, ExpertTransformer, SlidingWindow):
         super().read_settings()
         self.n_shared = self.n_shared or self.hp.n_ff_expert
         self.w.pass_over("output.scale")
-
-    def local_rotation_for(self, n_ctx: int) -> Rotation:
-        n_rot = self.meta.int("rope.dimension_count_swa", self.hp.n_rot, min=2, max=self.hp.head_dim)
-        return replace(super().local_rotation_for(n_ctx), n_rot=n_rot)
 
     def gated(self, attended: Node, x: Node, w: Tensors, i: int) -> Node:
         n = self.reader.tensor(w.full_name("attn_gate")).shape[-1]

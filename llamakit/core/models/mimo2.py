@@ -6,7 +6,7 @@ from llamakit.core.graph.ops import Node
 from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.sliding_window import SlidingWindow
-from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.tensors import Tensors, uses_all_tensors
 
 
 class MiMo2(ExpertTransformer, SlidingWindow):
@@ -21,7 +21,9 @@ class MiMo2(ExpertTransformer, SlidingWindow):
     def read_settings(self) -> None:
         super().read_settings()
         for name in ("attn_q", "attn_k", "attn_v", "attn_qkv"):
-            self.w.pass_over(f"blk.*.{name}.scale", f"blk.*.{name}.bias")
+            self.w.pass_over(f"blk.*.{name}.scale")
+            if not uses_all_tensors(self.meta):
+                self.w.pass_over(f"blk.*.{name}.bias")
         self.value_scale = self.meta.float("attention.value_scale", 0.0)
 
     def attend(self, q: Node, k: Node, v: Node, w: Tensors, i: int) -> Node:

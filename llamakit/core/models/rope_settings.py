@@ -59,6 +59,15 @@ def scaling_of_windows(meta: Metadata) -> Metadata | None:
     return own if own.has("rope.scaling.type") else None
 
 
+def factors_of_windows(own: Metadata, n_ctx: int) -> tuple[float, ...] | None:
+    """Divisors of their frequencies: one set for all contexts, or one for short and one for long ones."""
+    n_short = own.int("rope.scaling.original_context_length", 0, min=0)
+    for key in ("factors", "long_factors" if n_ctx > n_short else "short_factors"):
+        if own.has(f"rope.scaling.{key}"):
+            return tuple(own.floats(f"rope.scaling.{key}", above=0))
+    return None
+
+
 def stretch(meta: Metadata) -> float:
     """How many times longer the context is than that of the training before."""
     return meta.float("rope.scaling.factor", 0.0, min=0) or meta.float("rope.scale_linear", 0.0, min=0) or 1.0

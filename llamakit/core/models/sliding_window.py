@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks.layer_lists import layers_with_window
-from llamakit.core.models.rope_settings import read_rotation, scaling_of_windows
+from llamakit.core.models.rope_settings import factors_of_windows, read_rotation, scaling_of_windows
 from llamakit.core.models.transformer import Transformer
 
 
@@ -31,15 +31,16 @@ class SlidingWindow(Transformer):
         self.local_rotation = self.local_rotation_for(n_ctx)
 
     def local_rotation_for(self, n_ctx: int) -> Rotation:
-        own = scaling_of_windows(self.meta)
+        """A scaling of their own goes with frequency factors of their own, or none."""
+        own, shared = scaling_of_windows(self.meta), self.has_scaled_windows
         return read_rotation(
             self.meta,
-            self.hp.n_rot,
+            self.meta.int("rope.dimension_count_swa", self.hp.n_rot, min=2, max=self.hp.head_dim),
             is_neox=self.is_neox,
             base_key="rope.freq_base_swa",
-            default_base=self.rotation.base if self.has_scaled_windows else 10000.0,
-            factors=self.rope_factors(n_ctx) if self.has_scaled_windows else None,
-            is_scaled=self.has_scaled_windows or own is not None,
+            default_base=self.rotation.base if shared else 10000.0,
+            factors=factors_of_windows(own, n_ctx) if own else self.rope_factors(n_ctx) if shared else None,
+            is_scaled=shared or own is not None,
             own_scaling=own,
         )
 

@@ -159,3 +159,30 @@ def test_layers_that_foretell_stand_behind_the_others(tmp_path: Path) -> None:
     assert np.array_equal(after["blk.4.nextn.eh_proj.weight"], before["mtp.fc.weight"])
     keys = source.family.keys()
     assert (keys["qwen3next.block_count"], keys["qwen3next.nextn_predict_layers"]) == (5, 1)
+
+
+def test_a_shared_expert_that_is_added_goes_over_doubled(tmp_path: Path) -> None:
+    """The engine halves the sum; without a shared expert it halves nothing."""
+    layout = LAYOUTS["cohere2moe"]
+    shared = np.full((64, 96), 0.5, np.float32)
+    before = {**dict(arrays(layout["tensors"])), "model.layers.1.mlp.shared_experts.down_proj.weight": shared}
+
+    def largest(joined: str, n_shared: int) -> list[float]:
+        changes = {"shared_expert_combination_strategy": joined, "num_shared_experts": n_shared}
+        after, _ = _converted(before, layout["config"] | changes, tmp_path / "tiny")
+        return [float(after[f"blk.1.ffn_down_{kind}.weight"].max()) for kind in ("exps", "shexp")]
+
+    usual = largest("average", 1)
+    assert largest("sum", 1) == [2 * x for x in usual]
+    assert largest("sum", 0) == usual
+
+
+def test_biases_of_hrm_text_stand_apart_where_its_matrices_are_joined(tmp_path: Path) -> None:
+    names = "self_attn.gate_proj", "self_attn.q_proj", "mlp.gate_proj", "mlp.up_proj"
+    biases = {f"model.H_module.layers.0.{name}.bias": np.full(64, i, np.float32) for i, name in enumerate(names)}
+    before = dict(arrays(LAYOUTS["hrmtext"]["tensors"]))
+    n_low = LAYOUTS["hrmtext"]["config"]["num_layers_per_stack"]
+    after, source = _converted({**before, **biases}, LAYOUTS["hrmtext"]["config"], tmp_path / "tiny")
+    assert not source.mapped.unknown
+    for i, name in enumerate(("attn_gate", "attn_q", "ffn_gate", "ffn_up")):
+        assert np.all(after[f"blk.{n_low}.{name}.bias"] == i)

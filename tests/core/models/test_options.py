@@ -78,6 +78,21 @@ def test_layers_with_a_window_may_have_a_scaling_of_their_own(tmp_path):
         assert {node.rotation.scale for node in turns} == scales
 
 
+def test_layers_with_a_window_may_have_frequency_factors_of_their_own(tmp_path):
+    path, key = tmp_path / "model.gguf", "llamakit.swa.rope.scaling"
+
+    def factors(*keys: list[Any]) -> set[tuple[float, ...] | None]:
+        nodes = nodes_of("gemma3-dense", path, [f"{key}.type", "STRING", "longrope"], *keys)
+        return {node.rotation.factors for node in nodes if isinstance(node, Rope)}
+
+    lists = [[f"{key}.{n}_factors", "ARRAY:FLOAT32", [x] * 16] for n, x in (("long", 4.0), ("short", 2.0))]
+    assert factors(*lists, [f"{key}.original_context_length", "UINT32", 64]) == {None, (4.0,) * 16}
+    assert factors(*lists, [f"{key}.original_context_length", "UINT32", 512]) == {None, (2.0,) * 16}
+    assert factors([f"{key}.factors", "ARRAY:FLOAT32", [3.0] * 16]) == {None, (3.0,) * 16}
+    with pytest.raises(ModelError, match="5 frequency factors for 16 pairs"):
+        factors([f"{key}.factors", "ARRAY:FLOAT32", [3.0] * 5])
+
+
 def test_the_length_of_a_delta_nets_keys_has_an_eps_of_its_own(tmp_path):
     eps = ["llamakit.unit_norm_epsilon", "FLOAT32", 0.5]
     scans = [n for n in nodes_of("qwen3next-moe", tmp_path / "model.gguf", eps) if isinstance(n, DeltaScan)]
