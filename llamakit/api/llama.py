@@ -132,12 +132,12 @@ class Llama(TokenApi):
                 model_path, rope_scaling_type, rope_freq_base, rope_freq_scale, yarn_ext_factor, yarn_attn_factor,
                 yarn_beta_fast, yarn_beta_slow, yarn_orig_ctx,
             )  # fmt: skip
-            model = self._model = opened.enter_context(load_model(model_path, overrides, use_mmap))
-            self._vocab, reader = None, self._model.reader
-            n_vocab, self._n_embd = self._model.n_vocab, self._model.hparams.n_embd
-            decoder = self._model.decoder
+            model = self._loaded = opened.enter_context(load_model(model_path, overrides, use_mmap))
+            self._vocab, reader = None, self._loaded.reader
+            n_vocab, self._n_embd = self._loaded.n_vocab, self._loaded.hparams.n_embd
+            decoder = self._loaded.decoder
             context = Context(
-                self._model, n_ctx=n_ctx, n_batch=n_batch, n_ubatch=n_ubatch if decoder.is_causal else n_batch,
+                self._loaded, n_ctx=n_ctx, n_batch=n_batch, n_ubatch=n_ubatch if decoder.is_causal else n_batch,
                 n_threads=n_threads, n_threads_batch=n_threads_batch, type_k=cache_type(type_k),
                 type_v=cache_type(type_v), n_seq_max=n_parallel, has_head=decoder.has_head,
                 report=say_when_compiling() if verbose else None,
@@ -186,7 +186,7 @@ class Llama(TokenApi):
         """The open file. Raises UsageError with vocab_only."""
         if self._shared is None:
             raise UsageError(CLOSED)
-        return self._model
+        return self._loaded
 
     def add_lora(self, path: str | Path, scale: float = 1.0) -> None:
         """Compute with an adapter from now on, beside those there are; again with another scale, 0 is without it.
@@ -201,7 +201,7 @@ class Llama(TokenApi):
     @property
     def vocab(self) -> Vocab:
         """Raises VocabError when the model has none that is known: token ids still work."""
-        return self._vocab or self._model.vocab
+        return self._vocab or self._loaded.vocab
 
     def tokenize(self, text: bytes, add_bos: bool = True, special: bool = False) -> list[int]:
         """Ids. add_bos puts the model's BOS (and EOS) around them, special reads texts of control tokens as such."""

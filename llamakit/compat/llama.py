@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from types import SimpleNamespace
 from typing import Any
 
 from llamakit.api.llama import Llama as OurLlama
+from llamakit.compat.batches import LlamaBatch
+from llamakit.compat.of_llama import ContextOfLlama, ModelOfLlama
+from llamakit.compat.params import ContextParams, ModelParams
+from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaTokenizer
 
 # Arguments that llama-cpp-python once had, or passes on to a GPU; what they chose is no longer to choose.
 GONE = {
     "n_parts", "f16_kv", "n_gqa", "rms_norm_eps", "mul_mat_q", "low_vram", "embeddings_only", "rpc_servers",
     "n_seq_max", "kv_unified", "offload_kqv", "logits_file", "device",
 }  # fmt: skip
+CONTEXT_PARAMS = ("n_ubatch", "pooling_type", "rope_freq_base", "rope_freq_scale", "offload_kqv")
+MODEL_PARAMS = ("n_gpu_layers", "split_mode", "main_gpu", "tensor_split", "vocab_only", "use_mmap", "use_mlock")
 
 
 class Llama(OurLlama):
     """Arguments that are gone are passed over, unknown ones with a warning, as llama-cpp-python does.
 
-    `context_params` and `model_params` tell what programs look up in llama.cpp's structures of these names.
+    `context_params` and `model_params` tell what programs look up in llama.cpp's structures of these names; `_model`,
+    `_ctx`, `_batch` and the pointer `ctx` are for those that call llama.cpp's functions.
     """
 
     def __init__(self, model_path: Any, **options: Any) -> None:
@@ -33,15 +39,32 @@ class Llama(OurLlama):
         arguments = inspect.signature(OurLlama.__init__).bind(self, model_path, **options)
         arguments.apply_defaults()
         given = arguments.arguments
-        self.context_params = SimpleNamespace(
-            n_ctx=self.n_ctx(), n_batch=self.n_batch, n_ubatch=given["n_ubatch"], n_seq_max=given["n_parallel"],
-            embeddings=self.embedding, pooling_type=given["pooling_type"], rope_freq_base=given["rope_freq_base"],
-            rope_freq_scale=given["rope_freq_scale"], offload_kqv=given["offload_kqv"],
+        self.context_params = ContextParams(
+            n_ctx=self.n_ctx(), n_batch=self.n_batch, embeddings=self.embedding, n_seq_max=given["n_parallel"],
+            **{name: given[name] for name in CONTEXT_PARAMS},
         )  # fmt: skip
-        self._ctx = SimpleNamespace(ctx=self._shared or self.vocab, n_ctx=self.n_ctx, kv_cache_clear=self.reset)
-        self.model_params = SimpleNamespace(
-            n_gpu_layers=given["n_gpu_layers"], vocab_only=given["vocab_only"], use_mmap=given["use_mmap"]
-        )
+        self.model_params = ModelParams(**{name: given[name] for name in MODEL_PARAMS})
+        model = None if self._shared is None else self.model
+        self._model = ModelOfLlama(self.model_path, model, self._vocab, self.model_params)
+        self._ctx = ContextOfLlama(self._shared, self._model, self.context_params)
+        self._batch = LlamaBatch(n_tokens=self.n_batch, embd=0, n_seq_max=1)
+
+    def tokenizer(self) -> LlamaTokenizer:
+        return LlamaTokenizer(self)
+
+    @property
+    def tokenizer_(self) -> BaseLlamaTokenizer:
+        """The one that was given, else the model's own."""
+        return self._tokenizer or LlamaTokenizer(self)  # made each time: kept, it would keep this alive
+
+    @tokenizer_.setter
+    def tokenizer_(self, tokenizer: BaseLlamaTokenizer | None) -> None:
+        self._tokenizer = tokenizer
+
+    @property
+    def ctx(self) -> int | None:
+        """A pointer for the functions of llama.cpp."""
+        return self._ctx.ctx
 
     @property
     def _is_recurrent(self) -> bool:

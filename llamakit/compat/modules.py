@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from llamakit.api.cache import BaseLlamaCache, LlamaCache, LlamaDiskCache, LlamaRAMCache
@@ -19,6 +20,9 @@ from llamakit.api.drawing import (
 from llamakit.api.grammar import LlamaGrammar
 from llamakit.api.state import LlamaState
 from llamakit.compat import hf_formats
+from llamakit.compat.batches import LlamaBatch
+from llamakit.compat.c_api import contexts, models, samplers, system, vocabs
+from llamakit.compat.c_api.types import TYPES
 from llamakit.compat.chat_format import (
     ChatFormatterResponse,
     Formatter,
@@ -29,10 +33,11 @@ from llamakit.compat.chat_format import (
     register_chat_format,
 )
 from llamakit.compat.constants import constants
-from llamakit.compat.internals import LlamaBatch, LlamaContext, LlamaModel
+from llamakit.compat.contexts import LlamaContext
+from llamakit.compat.image_handlers import image_handlers
+from llamakit.compat.internals import LlamaModel
 from llamakit.compat.llama import Llama
 from llamakit.compat.named_formats import formatters
-from llamakit.compat.params import ContextParams, ModelParams
 from llamakit.compat.samplers import LlamaSampler
 from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
 from llamakit.core.chat.errors import TemplateError
@@ -78,6 +83,7 @@ CHAT_FORMAT = {
     "hf_autotokenizer_to_chat_completion_handler": hf_formats.hf_autotokenizer_to_chat_completion_handler,
     "guess_chat_format_from_gguf_metadata": hf_formats.guess_chat_format_from_gguf_metadata,
     **formatters(),
+    **image_handlers(),
 }
 INTERNALS = {
     "LlamaModel": LlamaModel,
@@ -85,34 +91,49 @@ INTERNALS = {
     "LlamaBatch": LlamaBatch,
     "LlamaSampler": LlamaSampler,
 }
-TYPES = (
-    "CreateCompletionResponse", "CreateCompletionStreamResponse", "CreateChatCompletionResponse",
-    "CreateChatCompletionStreamResponse", "CreateEmbeddingResponse", "Completion", "CompletionChunk",
-    "CompletionChoice", "CompletionLogprobs", "CompletionUsage", "ChatCompletion", "ChatCompletionChunk",
-    "ChatCompletionMessage", "ChatCompletionRequestMessage", "ChatCompletionRequestSystemMessage",
-    "ChatCompletionRequestUserMessage", "ChatCompletionRequestAssistantMessage", "ChatCompletionRequestToolMessage",
-    "ChatCompletionRequestResponseFormat", "ChatCompletionTool", "ChatCompletionToolChoiceOption",
-    "ChatCompletionFunction", "Embedding", "EmbeddingUsage", "JsonType",
+SHAPES = (
+    "ChatCompletion", "ChatCompletionChoice", "ChatCompletionChunk", "ChatCompletionChunkChoice",
+    "ChatCompletionChunkDelta", "ChatCompletionChunkDeltaEmpty", "ChatCompletionFunction", "ChatCompletionFunctionCall",
+    "ChatCompletionFunctionCallOption", "ChatCompletionFunctionParameters", "ChatCompletionFunctions",
+    "ChatCompletionLogprobToken", "ChatCompletionLogprobs", "ChatCompletionMessage", "ChatCompletionMessageToolCall",
+    "ChatCompletionMessageToolCallChunk", "ChatCompletionMessageToolCallChunkFunction",
+    "ChatCompletionMessageToolCallFunction", "ChatCompletionMessageToolCalls", "ChatCompletionNamedToolChoice",
+    "ChatCompletionNamedToolChoiceFunction", "ChatCompletionRequestAssistantMessage",
+    "ChatCompletionRequestAssistantMessageFunctionCall", "ChatCompletionRequestFunctionCall",
+    "ChatCompletionRequestFunctionCallOption", "ChatCompletionRequestFunctionMessage", "ChatCompletionRequestMessage",
+    "ChatCompletionRequestMessageContentPart", "ChatCompletionRequestMessageContentPartImage",
+    "ChatCompletionRequestMessageContentPartImageImageUrl", "ChatCompletionRequestMessageContentPartText",
+    "ChatCompletionRequestResponseFormat", "ChatCompletionRequestSystemMessage", "ChatCompletionRequestToolMessage",
+    "ChatCompletionRequestUserMessage", "ChatCompletionResponseChoice", "ChatCompletionResponseFunction",
+    "ChatCompletionResponseFunctionCall", "ChatCompletionResponseMessage", "ChatCompletionStreamResponse",
+    "ChatCompletionStreamResponseChoice", "ChatCompletionStreamResponseDelta",
+    "ChatCompletionStreamResponseDeltaEmpty", "ChatCompletionStreamResponseDeltaFunctionCall", "ChatCompletionTool",
+    "ChatCompletionToolChoiceOption", "ChatCompletionToolFunction", "ChatCompletionTopLogprobToken", "Completion",
+    "CompletionChoice", "CompletionChunk", "CompletionLogprobs", "CompletionUsage", "CreateChatCompletionResponse",
+    "CreateChatCompletionStreamResponse", "CreateCompletionResponse", "CreateCompletionStreamResponse",
+    "CreateEmbeddingResponse", "Embedding", "EmbeddingData", "EmbeddingUsage", "JsonType",
 )  # fmt: skip
+C_LIBRARY = SimpleNamespace(llama_tokenize=vocabs.tokenize_for_c)  # for C code that is given a function's address
+
+
+def functions() -> dict[str, Any]:
+    """llama.h's, by name."""
+    parts = (system, models, vocabs, contexts, samplers)
+    return {name: value for part in parts for name, value in vars(part).items() if name.startswith("llama_")}
 
 
 def install() -> None:
     """Let `import llama_cpp` find these; nothing happens where it was imported already."""
     if "llama_cpp" in sys.modules:
         return
-    types = dict.fromkeys(TYPES, dict[str, Any])  # shapes of JSON: dictionaries
-    functions = {"llama_supports_mmap": lambda: True, "llama_supports_mlock": lambda: False,
-                 "llama_supports_gpu_offload": lambda: False, "llama_backend_init": lambda *_: None,
-                 "llama_backend_free": lambda: None, "llama_max_devices": lambda: 1,
-                 "llama_model_default_params": ModelParams, "llama_context_default_params": ContextParams,
-                 "llama_model_params": ModelParams, "llama_context_params": ContextParams}  # fmt: skip
-    low = {**constants(), **functions}
+    shapes = dict.fromkeys(SHAPES, dict[str, Any])  # of JSON: dictionaries
+    low: dict[str, Any] = {**constants(), **functions(), **TYPES, "ctypes": ctypes, "_lib": C_LIBRARY}
     parts: dict[str, dict[str, Any]] = {
         "llama": LLAMA | GRAMMAR, "llama_grammar": GRAMMAR, "llama_cache": CACHE, "llama_speculative": SPECULATIVE,
-        "llama_tokenizer": TOKENIZER, "llama_chat_format": CHAT_FORMAT, "llama_types": types, "llama_cpp": low,
+        "llama_tokenizer": TOKENIZER, "llama_chat_format": CHAT_FORMAT, "llama_types": shapes, "llama_cpp": low,
         "_internals": INTERNALS,
     }  # fmt: skip
-    everything: dict[str, Any] = LLAMA | GRAMMAR | CACHE | SPECULATIVE | TOKENIZER | CHAT_FORMAT | types | low
+    everything: dict[str, Any] = LLAMA | GRAMMAR | CACHE | SPECULATIVE | TOKENIZER | CHAT_FORMAT | shapes | low
     package = module("llama_cpp", everything | {"__version__": VERSION, "__path__": []})
     for name, members in parts.items():
         setattr(package, name, module(f"llama_cpp.{name}", members))

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llamakit.compat.internals import LlamaContext, LlamaModel
+from llamakit.compat.contexts import LlamaContext
+from llamakit.compat.internals import LlamaModel
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
+from llamakit.core.vocab.vocabulary import Vocab
 
 
 class LlamaSampler:
@@ -20,9 +22,10 @@ class LlamaSampler:
 
     def __init__(self) -> None:
         self.params = SamplingParams(samplers=())
-        self.grammar: tuple[LlamaModel, Any] | None = None
-        self._model: LlamaModel | None = None  # of the first token
+        self.grammar: tuple[Vocab, Any] | None = None
+        self._model: LlamaModel | None = None  # of the first draw
         self._sampler: Sampler | None = None  # made then
+        self._accepted: list[int] = []  # before it
 
     def add_greedy(self) -> None:
         """The likeliest token of what the stages before have left; a temperature among them changes nothing."""
@@ -66,7 +69,7 @@ class LlamaSampler:
         self._set(mirostat=2, seed=seed, mirostat_tau=tau, mirostat_eta=eta)
 
     def add_penalties(
-        self, penalty_last_n: int, penalty_repeat: float, penalty_freq: float, penalty_present: float
+        self, n_vocab: int, penalty_last_n: int, penalty_repeat: float, penalty_freq: float, penalty_present: float
     ) -> None:
         self._add(
             "penalties", repeat_last_n=penalty_last_n, repeat_penalty=penalty_repeat, frequency_penalty=penalty_freq,
@@ -76,7 +79,6 @@ class LlamaSampler:
     def add_dry(
         self,
         model: LlamaModel,
-        n_ctx_train: int,
         dry_multiplier: float,
         dry_base: float,
         dry_allowed_length: int,
@@ -96,7 +98,10 @@ class LlamaSampler:
 
     def add_grammar(self, model: LlamaModel, grammar: Any) -> None:
         """Only what a LlamaGrammar allows."""
-        self.grammar, self._sampler = (model, grammar), None
+        self.set_grammar(model.vocab, grammar)
+
+    def set_grammar(self, vocab: Vocab, grammar: Any) -> None:
+        self.grammar, self._sampler = (vocab, grammar), None
 
     def get_seed(self) -> int:
         """The seed in force; that asked for, before the first token."""
@@ -112,18 +117,23 @@ class LlamaSampler:
         return token
 
     def accept(self, token: int) -> None:
-        """What stands before the next token, though it was not chosen here. Raises ValueError before the first."""
+        """What stands before the next token, though it was not chosen here."""
         if self._sampler is None:
-            raise ValueError("the vocabulary is known from the first `sample` on: accept tokens behind it")
-        self._sampler.accept(token)
+            self._accepted.append(token)
+        else:
+            self._sampler.accept(token)
 
     def reset(self) -> None:
-        if self._sampler is not None:
+        self._accepted.clear()
+        if self.grammar is not None:
+            self._sampler = None  # its grammar begins anew with it
+        elif self._sampler is not None:
             self._sampler.reset()
 
     def clone(self) -> LlamaSampler:
         """Another one in the same state. Raises NotImplementedError amid a grammar."""
         twin = copy.copy(self)
+        twin._accepted = self._accepted.copy()
         if self._sampler is not None and self._model is not None:
             if self.grammar is not None:
                 raise NotImplementedError("a sampler amid a grammar cannot be cloned")
@@ -135,9 +145,12 @@ class LlamaSampler:
         self._sampler = None
 
     def _made(self, model: LlamaModel) -> Sampler:
-        grammar = None if self.grammar is None else self.grammar[1].matcher(self.grammar[0].vocab)
+        grammar = None if self.grammar is None else self.grammar[1].matcher(self.grammar[0])
         vocab = model.vocab
-        return Sampler(self.params, model.opened.n_vocab, vocab.eog_ids, constraint=grammar, vocab=vocab)
+        sampler = Sampler(self.params, model.opened.n_vocab, vocab.eog_ids, constraint=grammar, vocab=vocab)
+        for token in self._accepted:
+            sampler.accept(token)
+        return sampler
 
     def _add(self, stage: str, **values: Any) -> None:
         if stage in self.params.samplers:

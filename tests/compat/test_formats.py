@@ -113,3 +113,11 @@ def test_prompt_lookup_finds_what_followed():
     assert find(np.array([1, 2, 3, 1, 2, 3, 1, 2, 3]), 3, 2).tolist() == [1, 2]
     assert find(np.array([1, 2, 3, 4]), 3, 2).tolist() == []
     assert LlamaPromptLookupDecoding(2, 3)(np.array([5, 6, 7, 8, 5, 6], np.intc)).tolist() == [7, 8, 5]
+
+
+def test_handlers_that_read_images_have_names_and_refuse_to_be_made():
+    from llama_cpp.llama_chat_format import Llava15ChatHandler, MoondreamChatHandler
+
+    assert issubclass(MoondreamChatHandler, Llava15ChatHandler)
+    with pytest.raises(UsageError, match="MoondreamChatHandler: llamakit reads no images"):
+        MoondreamChatHandler(clip_model_path="mmproj.gguf")

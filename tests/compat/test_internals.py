@@ -102,7 +102,7 @@ def test_a_sequence_is_cut_and_others_begin_as_it(model, expected):
     context.decode(batch)
     assert np.array_equal(context.logits_of(-1), logits[-1])
     context.kv_cache_clear()
-    assert [context.opened.n_past(seq) for seq in (0, 1)] == [0, 0]
+    assert [context.n_past(seq) for seq in (0, 1)] == [0, 0]
 
 
 def test_a_chain_draws_what_the_same_options_draw_in_a_llama(path, model):
