@@ -214,26 +214,30 @@ class T5(Family):
         yield "embedding_length", c.int("d_model")
         yield "feed_forward_length", c.int("d_ff")
         yield "block_count", c.n_layer
-        if c.has("num_decoder_layers"):
-            yield "decoder_block_count", c.int("num_decoder_layers")
         yield "attention.head_count", c.n_head
         yield "attention.key_length", c.int("d_kv")
         yield "attention.value_length", c.int("d_kv")
         yield "attention.layer_norm_epsilon", c.float("layer_norm_epsilon")
         yield "attention.relative_buckets_count", c.int("relative_attention_num_buckets")
         yield "attention.layer_norm_rms_epsilon", c.float("layer_norm_epsilon")
-        yield "decoder_start_token_id", c.int("decoder_start_token_id")
         most = c.int("relative_attention_max_distance", default=T5_DISTANCE)
         if most != T5_DISTANCE:  # llama.cpp knows no other
             yield "attention.relative_max_distance", most
-        is_tied = c.bool("tie_word_embeddings", default=True)
-        if is_tied if c.model_type == "umt5" else c.bool("scale_decoder_outputs", default=is_tied):
-            yield "logit_scale", c.int("d_model") ** -0.5
         name = ACTIVATIONS.get(c.str("dense_act_fn", default="gelu_new" if self.is_gated else "relu"))
         if name is None:
             raise ModelError(f"{c.path}: the feed-forward applies {c.str('dense_act_fn')!r:.40}")
         if name != ("gelu" if self.is_gated else "relu"):
             yield "hidden_activation", name
+        yield from self.decoder_keys()
+
+    def decoder_keys(self) -> Keys:
+        c = self.config
+        if c.has("num_decoder_layers"):
+            yield "decoder_block_count", c.int("num_decoder_layers")
+        yield "decoder_start_token_id", c.int("decoder_start_token_id")
+        is_tied = c.bool("tie_word_embeddings", default=True)
+        if is_tied if c.model_type == "umt5" else c.bool("scale_decoder_outputs", default=is_tied):
+            yield "logit_scale", c.int("d_model") ** -0.5
 
     @property
     def is_gated(self) -> bool:
@@ -249,4 +253,6 @@ class T5Encoder(T5):
     arch = "t5encoder"
     hf_names: ClassVar[tuple[str, ...]] = ("T5EncoderModel", "UMT5EncoderModel", "MT5EncoderModel")
     model_types: ClassVar[tuple[str, ...]] = ()
-    omitted: ClassVar[frozenset[str]] = frozenset({"decoder_block_count", "decoder_start_token_id", "logit_scale"})
+
+    def decoder_keys(self) -> Keys:
+        return iter(())

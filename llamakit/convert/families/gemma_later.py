@@ -111,6 +111,8 @@ class Gemma4(Gemma3):
             c.head_dim,
             self.of_full_layers("global_head_dim", "head_dim"),
         )
+        if not c.float("final_logit_softcapping", default=0.0):
+            yield "final_logit_softcapping", 0.0  # llama.cpp bounds logits by 30 where the file does not say
         yield "attention.shared_kv_layers", n_shared
         yield "embedding_length_per_layer_input", c.int("hidden_size_per_layer_input", default=0)
         yield "attention.sliding_window_pattern", self.window_pattern()
