@@ -28,6 +28,7 @@ GATINGS = {"softmax": 1, "sigmoid": 2, "sqrtsoftplus": 4}
 ACTIVATION = ("hidden_activation", "hidden_act", "activation_function", "activation")
 ACTIVATIONS = {
     "silu": "silu", "swish": "silu", "relu": "relu", "relu2": "relu2", "sigmoid": "sigmoid", "tanh": "tanh",
+    "relu6": "relu6", "leaky_relu": "leaky_relu", "hardswish": "hard_swish", "mish": "mish",
     "gelu": "gelu_erf", "gelu_python": "gelu_erf", "quick_gelu": "gelu_quick",
     **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"), "gelu"),
 }  # fmt: skip

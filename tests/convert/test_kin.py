@@ -10,6 +10,7 @@ import pytest
 
 from llamakit.convert.plan import OUTPUT_TYPES, Source, make_plan, metadata
 from llamakit.convert.run import Options, carry_out
+from llamakit.core.graph.ops import RmsNorm, in_order
 
 from ..running import open_decoder, reference
 from .folders import safetensors_bytes, write_folder
@@ -114,6 +115,22 @@ CASES: dict[str, tuple[dict[str, Any], Shapes]] = {
             },
         },
     ),
+    "HeliumForCausalLM": ({"head_dim": 8}, weights("model.layers", {**ATTENTION, **FEED_FORWARD}, WHOLE)),
+    "HyperCLOVAXForCausalLM": (
+        {"logits_scaling": 2.0, "residual_multiplier": 0.5},
+        weights("model.layers", {**ATTENTION, **FEED_FORWARD, "post_norm1": (32,), "post_norm2": (32,)}, WHOLE),
+    ),
+    "VaultGemmaForCausalLM": (
+        {"sliding_window": 8, "head_dim": 8, "hidden_activation": "gelu_pytorch_tanh"},
+        weights(
+            "model.layers",
+            {
+                **{k: v for k, v in ATTENTION.items() if k != "post_attention_layernorm"}, **FEED_FORWARD,
+                "pre_feedforward_layernorm": (32,),
+            },
+            {k: v for k, v in WHOLE.items() if k != "lm_head"},
+        ),
+    ),
     "DeepseekForCausalLM": (
         {
             "first_k_dense_replace": 0, "moe_intermediate_size": 24, "n_routed_experts": 4, "n_shared_experts": 1,
@@ -126,6 +143,17 @@ CASES: dict[str, tuple[dict[str, Any], Shapes]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_engine_takes_what_is_written(name: str, tmp_path: Path) -> None:
+    decoder = open_decoder(written(name, tmp_path))
+    assert np.isfinite(reference(decoder, decoder.logits(128)).run(np.arange(9))).all()
+
+
+@pytest.mark.parametrize("name, n_norm", [("HyperCLOVAXForCausalLM", 9), ("VaultGemmaForCausalLM", 5)])
+def test_norms_behind_parts_are_there_if_the_checkpoint_has_them(name: str, n_norm: int, tmp_path: Path) -> None:
+    decoder = open_decoder(written(name, tmp_path))
+    assert sum(isinstance(node, RmsNorm) for node in in_order(decoder.logits(128))) == n_norm
+
+
+def written(name: str, tmp_path: Path) -> Path:
     settings, shapes = CASES[name]
     folder = write_folder(tmp_path / "tiny", {"architectures": [name], "model_type": "x", **settings})
     rng = np.random.default_rng(3)
@@ -136,5 +164,4 @@ def test_the_engine_takes_what_is_written(name: str, tmp_path: Path) -> None:
     assert not plan.unknown
     for _ in carry_out(plan, tmp_path / "out.gguf", Options()):
         pass
-    decoder = open_decoder(tmp_path / "out.gguf")
-    assert np.isfinite(reference(decoder, decoder.logits(128)).run(np.arange(9))).all()
+    return tmp_path / "out.gguf"

@@ -79,6 +79,7 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
             {"qwen2.attention.sliding_window": None},
         ),
         ("LlamaForCausalLM", {"hidden_act": "gelu"}, {"llama.hidden_activation": "gelu_erf"}),
+        ("LlamaForCausalLM", {"hidden_act": "hardswish"}, {"llama.hidden_activation": "hard_swish"}),
         ("LlamaForCausalLM", {"hidden_act": "silu"}, {"llama.hidden_activation": None}),
         ("BitNetForCausalLM", {"hidden_act": "relu2"}, {"bitnet.hidden_activation": "relu2"}),
         (
@@ -245,7 +246,7 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
 @pytest.mark.parametrize(
     "name, options, message",
     [
-        ("LlamaForCausalLM", {"hidden_act": "mish"}, "applies 'mish'"),
+        ("LlamaForCausalLM", {"hidden_act": "laplace"}, "applies 'laplace'"),
         ("GraniteSWAForCausalLM", {"layer_rope_theta": [1e4, 5e4, 0, 0]}, "layer_rope_theta"),
         ("MiMoV2FlashForCausalLM", MIMO | {"head_dim": 10}, "turns 5 of a head's 10 dimensions"),
         ("GPTNeoXForCausalLM", {"rotary_pct": 0.3, "head_dim": 10}, "turns 3 of a head's 10 dimensions"),

@@ -62,6 +62,13 @@ class Gemma2(Gemma):
         yield "add_space_prefix", False
 
 
+class VaultGemma(Gemma2):
+    """Without norms behind the parts, which llama.cpp's Gemma 2 needs."""
+
+    hf_names: ClassVar[tuple[str, ...]] = ("VaultGemmaForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("vaultgemma",)
+
+
 class Gemma3(Gemma):
     arch = "gemma3"
     hf_names: ClassVar[tuple[str, ...]] = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")

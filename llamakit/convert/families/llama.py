@@ -39,6 +39,14 @@ class Arcee(Llama):
     activation = "relu2"
 
 
+class Helium(Llama):
+    """Turns neighbours already."""
+
+    hf_names: ClassVar[tuple[str, ...]] = ("HeliumForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("helium",)
+    turns_neighbours = False
+
+
 class SmolLM3(Llama):
     arch = "smollm3"
     hf_names: ClassVar[tuple[str, ...]] = ("SmolLM3ForCausalLM",)
@@ -95,6 +103,19 @@ class Granite(Llama):
         }.items():
             if self.config.has(theirs):
                 yield ours, self.config.float(theirs)
+
+
+class HyperClovaX(Granite):
+    """With norms behind each part, which llama.cpp's Granite does not have, unless the config says there are none."""
+
+    hf_names: ClassVar[tuple[str, ...]] = ("HyperCLOVAXForCausalLM",)
+    model_types: ClassVar[tuple[str, ...]] = ("hyperclovax",)
+    layer: ClassVar[Names] = {**Granite.layer, "post_norm1": "post_attention_norm", "post_norm2": "post_ffw_norm"}
+
+    def hparams(self) -> Keys:
+        """Logits are multiplied where Granite's are divided."""
+        yield from super().hparams()
+        yield "logit_scale", 1 / self.config.float("logits_scaling", default=1.0)
 
 
 class GraniteMoe(Granite):

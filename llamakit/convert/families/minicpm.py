@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.convert.families.phi import LongRope
-from llamakit.convert.family import Keys, Named
+from llamakit.convert.families.deepseek import LATENT_EPS
+from llamakit.convert.family import Family, Keys
 from llamakit.convert.names import LATENT, LAYER, Names
-from llamakit.convert.rotation import n_rotated
-from llamakit.convert.weight import constant
-from llamakit.errors import ModelError
+from llamakit.convert.rotation import log_scale
 
 # Keys of the scales, and what version 3 has for them, which GGUF's readers know.
 MINICPM3_SCALES = {
@@ -19,25 +17,7 @@ MINICPM3_SCALES = {
 }
 
 
-class Factors(LongRope):
-    """Rotation's factors for short and for long contexts, without any of the keys."""
-
-    def n_turned(self) -> int:
-        return n_rotated(self.config)
-
-    def extra(self) -> Named:
-        rope = self.config.rope
-        if not rope.has("long_factor") and not rope.has("short_factor"):
-            return
-        for length in ("long", "short"):
-            factors = rope.floats(f"{length}_factor")
-            if len(factors) != self.n_turned() // 2:
-                n = self.n_turned() // 2
-                raise ModelError(f"{self.config.path}: {length}_factor has {len(factors)} numbers, not {n}")
-            yield f"rope_factors_{length}.weight", constant(factors, f"{length}_factor")
-
-
-class Scaled(Factors):
+class Scaled(Family):
     arch = ""
 
     def scales(self) -> dict[str, float]:
@@ -68,8 +48,9 @@ class MiniCPM3(Scaled):
     model_types: ClassVar[tuple[str, ...]] = ("minicpm3",)
     layer: ClassVar[Names] = {**LAYER, **LATENT}
 
-    def n_turned(self) -> int:
-        return self.config.int("qk_rope_head_dim")
+    @property
+    def n_key(self) -> int:
+        return self.config.int("qk_nope_head_dim") + self.config.int("qk_rope_head_dim")
 
     def hparams(self) -> Keys:
         c = self.config
@@ -80,9 +61,17 @@ class MiniCPM3(Scaled):
         if c.has("q_lora_rank"):
             yield "attention.q_lora_rank", c.int("q_lora_rank")
         yield "attention.kv_lora_rank", c.int("kv_lora_rank")
-        yield "attention.key_length", c.int("qk_nope_head_dim") + self.n_turned()
+        yield "attention.key_length", self.n_key
         yield "attention.value_length", c.int("v_head_dim", default=c.n_embd // c.n_head)
         for ours, theirs in MINICPM3_SCALES.items():
             if c.float(theirs[0], default=theirs[1]) != theirs[1]:
                 yield ours, self.scales()[ours]
-        yield "rope.dimension_count", self.n_turned()
+        yield "rope.dimension_count", c.int("qk_rope_head_dim")
+        whole = c.rope.float("mscale_all_dim", default=0.0)
+        if whole and c.rope.has("factor"):
+            yield "attention.scale", log_scale(c.rope.float("factor"), whole) ** 2 / self.n_key**0.5
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        if self.config.float("rms_norm_eps") != LATENT_EPS:
+            yield "llamakit.latent_norm_epsilon", LATENT_EPS

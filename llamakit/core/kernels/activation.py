@@ -110,6 +110,32 @@ def relu(x):
 
 
 @helper
+def relu6(x):
+    """x within 0 .. 6"""
+    return at_most(relu(x), 6.0)
+
+
+@helper
+def hard_swish(x):
+    """x * relu6(x + 3) / 6"""
+    return x * relu6(x + 3.0) * (1.0 / 6.0)
+
+
+@helper
+def leaky_relu(x):
+    """x above 0, a hundredth of it below"""
+    return select(less(x, f32x16(0.0)), x * 0.01, x)
+
+
+@helper
+def mish(x):
+    """x tanh(ln(1 + e^x)) = x n / (n + 2) with n = e^x (e^x + 2)"""
+    e = exp(at_most(x, 20.0))
+    n = e * (e + 2.0)
+    return x * (n / (n + 2.0))
+
+
+@helper
 def at_most(x, limit):
     """min(x, limit); NaN stays NaN"""
     return select(less(f32x16(limit), x), f32x16(limit), x)

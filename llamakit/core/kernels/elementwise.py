@@ -7,7 +7,11 @@ from llamakit.core.kernels.activation import (
     gelu_erf,
     gelu_quick,
     gelu_tanh,
+    hard_swish,
+    leaky_relu,
+    mish,
     relu,
+    relu6,
     sigmoid,
     silu,
     tanh,
@@ -69,13 +73,13 @@ def copy(op, thread, n_threads):
         out[i] = a[i]
 
 
-SILU, GELU, RELU, SIGMOID, SWIGLU_OAI, SWIGLU_CLAMP, SILU_CLAMP, GELU_ERF, SITU, SQUARED_RELU, GELU_QUICK, TANH = range(
-    12
-)
+SILU, GELU, RELU, SIGMOID, SWIGLU_OAI, SWIGLU_CLAMP, SILU_CLAMP, GELU_ERF, SITU = range(9)
+SQUARED_RELU, GELU_QUICK, TANH, RELU6, HARD_SWISH, LEAKY_RELU, MISH = range(9, 16)
 GATED = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "sigmoid": SIGMOID, "swiglu_oai": SWIGLU_OAI,
     "swiglu_clamp": SWIGLU_CLAMP, "silu_clamp": SILU_CLAMP, "gelu_erf": GELU_ERF, "situ": SITU,
-    "relu2": SQUARED_RELU, "gelu_quick": GELU_QUICK, "tanh": TANH,
+    "relu2": SQUARED_RELU, "gelu_quick": GELU_QUICK, "tanh": TANH, "relu6": RELU6, "hard_swish": HARD_SWISH,
+    "leaky_relu": LEAKY_RELU, "mish": MISH,
 }  # fmt: skip
 
 
@@ -98,6 +102,14 @@ def gate_up(kind, gate, up, limit):
         return gelu_quick(gate) * up
     if kind == TANH:
         return tanh(gate) * up
+    if kind == RELU6:
+        return relu6(gate) * up
+    if kind == HARD_SWISH:
+        return hard_swish(gate) * up
+    if kind == LEAKY_RELU:
+        return leaky_relu(gate) * up
+    if kind == MISH:
+        return mish(gate) * up
     if kind == SWIGLU_OAI:
         gate = at_most(gate, limit)
         return gate * sigmoid(gate * 1.702) * (within(up, limit) + 1.0)

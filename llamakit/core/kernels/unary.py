@@ -7,7 +7,11 @@ from llamakit.core.kernels.activation import (
     gelu_erf,
     gelu_quick,
     gelu_tanh,
+    hard_swish,
+    leaky_relu,
+    mish,
     relu,
+    relu6,
     sigmoid,
     silu,
     softplus,
@@ -21,10 +25,11 @@ from llamakit.core.simd.records import Ptr, Record, f32, f32x16, i64
 
 SILU, GELU, RELU, SQUARED_RELU, SIGMOID, TANH, SOFTPLUS, GELU_ERF = range(8)
 SCALE, SOFTCAP, CLAMP, SHIFT, ROOT, ELU, EXP, GELU_QUICK = range(8, 16)
+RELU6, HARD_SWISH, LEAKY_RELU, MISH = range(16, 20)
 KINDS = {
     "silu": SILU, "gelu": GELU, "relu": RELU, "relu2": SQUARED_RELU, "sigmoid": SIGMOID, "tanh": TANH,
     "softplus": SOFTPLUS, "gelu_erf": GELU_ERF, "elu": ELU, "exp": EXP,
-    "gelu_quick": GELU_QUICK,
+    "gelu_quick": GELU_QUICK, "relu6": RELU6, "hard_swish": HARD_SWISH, "leaky_relu": LEAKY_RELU, "mish": MISH,
 }  # fmt: skip
 
 
@@ -67,6 +72,14 @@ def apply(kind, x, c):
         return relu(x)
     if kind == SQUARED_RELU:
         return relu(x) * relu(x)
+    if kind == RELU6:
+        return relu6(x)
+    if kind == HARD_SWISH:
+        return hard_swish(x)
+    if kind == LEAKY_RELU:
+        return leaky_relu(x)
+    if kind == MISH:
+        return mish(x)
     if kind == ELU:
         return select(less(x, f32x16(0)), exp(within(x, f32(88))) - f32x16(1), x)
     if kind == EXP:

@@ -30,8 +30,12 @@ class Granite(Llama):
         return self.rotation if self.is_turned else None
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
-        x = x + self.attention(self.norm(x, w, "attn_norm"), w, i) * self.residual_scale
-        return x + self.feed_forward(self.norm(x, w, "ffn_norm"), w, i) * self.residual_scale
+        x = x + self.behind(self.attention(self.norm(x, w, "attn_norm"), w, i), w, "post_attention_norm")
+        return x + self.behind(self.feed_forward(self.norm(x, w, "ffn_norm"), w, i), w, "post_ffw_norm")
+
+    def behind(self, x: Node, w: Tensors, name: str) -> Node:
+        """What is added: normed in HyperCLOVA X."""
+        return (self.norm(x, w, name) if w.has(name) else x) * self.residual_scale
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         chosen = super().feed_forward(x, w, i)

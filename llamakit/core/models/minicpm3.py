@@ -21,7 +21,8 @@ class MiniCPM3(Transformer):
     def read_settings(self) -> None:
         hp, meta = self.hp, self.meta
         rank, q_rank = (meta.int(f"attention.{n}_lora_rank", min=1, max=1 << 16) for n in ("kv", "q"))
-        self.latent = Latent(hp.n_head, rank, q_rank, hp.head_dim - hp.n_rot, hp.n_rot, hp.head_dim_v, hp.eps)
+        eps = meta.section("llamakit").float("latent_norm_epsilon", hp.eps, above=0, max=1)
+        self.latent = Latent(hp.n_head, rank, q_rank, hp.head_dim - hp.n_rot, hp.n_rot, hp.head_dim_v, eps)
         self.embedding_scale = meta.float("embedding_scale", 0.0, min=0) or EMBEDDING_SCALE
         self.residual_scale = meta.float("residual_scale", 0.0, min=0) or DEPTH_SCALE / math.sqrt(hp.n_layer)
         self.logit_scale = meta.float("logit_scale", 0.0, min=0) or hp.n_embd / BASE_WIDTH  # logits are divided by it

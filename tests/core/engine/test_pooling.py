@@ -36,8 +36,8 @@ def test_a_classifiers_layer_may_have_a_norm_behind_it(tmp_path, has_bias):
 
 
 def test_a_classifiers_function_is_one_that_is_known(tmp_path):
-    with pytest.raises(ModelError, match="applies 'mish'"):
-        modern(tmp_path / "model.gguf", activation="mish")
+    with pytest.raises(ModelError, match="applies 'laplace'"):
+        modern(tmp_path / "model.gguf", activation="laplace")
 
 
 @pytest.mark.parametrize("labels, is_share", [(["yes", "no"], True), (["bad", "good"], False), (None, False)])

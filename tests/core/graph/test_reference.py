@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import numpy as np
 import pytest
@@ -38,8 +38,8 @@ def leaves(cls: type[Node]) -> set[type[Node]]:
 
 
 def test_every_op_has_a_formula():
-    for module in iter_modules(graph.__path__):
-        import_module(f"{graph.__name__}.{module.name}")
+    for module in walk_packages(graph.__path__, f"{graph.__name__}."):
+        import_module(module.name)
     assert set(FORMULAS) == leaves(Node)
 
 
@@ -109,6 +109,17 @@ def test_activations_do_not_overflow():
     for activation in ("silu", "gelu"):
         got = evaluate(Glu(X, X, activation), {}, [[-1e4, 1e4]], [[1.0, 1.0]])
         np.testing.assert_allclose(got, [[0, 1e4]], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["relu6", "leaky_relu", "hard_swish", "mish"])
+def test_piecewise_activations_at_places_known_by_hand(name):
+    wanted = {
+        "relu6": [0, 2, 6],
+        "leaky_relu": [-0.04, 2, 9],
+        "hard_swish": [0, 5 / 3, 9],
+        "mish": [-0.0725917, 1.9439590, 9],
+    }
+    np.testing.assert_allclose(evaluate(Activation(X, name), {}, [[-4.0, 2.0, 9.0]]), [wanted[name]], rtol=1e-6)
 
 
 def test_squared_relu():

@@ -92,6 +92,12 @@ def gelu_erf(x):
     return x * np.array([math.erfc(-each / math.sqrt(2)) / 2 for each in x.flat]).reshape(x.shape)
 
 
+ODD = {
+    "relu6": lambda a: np.clip(a, 0, 6),
+    "leaky_relu": lambda a: np.where(a < 0, 0.01 * a, a),
+    "hard_swish": lambda a: a * np.clip(a + 3, 0, 6) / 6,
+    "mish": lambda a: a * np.tanh(np.logaddexp(0, a)),
+}
 FORMULAS = {
     "add": lambda a, b: a + b,
     "copy": lambda a, b: a,
@@ -101,6 +107,8 @@ FORMULAS = {
     "glu relu": lambda a, b: np.maximum(a, 0) * b,
     "glu relu2": lambda a, b: np.maximum(a, 0) ** 2 * b,
     "glu gelu_quick": lambda a, b: a / (1 + np.exp(-1.702 * a)) * b,
+    **{f"glu {name}": lambda a, b, f=f: f(a) * b for name, f in ODD.items()},
+    **{f"unary {name}": lambda a, b, f=f: f(a) for name, f in ODD.items()},
     "glu tanh": lambda a, b: np.tanh(a) * b,
     "glu sigmoid": lambda a, b: b / (1 + np.exp(-a)),
     "glu swiglu_oai": lambda a, b: np.minimum(a, 3) / (1 + np.exp(-1.702 * np.minimum(a, 3))) * (np.clip(b, -3, 3) + 1),
@@ -148,7 +156,7 @@ def test_elementwise_is_the_formula(run_kernel, kind, n_threads):
 
 
 @pytest.mark.parametrize(
-    "kind", ["glu silu", "glu gelu", "unary gelu_erf", "unary softcap", "unary sigmoid", "unary softplus"]
+    "kind", ["glu silu", "glu gelu", "unary gelu_erf", "unary softcap", "unary sigmoid", "unary softplus", "unary mish"]
 )
 def test_activations_reach_their_limits_without_overflow(run_kernel, kind):
     a = np.array([[0, -0.0, 1e-30, 87, 88, 89, 1e4, 1e30, -87, -88, -89, -1e4, -1e30, 20, -20, 3e38]], np.float32)
@@ -166,6 +174,8 @@ def test_activations_reach_their_limits_without_overflow(run_kernel, kind):
         "unary gelu_erf",
         "unary relu",
         "unary relu2",
+        "unary mish",
+        "glu hard_swish",
         "unary softcap",
         "unary clamp",
     ],

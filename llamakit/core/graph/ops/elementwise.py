@@ -44,8 +44,9 @@ class Div(Node):
 @node
 class Activation(LikeX):
     """Of each number: "silu", "gelu" (the tanh form), "gelu_erf" (x times the normal distribution at x),
-    "gelu_quick" (x sigmoid(1.702 x)), "relu", "relu2" (max(x, 0)^2), "elu", "exp" (at most e^88), "sigmoid", "tanh",
-    "softplus"."""
+    "gelu_quick" (x sigmoid(1.702 x)), "relu", "relu2" (max(x, 0)^2), "relu6" (min(max(x, 0), 6)), "leaky_relu"
+    (max(x, x / 100)), "hard_swish" (x relu6(x + 3) / 6), "mish" (x tanh(softplus(x))), "elu", "exp" (at most e^88),
+    "sigmoid", "tanh", "softplus"."""
 
     x: Node
     kind: str

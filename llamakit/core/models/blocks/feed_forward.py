@@ -9,7 +9,10 @@ from llamakit.core.graph.ops import Activation, Glu, Linear, Node, Softcap
 from llamakit.core.models.tensors import Matrix, Tensors
 from llamakit.errors import ModelError
 
-READABLE = ("silu", "gelu", "gelu_erf", "gelu_quick", "relu", "relu2", "sigmoid", "tanh")
+READABLE = (
+    "silu", "gelu", "gelu_erf", "gelu_quick", "relu", "relu2", "relu6", "leaky_relu", "hard_swish", "mish", "sigmoid",
+    "tanh",
+)  # fmt: skip
 
 
 def read_activation(meta: Metadata, default: str, names: Mapping[str, str] = {}) -> str:
