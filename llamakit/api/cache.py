@@ -10,69 +10,96 @@ import hashlib
 import os
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from llamakit.api.state import LlamaState
 from llamakit.core.engine.generate import n_common
-from llamakit.core.engine.scheduler.scheduler import Scheduler
+from llamakit.core.gguf.output import write_file
+from llamakit.core.sampling.params import RANDOM_SEED
 from llamakit.errors import LlamakitError, UsageError
+
+if TYPE_CHECKING:
+    from llamakit.api.llama import Llama
 
 USUAL_BYTES = 2 << 30
 ENDING = ".state"
 
 
-class BaseLlamaCache(Protocol):
-    """States by the tokens that they are of. `find` gives the one that begins most like some tokens."""
+class BaseLlamaCache(ABC):
+    """States by the tokens that they are of. Those of others may be of any kind, as long as they have these."""
 
-    capacity_bytes: int
+    def __init__(self, capacity_bytes: int = USUAL_BYTES) -> None:
+        if capacity_bytes < 0:
+            raise UsageError(f"capacity_bytes is {capacity_bytes}; it must be at least 0")
+        self.capacity_bytes = capacity_bytes
 
     @property
+    @abstractmethod
     def cache_size(self) -> int:
         """Bytes kept."""
 
-    def find(self, tokens: Sequence[int]) -> tuple[int, bytes] | None:
-        """How many of the tokens a state has in common with them, and it; None where nothing has any."""
+    @abstractmethod
+    def __getitem__(self, key: Sequence[int]) -> LlamaState:
+        """The state that begins most like some tokens. Raises KeyError where none begins like them."""
 
-    def add(self, tokens: Sequence[int], state: bytes) -> None:
+    @abstractmethod
+    def __contains__(self, key: Sequence[int]) -> bool: ...
+
+    @abstractmethod
+    def __setitem__(self, key: Sequence[int], value: LlamaState) -> None:
         """Keep a state; others go, those that were not used for longest, when there is no room for all."""
 
 
-class LlamaRAMCache:
+class LlamaRAMCache(BaseLlamaCache):
     """In memory, until the program ends. Any thread may use it."""
 
     def __init__(self, capacity_bytes: int = USUAL_BYTES) -> None:
-        self.capacity_bytes = checked(capacity_bytes)
-        self._states: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
+        super().__init__(capacity_bytes)
+        self.cache_state: OrderedDict[tuple[int, ...], LlamaState] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def cache_size(self) -> int:
         with self._lock:
-            return sum(map(len, self._states.values()))
+            return self._size()
 
-    def find(self, tokens: Sequence[int]) -> tuple[int, bytes] | None:
-        with self._lock:
-            key = max(self._states, key=lambda known: n_common(known, tokens), default=())
-            n = n_common(key, tokens)
-            if n == 0:
-                return None
-            self._states.move_to_end(key)
-            return n, self._states[key]
+    def _size(self) -> int:
+        return sum(state.llama_state_size for state in self.cache_state.values())
 
-    def add(self, tokens: Sequence[int], state: bytes) -> None:
+    def _nearest(self, tokens: Sequence[int]) -> tuple[int, ...] | None:
+        key = max(self.cache_state, key=lambda known: n_common(known, tokens), default=())
+        return key if n_common(key, tokens) else None
+
+    def __getitem__(self, key: Sequence[int]) -> LlamaState:
         with self._lock:
-            self._states[tuple(tokens)] = state
-            self._states.move_to_end(tuple(tokens))
-            while len(self._states) > 1 and sum(map(len, self._states.values())) > self.capacity_bytes:
-                self._states.popitem(last=False)
+            nearest = self._nearest(key)
+            if nearest is None:
+                raise KeyError("nothing kept begins like these tokens")
+            self.cache_state.move_to_end(nearest)
+            return self.cache_state[nearest]
+
+    def __contains__(self, key: Sequence[int]) -> bool:
+        with self._lock:
+            return self._nearest(key) is not None
+
+    def __setitem__(self, key: Sequence[int], value: LlamaState) -> None:
+        with self._lock:
+            self.cache_state[tuple(key)] = value
+            self.cache_state.move_to_end(tuple(key))
+            while len(self.cache_state) > 1 and self._size() > self.capacity_bytes:
+                self.cache_state.popitem(last=False)
 
 
 LlamaCache = LlamaRAMCache  # llama-cpp-python's older name
 
 
-class LlamaDiskCache:
+class LlamaDiskCache(BaseLlamaCache):
     """Files in a folder: one a text, named after its tokens' hash, which appears when it is whole.
 
     Several programs may use one folder. A file that is damaged, or of another model, counts as not there.
@@ -81,7 +108,8 @@ class LlamaDiskCache:
     def __init__(
         self, cache_dir: str | os.PathLike[str] = ".cache/llama_cache", capacity_bytes: int = USUAL_BYTES
     ) -> None:
-        self.folder, self.capacity_bytes = Path(cache_dir), checked(capacity_bytes)
+        super().__init__(capacity_bytes)
+        self.folder = Path(cache_dir)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -91,27 +119,31 @@ class LlamaDiskCache:
     def cache_size(self) -> int:
         return sum(size for _, size, _ in self._files())
 
-    def find(self, tokens: Sequence[int]) -> tuple[int, bytes] | None:
-        best: tuple[int, Path] | None = None
+    def _nearest(self, tokens: Sequence[int]) -> Path | None:
+        n_best, best = 0, None
         for path, _, _ in self._files():
             n = n_common(tokens_of(path), tokens)
-            if n and (best is None or n > best[0]):
-                best = n, path
-        if best is None:
-            return None
+            if n > n_best:
+                n_best, best = n, path
+        return best
+
+    def __getitem__(self, key: Sequence[int]) -> LlamaState:
+        path = self._nearest(key)
+        if path is None:
+            raise KeyError("nothing kept begins like these tokens")
         try:
-            os.utime(best[1])  # it was used
-            return best[0], best[1].read_bytes()[4 + 4 * len(tokens_of(best[1])) :]
-        except OSError:  # another program has removed it
-            return None
+            os.utime(path)  # it was used
+            tokens, data = tokens_of(path), path.read_bytes()
+        except OSError:
+            raise KeyError("another program has removed it") from None
+        return kept_state(tokens, data[4 + 4 * len(tokens) :])
 
-    def add(self, tokens: Sequence[int], state: bytes) -> None:
-        import numpy as np
+    def __contains__(self, key: Sequence[int]) -> bool:
+        return self._nearest(key) is not None
 
-        from llamakit.core.gguf.output import write_file
-
-        ids = np.asarray(tokens, "<i4").tobytes()
-        data = len(tokens).to_bytes(4, "little") + ids + state
+    def __setitem__(self, key: Sequence[int], value: LlamaState) -> None:
+        ids = np.asarray(key, "<i4").tobytes()
+        data = len(key).to_bytes(4, "little") + ids + value.llama_state
         write_file(self.folder / (hashlib.sha256(ids).hexdigest()[:32] + ENDING), data)
         self._make_room()
 
@@ -136,27 +168,40 @@ class LlamaDiskCache:
             total -= size
 
 
-def begin_with(cache: BaseLlamaCache, scheduler: Scheduler, tokens: Sequence[int]) -> None:
+def kept_state(tokens: Sequence[int], data: bytes) -> LlamaState:
+    """One without logits or a seed."""
+    ids = np.asarray(tokens, np.int32)
+    return LlamaState(ids, np.empty((0, 0), np.float32), len(ids), data, len(data), RANDOM_SEED)
+
+
+def begin_with(cache: BaseLlamaCache, llama: Llama, tokens: Sequence[int]) -> None:
     """Let a text begin with what a cache has of it, where that is more than the engine has."""
-    found = cache.find(tokens)
-    if found is not None and found[0] > scheduler.recall(tokens)[0]:
-        try:
-            scheduler.learn(found[1])
-        except LlamakitError as error:  # of another model, or damaged: the text will be computed
-            warnings.warn(f"the cache is of no use here: {error}", stacklevel=4)
+    try:
+        state = cache[tokens]
+    except KeyError:
+        return
+    scheduler, seed = llama.shared.scheduler(), llama.seed
+    if n_common(state.input_ids.tolist(), tokens) <= scheduler.recall(tokens)[0]:
+        return
+    try:
+        if llama.has_free_sequence():
+            llama.load_state(state)
+            llama.seed = seed  # the state's is of the text that it was made with
+        else:
+            scheduler.learn(state.llama_state)
+    except LlamakitError as error:  # of another model, or damaged: the text will be computed
+        warnings.warn(f"the cache is of no use here: {error}", stacklevel=4)
 
 
-def keep(cache: BaseLlamaCache, scheduler: Scheduler, tokens: Sequence[int]) -> None:
+def keep(cache: BaseLlamaCache, llama: Llama, tokens: Sequence[int]) -> None:
     """Put what the engine has of a text into a cache."""
-    n, state = scheduler.recall(tokens)
+    n, data = llama.shared.scheduler().recall(tokens)
     if n:
-        cache.add(tokens[:n], state)
+        cache[tokens[:n]] = kept_state(tokens[:n], data)
 
 
 def tokens_of(path: Path) -> list[int]:
     """Those that a file begins with; none where it is damaged or gone."""
-    import numpy as np
-
     try:
         with path.open("rb") as file:
             n = int.from_bytes(file.read(4), "little")
@@ -164,9 +209,3 @@ def tokens_of(path: Path) -> list[int]:
     except OSError:
         return []
     return np.frombuffer(ids, "<i4").tolist() if n and len(ids) == 4 * n else []
-
-
-def checked(capacity_bytes: int) -> int:
-    if capacity_bytes < 0:
-        raise UsageError(f"capacity_bytes is {capacity_bytes}; it must be at least 0")
-    return capacity_bytes

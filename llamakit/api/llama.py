@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from llamakit.api.cache import begin_with, keep
 from llamakit.api.completion import create_completion, following_seed
 from llamakit.api.drafts import guesser_of
@@ -278,15 +280,19 @@ class Llama(TokenApi):
 
     def say(self, wanted: Wanted) -> Sayer:
         """Let something be said, beside what others ask for. Raises UsageError, QueueFull."""
-        scheduler, cache = self.shared.scheduler(), self.cache
-        if cache is not None:
-            begin_with(cache, scheduler, wanted.tokens)
+        self.shared.scheduler(self.input_ids[: self.n_tokens].tolist())
+        if self.cache is not None:
+            begin_with(self.cache, self, wanted.tokens)
         sayer = Sayer(self.shared.submit([wanted.request(self)])[0], self.vocab.eog_ids)
-        if cache is not None:
-            sayer.when_said = lambda: keep(cache, scheduler, [*wanted.tokens, *sayer.drawn])
+        sayer.when_said = self._is_said
         if (jobs := begun.get()) is not None:
             jobs.append(sayer)
         return sayer
+
+    def _is_said(self, sayer: Sayer) -> None:
+        if self.cache is not None:
+            keep(self.cache, self, [*sayer.request.tokens, *sayer.drawn])
+        self._take_over(sayer.seen)
 
     def next_seed(self) -> int:
         """The seed of a completion that has none of its own; the one after that gets another."""
@@ -327,20 +333,24 @@ class Llama(TokenApi):
             self._catch_up(context)
             tokens = self.input_ids[: self.n_tokens].copy()
             data = context.save_state(tokens.tolist())
-            return LlamaState(tokens, self.scores.copy(), self.n_tokens, data, len(data), self.seed)
+        scores = self.scores.copy() if self._n_scored >= 0 else np.empty((0, self.n_vocab()), np.float32)
+        return LlamaState(tokens, scores, self.n_tokens, data, len(data), self.seed)
 
     def load_state(self, state: LlamaState) -> None:
         """Go on from a state. Raises StateError for one that is damaged, or of another model."""
-        with self.alone() as context:
-            context.load_state(state.llama_state)
-            n = self.n_tokens = state.n_tokens
-            self.input_ids[:n] = state.input_ids[:n]
-            rows = state.scores[-n:] if n else state.scores[:0]
-            if self._rows is not None and len(rows) == n:
-                self._rows[:n] = rows
-            self._n_scored = n if len(rows) else -1
-            self._last = rows[-1].copy() if len(rows) else self._last
-            self.seed = state.seed
+        if self.shared.is_serving:
+            self.shared.scheduler().learn(state.llama_state)
+        else:
+            with self.shared.alone() as context:
+                context.load_state(state.llama_state)
+        n = self.n_tokens = state.n_tokens
+        self.input_ids[:n] = state.input_ids[:n]
+        rows = state.scores[-n:] if n else state.scores[:0]
+        if self._rows is not None and len(rows) == n:
+            self._rows[:n] = rows
+        self._n_scored = n if len(rows) else -1
+        self._last = rows[-1].copy() if len(rows) else self._last
+        self.seed = state.seed
 
     def __getstate__(self) -> dict[str, Any]:
         return self._arguments

@@ -31,7 +31,7 @@ class Sayer:
 
     def __init__(self, job: Job, eog_ids: Collection[int]) -> None:
         self.job, self.request, self._eog_ids = job, job.request, eog_ids
-        self.when_said: Callable[[], None] | None = None  # called when all is said
+        self.when_said: Callable[[Sayer], None] | None = None  # called when all is said
         self.drawn: list[int] = []
         self.finish_reason: str | None = None
         self.n_tokens = 0
@@ -40,6 +40,13 @@ class Sayer:
         self._waiting: deque[tuple[int, Piece]] = deque()  # tokens, and where they begin in the text
         self._n_heard = self._n_said = 0  # characters
 
+    @property
+    def seen(self) -> list[int]:
+        """All tokens that the model has seen: not the last one drawn where nothing was to follow it."""
+        n = len(self.drawn)
+        is_followed = self.finish_reason == "stop" and not self._stops.is_found
+        return [*self.request.tokens, *self.drawn[: n if is_followed else max(0, n - 1)]]
+
     def parts(self) -> Iterator[Said]:
         """More of the text; raises what went wrong. Closing the iterator cancels the job."""
         try:
@@ -47,7 +54,7 @@ class Sayer:
                 if said := self.heard(self.job.next_event()):
                     yield said
             if self.when_said is not None:
-                self.when_said()
+                self.when_said(self)
         finally:
             self.job.cancel()
 

@@ -36,16 +36,22 @@ class SharedContext:
         self._scheduler: Scheduler | None = None
 
     @contextmanager
-    def alone(self) -> Iterator[Context]:
-        """The context for the calling thread. What is in the cache is what it had left there, or nothing.
+    def alone(self, tokens: Sequence[int] = ()) -> Iterator[Context]:
+        """The context for the calling thread. Its sequence is what it had left there; after jobs, what they have
+        computed of `tokens`.
 
         Raises UsageError when the model is closed.
         """
         with self._lock:
             if self._context is None:
                 raise UsageError(CLOSED)
-            self._end_scheduler(self._context)
+            self._end_scheduler(self._context, tokens)
             yield self._context
+
+    @property
+    def is_serving(self) -> bool:
+        """Are jobs what was computed last?"""
+        return self._scheduler is not None
 
     def submit(self, requests: Sequence[Request], notify: Callable[[], None] | None = None) -> list[Job]:
         """Continue prompts beside those of other threads. Raises what `Scheduler.submit_many` does."""
@@ -68,10 +74,10 @@ class SharedContext:
                 raise
         return jobs
 
-    def scheduler(self) -> Scheduler:
-        """The one that serves jobs now, started if need be."""
+    def scheduler(self, tokens: Sequence[int] = ()) -> Scheduler:
+        """The one that serves jobs now, started if need be: then with the context's sequence, which is of `tokens`."""
         with self._lock:
-            return self._running()
+            return self._running(tokens)
 
     def add_adapter(self, name: str, adapter: Adapter, scale: float) -> None:
         """Compute with an adapter from now on. Raises ModelError where it does not fit."""
@@ -89,26 +95,34 @@ class SharedContext:
         if scheduler is not None:
             scheduler.close()
 
-    def _running(self) -> Scheduler:
+    def _running(self, tokens: Sequence[int] = ()) -> Scheduler:
         if self._context is None:
             raise UsageError(CLOSED)
         if self._scheduler is None:
+            n = self._context.truncate(min(len(tokens), self._context.n_past()))
+            state = self._context.save_state(tokens[:n]) if n else None
             self._context.cache.clear()
             guesser = None if self._guesser is None else self._guesser()
             self._scheduler = Scheduler(self._context, self._vocab(), adapters=self._adapters, guesser=guesser)
             self._scheduler.set_adapter_scales(self._scales)
+            if state is not None:
+                self._scheduler.learn(state)
         return self._scheduler
 
-    def _end_scheduler(self, context: Context) -> None:
+    def _end_scheduler(self, context: Context, tokens: Sequence[int]) -> None:
         """Wait for its jobs; those whose readers have gone away in the middle are given up."""
         scheduler = self._scheduler
         if scheduler is None:
             return
         while scheduler.is_alive and (scheduler.n_waiting or scheduler.n_running > n_stalled(scheduler)):
             time.sleep(PATIENCE)
+        is_idle = scheduler.is_alive and not scheduler.n_running
+        n, state = scheduler.recall(tokens) if tokens and is_idle else (0, b"")
         scheduler.close()
         self._scheduler = None
         context.cache.clear()
+        if n:
+            context.load_state(state)
 
 
 def n_stalled(scheduler: Scheduler) -> int:

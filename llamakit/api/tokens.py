@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -33,6 +34,7 @@ class TokenApi:
     """The tokens evaluated so far and their logits. Without a context there is nothing to evaluate with.
 
     `n_tokens` are evaluated; setting it to less forgets those behind. `input_ids[:n_tokens]` are their ids.
+    A completion leaves its tokens here when it ends, unless another thread is evaluating a sequence of its own.
     """
 
     def __init__(
@@ -44,7 +46,10 @@ class TokenApi:
         self.set_seed(seed)
         self.n_tokens = 0
         self.input_ids: Tokens = np.zeros(n_ctx, np.int32)
-        self._n_scored = 0  # n_tokens when `_last` was computed
+        self._n_scored = (
+            0  # n_tokens when `_last` was computed; -1: others have computed the tokens, and kept no logits
+        )
+        self._thread: int | None = None  # whose sequence it is; None: that of the last completion, if any
         self._last: Floats = np.zeros(n_vocab, np.float32)
         self._rows = new_rows(n_ctx, n_vocab) if logits_all and shared else None
 
@@ -78,6 +83,7 @@ class TokenApi:
         n_past, n = self.n_tokens, len(tokens)
         if n == 0:
             return
+        self._thread = threading.get_ident()
         with self.alone() as context:
             self._catch_up(context)
             logits = context.decode([Chunk(tokens, 0, Outputs.LAST if self._rows is None else Outputs.ALL)])
@@ -94,9 +100,28 @@ class TokenApi:
         if n_left < n_past:
             context.decode([Chunk(self.input_ids[n_left:n_past].tolist(), 0, Outputs.NONE)])
 
+    def has_free_sequence(self) -> bool:
+        """May this thread change it? Not while another one evaluates its own."""
+        return self._thread in (None, threading.get_ident())
+
+    def _take_over(self, tokens: Sequence[int]) -> None:
+        """Let the sequence be what a completion of this thread has computed."""
+        if self.has_free_sequence():
+            self.n_tokens, self._n_scored, self._thread = len(tokens), -1, None
+            self.input_ids[: len(tokens)] = tokens
+
+    def _evaluate_again(self) -> None:
+        """Where others have computed the tokens: those whose logits are to be kept."""
+        if self._n_scored < 0 < self.n_tokens:
+            n_known = self.n_tokens - 1 if self._rows is None else 0
+            tokens = self.input_ids[n_known : self.n_tokens].tolist()
+            self.n_tokens = n_known
+            self.eval(tokens)
+
     @property
     def scores(self) -> Floats:
         """Logits of the evaluated tokens; without logits_all, rows but the last are zero.   (n_tokens, n_vocab)"""
+        self._evaluate_again()
         if self._rows is not None:
             return self._rows[: self.n_tokens]
         rows = np.zeros((self.n_tokens, self._n_vocab), np.float32)
@@ -222,6 +247,7 @@ class TokenApi:
         return token
 
     def _logits_of(self, i: int) -> Floats:
+        self._evaluate_again()
         if not 0 <= i < self.n_tokens:
             raise UsageError(f"no logits of token {i}: {self.n_tokens} tokens were evaluated")
         if self._rows is not None:
@@ -235,7 +261,7 @@ class TokenApi:
         """The context for this thread, when others have what they asked for. Raises UsageError when closed."""
         if self._shared is None:
             raise UsageError(CLOSED)
-        return self._shared.alone()
+        return self._shared.alone(self.input_ids[: self.n_tokens].tolist())
 
 
 def new_rows(n_ctx: int, n_vocab: int) -> Floats:

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from llamakit.api.completion import Wanted
 from llamakit.api.llama import Llama
+from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import UsageError
 from tests.api.model import PROMPT
 
@@ -52,12 +54,12 @@ def test_processors_and_criteria_of_many_threads_are_asked(path):
     assert len(n_asked) == 17 * 6
 
 
-def test_token_by_token_and_completions_take_turns(path):
-    with Llama(path, n_ctx=128, verbose=False) as llm:
+def test_a_sequence_stays_as_it_is_when_other_threads_complete(path):
+    with Llama(path, n_ctx=128, verbose=False) as llm, ThreadPoolExecutor(1) as pool:
         llm.eval(PROMPT)
         scores = llm.scores[-1].copy()
-        text = said(llm, "the cat")
-        assert llm.n_tokens == len(PROMPT)  # the thread's own sequence is as it was
+        text = pool.submit(said, llm, "the cat").result()
+        assert llm.n_tokens == len(PROMPT)
         llm.eval([7])
         with Llama(path, n_ctx=128, verbose=False) as other:
             other.eval(PROMPT)
@@ -65,6 +67,54 @@ def test_token_by_token_and_completions_take_turns(path):
             other.eval([7])
             np.testing.assert_array_equal(other.scores[-1], llm.scores[-1])
             assert said(other, "the cat") == text
+
+
+@pytest.mark.parametrize("logits_all", [False, True])
+def test_a_completion_leaves_its_tokens_as_the_sequence(path, logits_all):
+    with Llama(path, n_ctx=128, logits_all=logits_all, verbose=False) as llm:
+        llm.eval([9, 11])
+        seen = []
+        llm(
+            PROMPT, max_tokens=6, temperature=0, logits_processor=[lambda ids, logits: (seen.append([*ids]), logits)[1]]
+        )
+        assert llm.n_tokens == len(PROMPT) + 5 and llm.input_ids[: llm.n_tokens].tolist() == seen[-1]
+        with Llama(path, n_ctx=128, logits_all=logits_all, verbose=False) as other:
+            other.eval(seen[-1])
+            np.testing.assert_array_equal(llm.scores, other.scores)
+            assert llm.sample(temp=0) == other.sample(temp=0)
+            llm.eval([7])
+            other.eval([7])
+            np.testing.assert_array_equal(llm.scores, other.scores)
+        assert llm.n_tokens == len(seen[-1]) + 1
+
+
+def test_the_token_that_a_text_ends_with_was_not_evaluated_and_before_an_end_all_were(path):
+    end, letter = 2, 100
+
+    def then(token):
+        def force(ids, logits):
+            logits[letter if len(ids) < len(PROMPT) + 3 else token] = 1e6
+            return logits
+
+        return force
+
+    with Llama(path, n_ctx=128, verbose=False) as llm:
+        llm(PROMPT, max_tokens=9, logits_processor=[then(end)])
+        assert llm.input_ids[: llm.n_tokens].tolist() == [*PROMPT, letter, letter, letter]
+        stop = llm.detokenize([letter]).decode() * 3
+        assert llm(PROMPT, max_tokens=9, stop=[stop], logits_processor=[then(end)])["choices"][0]["text"] == ""
+        assert llm.input_ids[: llm.n_tokens].tolist() == [*PROMPT, letter, letter]
+
+
+def test_what_one_way_has_computed_the_other_goes_on_with(path):
+    prompt = [1, *range(5, 105)]
+    with Llama(path, n_ctx=256, verbose=False) as llm:
+        llm.eval(prompt)
+        sayer = llm.say(Wanted(tuple(prompt), llm.sampling_params(SamplingParams(temperature=0)), n_predict=4))
+        list(sayer.parts())
+        assert sayer.job.usage.n_cached >= len(prompt) - 1
+        with llm.alone() as context:
+            assert context.n_past() == llm.n_tokens == len(prompt) + 3
 
 
 def test_token_by_token_waits_for_completions_of_other_threads(path):
