@@ -69,5 +69,5 @@ def own_template(metadata: Mapping[str, Any], key: str) -> str | None:
 
 
 def looks_like_jinja(text: str) -> bool:
-    """Not a mistyped name: a template prints something of the messages."""
-    return "{{" in text or "{%" in text
+    """Not a mistyped name: a template prints something of the messages, or is a text of several words."""
+    return "{{" in text or "{%" in text or len(text.split()) > 1

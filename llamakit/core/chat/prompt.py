@@ -16,6 +16,7 @@ from llamakit.core.chat.template import ChatTemplate
 from llamakit.core.vocab import Vocab
 
 _CUT = "⟪cut here⟫"  # marks the end of a message that is to be continued
+PARAGRAPHS = "\n\n"  # between the parts of such a message, as in llama-server
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def continued(render: Any, messages: Sequence[Message]) -> str:
     if len(messages) > 1 and messages[-2].role == "assistant":
         raise MessageError(place, "cannot be continued: the message before it is the assistant's, too")
     if last.text or not last.reasoning:
-        marked = replace(last, content=last.text + _CUT)
+        marked = replace(last, content=PARAGRAPHS.join(part.to_dict()["text"] for part in parts_of(last)) + _CUT)
     else:
         marked = replace(last, content="", reasoning=last.reasoning + _CUT)
     text: str = render([*messages[:-1], marked], opens=False)

@@ -72,6 +72,10 @@ def test_nothing_else_takes_the_place_of_what_cannot_be_used(
         load_template(metadata, VOCAB, override, use_jinja)
 
 
+def test_a_text_of_several_words_is_a_template_that_says_the_same_of_all_chats() -> None:
+    assert chat_prompt(load_template(OWN, VOCAB, "Once upon a time"), CHAT).text == "Once upon a time"
+
+
 def test_a_broken_template_is_no_hindrance_until_it_is_rendered_fault_22() -> None:
     template = load_template({KEY: "{% if %}"}, VOCAB)
     with pytest.raises(TemplateError, match="line 1"):

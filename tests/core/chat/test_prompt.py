@@ -168,6 +168,11 @@ def test_the_assistants_text_is_continued() -> None:
     assert prompt.generation == "<|im_start|>assistant\nWell, "
 
 
+def test_parts_of_a_text_that_is_continued_are_paragraphs() -> None:
+    messages = [user("Hi"), {"role": "assistant", "content": [{"type": "text", "text": t} for t in ("Yes.", "But")]}]
+    assert chat_prompt(CHATML, messages, continue_final=True).text.endswith("<|im_start|>assistant\nYes.\n\nBut")
+
+
 def test_the_assistants_thoughts_are_continued() -> None:
     template = EACH % "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}"
     thoughts = assistant("", reasoning_content="hm")
