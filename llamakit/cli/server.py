@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from llamakit.cli.console import progress
+from llamakit.cli.console import Report, progress
+from llamakit.cli.options import grammar as g
 from llamakit.cli.options import shared as o
 from llamakit.cli.options.adapters import AdapterOptions
 from llamakit.cli.options.chat import ChatOptions, chat_template_of, template_variables
 from llamakit.cli.options.context import ContextOptions, RopeOptions, check_tensors, context_params
-from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.model import ModelOptions, hub_name, model_path
 from llamakit.cli.options.prompt import read_text, unescape
 from llamakit.cli.options.sampling import SamplingOptions, sampling_params
 from llamakit.cli.options.server import (
@@ -51,6 +52,11 @@ def server(
     special: o.Special = False,
     template: ChatOptions,
     sampling: SamplingOptions,
+    grammar: g.GrammarText = None,
+    grammar_file: g.GrammarFile = None,
+    json_schema: g.JsonSchema = None,
+    json_schema_file: g.JsonSchemaFile = None,
+    regex: g.Regex = None,
     drafting: DraftOptions,
     several: ModelsOptions,
     rotation: RopeOptions,
@@ -80,10 +86,11 @@ def server(
         model_settings("", serving, context, rotation, adapting, template, sampling, drafting),
         arch_files=tuple(source.arch_file),
         n_predict=n_predict, n_keep=keep, context_shift=context_shift, stop=stop, show_special=special,
+        rules=g.read_rules(grammar, grammar_file, json_schema, json_schema_file, regex),
     )  # fmt: skip
     if spawned is not None:
         with progress(not log.log_disable and log.verbosity >= INFO) as report:
-            common = replace(common, path=source.path(report))
+            common = fetched(common, source, report)
             if context.check_tensors:
                 check_tensors(common.path, report)
         spawned.load(common)
@@ -102,6 +109,14 @@ def server(
         from typer import Exit
 
         raise Exit(code)
+
+
+def fetched(settings: ModelSettings, source: ModelOptions, report: Report | None) -> ModelSettings:
+    """With the files of the model and of its draft model, fetched where they are not here."""
+    draft = settings.draft
+    if draft is not None and draft.path is not None:
+        draft = replace(draft, path=model_path(draft.path, report, source.offline, source.hf_token))
+    return replace(settings, path=source.path(report), draft=draft)
 
 
 def known_models(several: ModelsOptions, common: ModelSettings) -> Callable[[], Mapping[str, ModelSettings]]:
@@ -157,6 +172,8 @@ def model_settings(
 ) -> ModelSettings:
     from llamakit.server.settings import N_SLOTS, ModelSettings
 
+    if serving.embd_normalize < -1:
+        raise InvalidArgument(f"--embd-normalize: {serving.embd_normalize} is not -1, 0, 1, 2 or a larger power")
     if serving.pooling not in (None, *POOLINGS):
         raise InvalidArgument(f"--pooling: {serving.pooling!r} is not {', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}")
     n_slots, n_most = serving.parallel if serving.parallel > 0 else N_SLOTS, serving.max_concurrent_requests
@@ -178,6 +195,7 @@ def model_settings(
         chat=chat_settings(template),
         sampling=said(sampling),
         cache_prompt=serving.cache_prompt,
+        embd_normalize=serving.embd_normalize,
         sse_ping_interval=serving.sse_ping_interval,
         slot_save_path=serving.slot_save_path,
         spm_infill=serving.spm_infill,
@@ -204,11 +222,12 @@ def draft_settings(drafting: DraftOptions) -> DraftSettings | None:
         raise InvalidArgument(f"--spec-type: {unknown[0]!r} is not none, draft-simple or one of ngram-...")
     if drafting.n_max < 1:
         raise InvalidArgument(f"--draft-max: {drafting.n_max} is less than 1")
-    if drafting.model_draft is not None:
-        return DraftSettings(drafting.model_draft, drafting.n_max)
+    path = drafting.model_draft or hub_name(drafting.hf_repo_draft)
+    if path is not None:
+        return DraftSettings(path, drafting.n_max)
     if "draft-simple" in kinds:
         raise InvalidArgument("--spec-type draft-simple needs a draft model: -md")
-    return DraftSettings(None, drafting.n_max) if kinds else None
+    return DraftSettings(None, drafting.n_max) if kinds or drafting.spec_default else None
 
 
 def chat_settings(template: ChatOptions) -> ChatSettings:

@@ -11,7 +11,8 @@ from llamakit.server.operations.origins import Origins
 from llamakit.server.tgi.limits import GenerateLimits
 from llamakit.tools.completion import ContextParams
 
-if TYPE_CHECKING:  # it imports the web framework, which the engine's process has no use for
+if TYPE_CHECKING:  # Limits imports the web framework, which the engine's process has no use for
+    from llamakit.core.grammar.rules import Rules
     from llamakit.server.operations.limits import Limits
 
 N_SLOTS = 16  # requests computed together, unless asked for more: they share one cache, so they cost little
@@ -58,10 +59,12 @@ class ModelSettings:
     n_prefill_beside: int = 128  # tokens of prompts computed in a step while others draw
     embeddings: bool = True
     reranking: bool = False
+    embd_normalize: int = 2  # the norm of embeddings, for requests that do not say
     pooling: str | None = None  # of embeddings: none, mean, cls, last, rank; None: the model's own
     chat: ChatSettings = field(default_factory=ChatSettings)
     sampling: Mapping[str, Any] = field(default_factory=dict)  # fields of SamplingParams, for requests that do not say
     n_predict: int = -1  # tokens of an answer, for requests that do not say; negative: any number
+    rules: Rules | None = None  # a grammar of every answer, for requests that do not say
     n_keep: int = 0  # prompt tokens that a context shift keeps; negative: all
     cache_prompt: bool = True  # for requests that do not say
     stop: tuple[str, ...] = ()  # texts that end every answer

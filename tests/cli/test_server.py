@@ -11,6 +11,8 @@ from llamakit.cli.parsing.declared import declaration
 from llamakit.cli.parsing.groups import flatten
 from llamakit.cli.parsing.reader import read
 from llamakit.cli.server import server
+from llamakit.core.grammar.gbnf import parse_gbnf
+from llamakit.core.grammar.schema_rules import schema_rules
 
 pytest.importorskip("fastapi")
 
@@ -26,7 +28,20 @@ TYPED = """-m M -c 512 -b 64 -ub 64 -t 2 -tb 2 -np 4 --parallel 4 -n 5 --n-predi
     -sm none -ts 1,1 -mg 0 -dev none --no-mmap --mlock --numa distribute -v -lv 2 --log-file F --log-disable --temp 0
     --seed 1 --top-k 3 --api-key a,b --api-key-file F -sps 0.5 --cache-prompt --no-cache-prompt --cache-reuse 64 -kvu
     --no-kv-unified -ctxcp 3 -cram 100 --swa-full --warmup --no-warmup --spm-infill --special -r stop --tags a
-    --sleep-idle-seconds 5 --no-mmproj --sse-ping-interval 5 --embd-normalize 2 --verbose-prompt -gan 1 -gaw 512"""
+    --sleep-idle-seconds 5 --no-mmproj --sse-ping-interval 5 --embd-normalize 2 --verbose-prompt -gan 1 -gaw 512
+    --grammar G --grammar-file F -j {} --json-schema {} -jf F --json-schema-file F -hfd A/B -hfrd A/B --hf-repo-draft
+    A/B --spec-draft-hf A/B --spec-draft-model D --spec-default --draft-n 3 --draft-n-min 3 --spec-draft-n-min 1
+    --spec-draft-p-min 0.5 --draft-p-split 0.1 --spec-draft-p-split 0.1 --spec-draft-ngl 1 --spec-draft-threads 1 -tbd
+    1 --spec-draft-threads-batch 1 -Cd f -Crd 0-1 --cpu-strict-draft 1 --prio-draft 1 --poll-draft 1 -Cbd f
+    --spec-draft-cpu-strict-batch 1 --prio-batch-draft 1 --poll-batch-draft 1 -otd x=CPU -cmoed -ncmoed 3
+    --spec-draft-backend-sampling --no-spec-draft-backend-sampling --spec-draft-type-k f16 --spec-draft-type-v f16
+    --spec-ngram-mod-n-min 1 --spec-ngram-mod-n-max 2 --spec-ngram-mod-n-match 3 --spec-ngram-simple-size-n 3
+    --spec-ngram-simple-size-m 3 --spec-ngram-simple-min-hits 1 --spec-ngram-map-k-size-n 3 --spec-ngram-map-k-size-m
+    3 --spec-ngram-map-k-min-hits 1 --spec-ngram-map-k4v-size-n 3 --spec-ngram-map-k4v-size-m 3
+    --spec-ngram-map-k4v-min-hits 1 --spec-ngram-size-n 3 --spec-ngram-size-m 3 --spec-ngram-min-hits 1
+    --spec-synth-len 3 --spec-synth-rates 0.5,0.2 -mm F -mmu U -mmdev none --mtmd-batch-max-tokens 9 --video-fps 2
+    --video-timestamp-interval 5 --video-ffmpeg-dir D --tools all --tools-runtime x --mcp-servers-config F
+    --mcp-servers-json {} -ag -no-ag --ui-mcp-proxy --no-ui-mcp-proxy --log-prompts-dir D --media-path D"""
 
 
 class Told:
@@ -100,6 +115,9 @@ def test_the_defaults_are_safe(monkeypatch):
         (["--reranking"], {"pooling": "rank", "reranking": True}),
         (["-r", r"a\nb", "-n", "9"], {"stop": ("a\nb",), "n_predict": 9}),
         (["--keep", "4", "--context-shift"], {"n_keep": 4, "context_shift": True}),
+        (["--embd-normalize", "-1"], {"embd_normalize": -1}),
+        (["--grammar", 'root ::= "yes"'], {"rules": parse_gbnf('root ::= "yes"')}),
+        (["-j", '{"const": 1}'], {"rules": schema_rules({"const": 1})}),
     ],
 )
 def test_options_of_the_model(monkeypatch, args, wanted):
@@ -113,11 +131,27 @@ def test_options_of_the_model(monkeypatch, args, wanted):
         (["--spec-type", "ngram-simple"], (None, 8)),
         (["-md", "d.gguf", "--draft-max", "3"], ("d.gguf", 3)),
         (["--spec-type", "none"], None),
+        (["--spec-default"], (None, 8)),
     ],
 )
 def test_guessing(monkeypatch, args, draft):
     found = settings(monkeypatch, *args)[1].draft
     assert (found and tuple(getattr(found, f.name) for f in fields(found))) == draft
+
+
+@pytest.mark.parametrize("args", [["-hfd", "a/b:Q4_0"], ["-md", "hf:a/b:Q4_0"]])
+def test_a_draft_model_is_fetched_as_the_model_is(monkeypatch, tmp_path, args):
+    monkeypatch.setattr("llamakit.tools.pull.resolve", lambda spec, *_, **options: tmp_path / spec.partition(":")[2])
+    draft = settings(monkeypatch, *args)[1].draft
+    assert draft is not None and draft.path == str(tmp_path / "a/b:Q4_0")
+
+
+def test_variables_with_the_names_of_older_releases_are_read(monkeypatch):
+    monkeypatch.setenv("LLAMA_ARG_MODEL_DRAFT", "d.gguf")
+    monkeypatch.setenv("LLAMA_ARG_DRAFT_MAX", "3")
+    monkeypatch.setenv("LLAMA_ARG_NO_WEBUI", "1")
+    web, model = settings(monkeypatch)[:2]
+    assert (model.draft.path, model.draft.n_most, web.has_web_page) == ("d.gguf", 3, False)
 
 
 def test_keys_come_from_options_files_and_the_environment(monkeypatch, tmp_path):
@@ -141,6 +175,10 @@ def test_keys_come_from_options_files_and_the_environment(monkeypatch, tmp_path)
         (["--spec-type", "draft-simple"], "needs a draft model"),
         (["--no-kv-unified"], "it needs -c"),
         (["--max-total-tokens", "0"], "at least"),
+        (["--embd-normalize", "-2"], "-2 is not -1, 0, 1, 2 or"),
+        (["--grammar", "yes"], "line 1"),
+        (["-j", '{"type": 1}'], "/type"),
+        (["-j", "{}", "--grammar", "root ::= a"], "only one of them"),
         (["--models-dir", "D", "-m", "M"], "choose"),
     ],
 )

@@ -46,8 +46,8 @@ class ModelOptions:
     def spec(self) -> str | None:
         """What the model is called, in one word."""
         if self.hf_repo is not None:
-            repo = self.hf_repo.removeprefix("hf:")
-            return f"hf:{repo.partition(':')[0]}/{self.hf_file}" if self.hf_file else f"hf:{repo}"
+            name = f"{self.hf_repo.removeprefix('hf:').partition(':')[0]}/{self.hf_file}"
+            return hub_name(name if self.hf_file else self.hf_repo)
         if self.hf_file is not None:
             raise InvalidArgument("-hff needs the repository of the file: -hf ORG/REPO")
         return self.model_url or self.model
@@ -55,6 +55,11 @@ class ModelOptions:
     def path(self, report: Report | None) -> str:
         """The model's file, fetched first if need be."""
         return model_path(self.spec, report, self.offline, self.hf_token)
+
+
+def hub_name(repo: str | None) -> str | None:
+    """What ORG/REPO[:QUANT] of Hugging Face is called in one word."""
+    return None if repo is None else f"hf:{repo.removeprefix('hf:')}"
 
 
 def model_path(spec: str | None, report: Report | None, offline: bool = False, token: str | None = None) -> str:

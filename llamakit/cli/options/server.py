@@ -175,6 +175,13 @@ class ServingOptions:
         str | None, serving("--slot-save-path", help="Folder for saved slots.", show_default="they cannot be saved")
     ] = None
     spm_infill: Annotated[bool, serving("--spm-infill", help="Infill: the suffix before the prefix.")] = False
+    embd_normalize: Annotated[
+        int,
+        serving(
+            "--embd-normalize",
+            help="Length of vectors at /embedding: -1 as they come, 0 greatest number 32760, 1 taxicab, 2 Euclid, p.",
+        ),
+    ] = 2
     sse_ping_interval: Annotated[
         int, serving("--sse-ping-interval", env="SSE_PING_INTERVAL", help="Seconds between signs of life; -1: none.")
     ] = 30
@@ -190,9 +197,17 @@ class DraftOptions:
             "-md", "--model-draft", "--spec-draft-model", env="SPEC_DRAFT_MODEL", help="GGUF file of a small model."
         ),
     ] = None
+    hf_repo_draft: Annotated[
+        str | None,
+        drafting(
+            "-hfd", "-hfrd", "--hf-repo-draft", "--spec-draft-hf", env="SPEC_DRAFT_HF_REPO",
+            help="The same from Hugging Face: ORG/REPO[:QUANT].",
+        ),
+    ] = None  # fmt: skip
     spec_type: Annotated[
         str, drafting("--spec-type", env="SPEC_TYPE", help="ngram-simple: guess from the text so far; none; a,b.")
     ] = "none"
+    spec_default: Annotated[bool, drafting("--spec-default", help="As --spec-type ngram-simple.")] = False
     n_max: Annotated[
         int,
         drafting(
@@ -201,8 +216,12 @@ class DraftOptions:
         ),
     ] = 8  # fmt: skip
     n_min: Annotated[
-        int, drafting("--draft-min", "--spec-draft-n-min", env="SPEC_DRAFT_N_MIN", help="Accepted: it is found out.")
-    ] = 0
+        int,
+        drafting(
+            "--draft-min", "--draft-n-min", "--spec-draft-n-min", env="SPEC_DRAFT_N_MIN",
+            help="Accepted: it is found out.",
+        ),
+    ] = 0  # fmt: skip
     p_min: Annotated[
         float, drafting("--draft-p-min", "--spec-draft-p-min", env="SPEC_DRAFT_P_MIN", help="Accepted: the same.")
     ] = 0.0

@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, get_args, get_origin, get_type_hints
 
-from llamakit.cli.compat import NO_EFFECT, SECOND_WORD, Takes
+from llamakit.cli.compat import NO_EFFECT, OLD_VARIABLES, SECOND_WORD, WITHOUT_EFFECT, Takes
 from llamakit.errors import LlamakitError
 
 TRUTHY = frozenset({"on", "enabled", "true", "1"})
 FALSEY = frozenset({"off", "disabled", "false", "0"})
+PREFIX = "LLAMA_ARG_"
 HELP = ("-h", "--help", "--usage")
 WORDS = TRUTHY | FALSEY | {"auto", "-1"}
 
@@ -197,10 +198,10 @@ def read_environment(command: Command, spellings: dict[str, Spelling], values: d
     for param in command.params:
         if not param.envvar or not param.name:
             continue
-        variable = param.envvar if isinstance(param.envvar, str) else param.envvar[0]
+        variable = as_set(param.envvar if isinstance(param.envvar, str) else param.envvar[0])
         spelling = spellings[param.opts[0]]
         text = os.environ.get(variable)
-        negative = variable.replace("LLAMA_ARG_", "LLAMA_ARG_NO_", 1)
+        negative = variable.replace(PREFIX, f"{PREFIX}NO_", 1)
         if param.secondary_opts and negative in os.environ:
             values[param.name], origin[param.name] = False, negative
         elif not text:
@@ -210,7 +211,18 @@ def read_environment(command: Command, spellings: dict[str, Spelling], values: d
             values[param.name], origin[param.name] = [value] if spelling.many else value, variable
         elif text in TRUTHY or (text in FALSEY and param.secondary_opts):
             values[param.name], origin[param.name] = text in TRUTHY, variable
+    for name in WITHOUT_EFFECT:
+        if os.environ.get(PREFIX + name) not in {None, "", *FALSEY}:
+            warn(f"{PREFIX}{name} has no effect in llamakit")
     return origin
+
+
+def as_set(variable: str) -> str:
+    """A variable by its name, or by the one that it had before where only that is set."""
+    older = OLD_VARIABLES.get(variable.removeprefix(PREFIX))
+    if older is None or {variable, variable.replace(PREFIX, f"{PREFIX}NO_", 1)} & os.environ.keys():
+        return variable
+    return PREFIX + older
 
 
 def skip_no_effect(name: str, value: str | None, rest: list[str]) -> None:

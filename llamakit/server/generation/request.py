@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from llamakit.core.chat.output.constraint import Constraint
 from llamakit.server.engine.generation import Generation
 from llamakit.server.generation.field import FieldError
 from llamakit.server.generation.fields import CompletionFields, Defaults
@@ -40,4 +41,12 @@ def generation_of(served: Served, fields: CompletionFields, tokens: Sequence[int
         "slot": None if fields.id_slot < 0 else fields.id_slot,
         "adapters": fields.lora,
     }
-    return Generation(tuple(tokens), **(said | others))
+    said |= others
+    said["constraint"] = said["constraint"] or usual_constraint(served)
+    return Generation(tuple(tokens), **said)
+
+
+def usual_constraint(served: Served) -> Constraint | None:
+    """The grammar of answers to requests that have none."""
+    rules = served.settings.rules
+    return None if rules is None else Constraint(rules, None)

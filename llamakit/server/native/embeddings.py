@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from llamakit.server.errors import Refused
 from llamakit.server.models.served import served_for
-from llamakit.server.openai.embeddings import EUCLID, NAMES, NORM, read_texts
+from llamakit.server.openai.embeddings import NAMES, NORM, read_texts
 from llamakit.server.openai.fields import MODEL
 from llamakit.server.respond import ignored, json_object, unless_gone
 
@@ -20,7 +20,9 @@ async def embedding(request: Request) -> Response:
         raise Refused(501, "This server does not support embeddings. Start it with `--embeddings`")
     texts = await run_in_threadpool(read_texts, body, served.vocab)
     norm = NORM.read(body)
-    vectors = await unless_gone(request, served.engine.embed(texts, EUCLID if norm is None else norm))
+    vectors = await unless_gone(
+        request, served.engine.embed(texts, served.settings.embd_normalize if norm is None else norm)
+    )
     told = [
         {"index": i, "embedding": vector.reshape(-1, vector.shape[-1]).tolist()} for i, vector in enumerate(vectors)
     ]

@@ -33,7 +33,6 @@ NORM = Whole(
     "embd_normalize", "How vectors are scaled: -1 not, 0 by the largest, 2 to length 1, p by the p-norm.", least=-1
 )
 NAMES = {field.name for field in EMBEDDING_FIELDS} | {NORM.name} | IDLE
-EUCLID = 2
 
 
 async def embeddings(request: Request) -> Response:
@@ -47,7 +46,9 @@ async def embeddings(request: Request) -> Response:
     encode = read_encoding(body)
     texts = await run_in_threadpool(read_texts, body, served.vocab)
     norm = NORM.read(body)
-    vectors = await unless_gone(request, served.engine.embed(texts, EUCLID if norm is None else norm))
+    vectors = await unless_gone(
+        request, served.engine.embed(texts, served.settings.embd_normalize if norm is None else norm)
+    )
     if dimensions is not None and dimensions != vectors[0].size:
         raise FieldError("dimensions", f"must be {vectors[0].size}, the width of this model's vectors")
     n_tokens = sum(map(len, texts))

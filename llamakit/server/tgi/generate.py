@@ -25,6 +25,7 @@ from llamakit.core.engine.scheduler import (
 from llamakit.server.engine.generation import Generation
 from llamakit.server.engine.stream import Stream
 from llamakit.server.generation.field import Body, FieldError, wrong_type
+from llamakit.server.generation.request import usual_constraint
 from llamakit.server.models.served import Served, served_for
 from llamakit.server.respond import ignored, json_object, stream, submitted, unless_gone
 from llamakit.server.sse import Event, Events
@@ -57,7 +58,7 @@ class Ask:
         p = self.parameters
         needs_scores = self.is_stream or p.has_details or p.best_of > 1
         return Generation(
-            self.tokens, p.sampling, p.constraint, n_predict=self.n_predict,
+            self.tokens, p.sampling, p.constraint or usual_constraint(self.served), n_predict=self.n_predict,
             n_logprobs=p.top_n_tokens if needs_scores else None, post_sampling_probs=not p.is_plain,
             n_prompt_logprobs=0 if p.has_input_details else None, show_special=True, adapters=p.adapters,
             stop=p.stop, stops_at_ends=True,

@@ -144,6 +144,15 @@ def test_the_command_line_beats_a_variable_and_a_warning_tells(
     assert "LLAMA_ARG_N_PREDICT is set, but -n" in capsys.readouterr().err
 
 
+def test_a_variable_that_asks_for_what_is_not_done_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LLAMA_ARG_MMPROJ", "vision.gguf")
+    monkeypatch.setenv("LLAMA_ARG_AGENT", "off")
+    assert call() == DEFAULTS
+    assert capsys.readouterr().err == "warn: LLAMA_ARG_MMPROJ has no effect in llamakit\n"
+
+
 def test_a_bad_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLAMA_ARG_N_PREDICT", "many")
     with pytest.raises(InvalidArgument, match="LLAMA_ARG_N_PREDICT: 'many' is not a whole number"):

@@ -38,6 +38,15 @@ def test_vectors_come_as_rows(embedder, asked):
     assert embedder.ask("/embeddings", {"input": "a"}).json[0]["index"] == 0
 
 
+@pytest.mark.parametrize("route", ["/embedding", "/v1/embeddings"])
+def test_the_server_says_how_vectors_are_scaled_unless_a_request_does(scheduler, asked, embedder, monkeypatch, route):
+    with serving(scheduler, embd_normalize=1) as running:
+        monkeypatch.setattr(running.engine, "embed", embedder.engine.embed)
+        running.ask(route, {"input": "a"})
+        running.ask(route, {"input": "a", "embd_normalize": 2})
+    assert [norm for _, norm in asked] == [1, 2]
+
+
 def test_documents_are_told_the_best_first(embedder, asked):
     documents = ["b", "b b b", "b b"]
     told = embedder.ask("/rerank", {"query": "a", "documents": documents, "top_n": 2, "model": "x"}).json
