@@ -2,6 +2,9 @@
 whole texts and streams, against the scheduler alone. Short rounds take turns; medians, the range of the rounds, and the
 quick rounds (upper fifth) against each other, which say more where others use the machine now and then.
 
+"Beside the decoding" is what a way takes longer than the calls of the model in it: both are of the same seconds, so
+neither other users nor the memory's moods make a difference. What the library costs is how much larger it is there.
+
     python scripts/bench_api.py [-m MODEL] [-n 32] [-r 15] [--threads 64]
 """
 
@@ -9,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 
 from llamakit import Llama
-from llamakit.core.engine.context import Context
+from llamakit.core.engine.context import Chunk, Context, Floats
 from llamakit.core.engine.generate import Session, generate
 from llamakit.core.engine.load import load_model
+from llamakit.core.engine.programs import Programs
 from llamakit.core.engine.scheduler import Request
 from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.sampling.chain import Sampler
@@ -67,6 +71,38 @@ def scheduler_alone(scheduler: Scheduler, n_jobs: int, n: int) -> int:
     return sum(1 for job in scheduler.submit_many(requests) for _ in job.pieces())
 
 
+class Decoding:
+    """Seconds that a context computes."""
+
+    def __init__(self, context: Context) -> None:
+        self.seconds, self._slices = 0.0, context.slices
+        context.slices = self.slices  # type: ignore[method-assign]
+
+    def slices(self, chunks: Sequence[Chunk], programs: Programs | None = None) -> Iterator[Floats]:
+        iterator = self._slices(chunks, programs)
+        while True:
+            begin = time.perf_counter()
+            rows = next(iterator, None)
+            self.seconds += time.perf_counter() - begin
+            if rows is None:
+                return
+            yield rows
+
+
+def beside(ways: Mapping[str, tuple[Decoding, Callable[[], int]]], n_rounds: int) -> None:
+    """Print what ways of drawing tokens take beside the decoding, and beside the first one."""
+    shares: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(n_rounds):
+        for name, (decoding, way) in ways.items():
+            decoding.seconds, begin = 0.0, time.perf_counter()
+            way()
+            shares[name].append((time.perf_counter() - begin) / decoding.seconds)
+    own = median(next(iter(shares.values())))
+    for name, theirs in shares.items():
+        share = median(theirs)
+        print(f"{name}: {share - 1:+.1%} beside the decoding, {share / own - 1:+.1%} beside the first", flush=True)
+
+
 def compare(ways: Mapping[str, Callable[[], int]], n_rounds: int) -> None:
     """Let ways of drawing tokens take turns, and print how fast the first one is, and the others beside it."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -111,6 +147,9 @@ def main() -> None:
             "as a stream": lambda: library(llm, PROMPT, 1, n, True),
         }
         compare(ways, options.rounds)
+        decodings = [Decoding(context), Decoding(llm.shared.scheduler().context)]
+        both = [decodings[0], decodings[1], decodings[1]]
+        beside({name: (each, way) for each, (name, way) in zip(both, ways.items(), strict=True)}, options.rounds)
     with Llama(path, n_ctx=16384, verbose=False) as llm, ThreadPoolExecutor(n_threads) as pool:
         ways = {
             "scheduler alone": lambda: scheduler_alone(llm.shared.scheduler(), n_threads, n),

@@ -35,6 +35,9 @@ class Turns:
         groups: dict[Group, list[Slot]] = {}
         for slot in slots:
             groups.setdefault(group_of(slot), []).append(slot)
+        if len(groups) == 1:  # nobody waits
+            self.last = {}
+            return [*slots]
         chosen = min(groups, key=lambda group: self.last.get(group, 0))
         self.n += 1
         self.last = {group: self.last.get(group, 0) for group in groups} | {chosen: self.n}

@@ -293,6 +293,8 @@ class Scheduler:
         return [e for e in self._errands if e.slot is None or self.slots[e.slot].state is SlotState.IDLE]
 
     def _run_errands(self) -> None:
+        if not self._errands:
+            return
         with self._changed:
             due = self._due_errands()
             self._errands = [errand for errand in self._errands if errand not in due]
@@ -301,6 +303,8 @@ class Scheduler:
 
     def _drop_cancelled(self) -> None:
         self._steps.drop_cancelled()
+        if not self._queue:
+            return
         with self._changed:
             dropped = [job for job in self._queue if job.is_cancelled]
             for job in dropped:

@@ -150,7 +150,8 @@ class Steps:
         started, is_prompt = time.perf_counter(), [slot.state is SlotState.PREFILL for slot, _ in parts]
         try:
             self.run(parts, group)
-            self.drawing.draw(slot.reader for slot, _ in parts)
+            if len(parts) > 1:
+                self.drawing.draw(slot.reader for slot, _ in parts)
         except Exception as error:  # a mistake of ours, or no memory: nobody knows whose
             for slot, _ in parts:
                 slot.fail(error)
