@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llamakit.core.engine.scheduler import SchedulerClosed
-from llamakit.errors import LlamakitError
+from llamakit.errors import LlamakitError, UsageError
 from llamakit.server.engine.engine import Engine, EngineState
 from llamakit.server.engine.errors import EngineLoading
 from llamakit.server.engine.process import ProcessChannel
@@ -82,7 +82,7 @@ class ManyModels:
     async def get(self, name: str | None) -> Served:
         entry = self.find(name)
         if entry.served is None and not self.loads_itself:
-            raise EngineLoading(f"model {entry.name!r} is not loaded: POST /models/load loads it")
+            raise UsageError(f"model {entry.name!r} is not loaded: POST /models/load loads it")
         return await self.load(entry)
 
     def find(self, name: str | None) -> Entry:

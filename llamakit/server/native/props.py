@@ -13,6 +13,7 @@ from llamakit.core.chat.errors import TemplateError
 from llamakit.server.errors import Refused
 from llamakit.server.generation.fields import read_fields
 from llamakit.server.generation.request import defaults_for
+from llamakit.server.models.many import ManyModels
 from llamakit.server.models.served import Served, served_for
 from llamakit.server.native.settings import generation_settings
 from llamakit.server.openai.objects import FINGERPRINT
@@ -20,9 +21,27 @@ from llamakit.server.settings import ServerSettings
 
 
 async def get_props(request: Request) -> Response:
-    served = await served_for(request, request.query_params.get("model"), wakes=False)
+    name, models = request.query_params.get("model"), request.app.state.models
+    if name is None and isinstance(models, ManyModels):
+        return JSONResponse(router_props(models))
+    served = await served_for(request, name, wakes=False)
     settings: ServerSettings = request.app.state.settings
     return JSONResponse(await run_in_threadpool(props, served, settings))
+
+
+def router_props(models: ManyModels) -> dict[str, Any]:
+    """Of a server of several models, where none of them is named: no model is loaded for that."""
+    return {
+        "role": "router",
+        "max_instances": models.n_most,
+        "models_autoload": models.loads_itself,
+        "model_alias": "llama-server",
+        "model_path": "none",
+        "default_generation_settings": {"params": {}, "n_ctx": 0},
+        "ui_settings": {},
+        "build_info": FINGERPRINT,
+        "cors_proxy_enabled": False,
+    }
 
 
 async def post_props(request: Request) -> Response:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from llamakit.core.sampling.params import SamplingParams
+from llamakit.errors import UsageError
 from llamakit.server.app import create_app
 from llamakit.server.engine.engine import Engine
-from llamakit.server.engine.errors import EngineLoading
 from llamakit.server.engine.generation import Generation
 from llamakit.server.engine.local import LocalChannel
 from llamakit.server.models.many import ManyModels
@@ -110,7 +110,7 @@ def test_without_loading_by_itself_a_model_must_be_loaded(many):
     models = many(loads_itself=False)
 
     async def task():
-        with pytest.raises(EngineLoading, match="not loaded"):
+        with pytest.raises(UsageError, match="not loaded"):
             await models.get("a")
         await models.load(models.find("a"))
         assert (await models.get("a")).name == "a"
@@ -131,12 +131,15 @@ def test_routes_of_a_router(many, scheduler):
         def statuses(path="/models"):
             return {model["id"]: model["status"]["value"] for model in server.ask(path).json["data"]}
 
+        told = server.ask("/props").json
+        assert (told["role"], told["max_instances"], told["models_autoload"]) == ("router", 2, True)
         assert statuses() == {"a": "unloaded", "b": "unloaded", "c": "unloaded"}
         assert server.ask("/health").status == 200
         assert server.ask("/models/load", {"model": "b"}).json == {"success": True}
         assert statuses("/v1/models?reload=1") == {"a": "unloaded", "b": "loaded", "c": "unloaded"}
         answer = server.ask("/v1/completions", {"model": "c", "prompt": "Hello", "max_tokens": 1})
         assert (answer.status, answer.json["model"]) == (200, "c")
+        assert server.ask("/props?model=c").json["model_alias"] == "c"
         assert server.ask("/models/unload", {"model": "b"}).json == {"success": True}
         assert server.ask("/models/unload", {"model": "b"}).status == 400
         assert server.ask("/models/load", {}).status == 400

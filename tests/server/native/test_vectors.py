@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,12 @@ def test_the_server_says_how_vectors_are_scaled_unless_a_request_does(scheduler,
         running.ask(route, {"input": "a"})
         running.ask(route, {"input": "a", "embd_normalize": 2})
     assert [norm for _, norm in asked] == [1, 2]
+
+
+def test_vectors_of_single_tokens_stay_as_they_are(embedder, asked, monkeypatch):
+    monkeypatch.setattr(embedder.engine, "_info", replace(embedder.engine.info, pooling="none"))
+    embedder.ask("/embedding", {"content": "a", "embd_normalize": 2})
+    assert [norm for _, norm in asked] == [-1]
 
 
 def test_documents_are_told_the_best_first(embedder, asked):
