@@ -17,6 +17,7 @@ from llamakit.core.chat.output.tools import parse_functions, parse_tool_choice, 
 from llamakit.core.chat.request import AnswerForm, Chat, Opening, constraint_of, open_chat
 from llamakit.core.engine.scheduler import ScoredPiece
 from llamakit.core.grammar.grammar import Grammar
+from llamakit.core.grammar.schema_closed import closed
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import UsageError
 
@@ -117,6 +118,7 @@ def plain(value: Any) -> Any:
 
 
 def answer_form(response_format: Mapping[str, Any] | None, grammar: Grammar | None) -> AnswerForm | None:
+    """Objects have the properties that their schema names, and no others unless it speaks of them."""
     if response_format is None or response_format.get("type", "text") == "text":
         return None if grammar is None else AnswerForm("grammar", rules=grammar.rules)
     if grammar is not None:
@@ -124,13 +126,13 @@ def answer_form(response_format: Mapping[str, Any] | None, grammar: Grammar | No
     kind = response_format["type"]
     if kind == "json_object":
         schema = response_format.get("schema")
-        return AnswerForm("response_format.schema", {} if schema is None else schema)
+        return AnswerForm("response_format.schema", {} if schema is None else closed(schema))
     if kind == "json_schema":
         inner = response_format.get("json_schema")
         schema = inner.get("schema") if isinstance(inner, Mapping) else response_format.get("schema")
         if schema is None:
             raise UsageError("response_format.json_schema.schema: is missing")
-        return AnswerForm("response_format.json_schema.schema", schema)
+        return AnswerForm("response_format.json_schema.schema", closed(schema))
     raise UsageError(f"response_format.type: must be text, json_object or json_schema, not {kind!r}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llamakit.core.gguf.types import GGMLType
+from llamakit.tools.quantize.file_types import FILE_TYPES
 
 ENUMS = {
     "ROPE_SCALING_TYPE": {"UNSPECIFIED": -1, "NONE": 0, "LINEAR": 1, "YARN": 2, "LONGROPE": 3, "MAX_VALUE": 3},
@@ -23,4 +24,5 @@ def constants() -> dict[str, int]:
     """By name."""
     found = {"LLAMA_DEFAULT_SEED": 0xFFFFFFFF, "LLAMA_TOKEN_NULL": -1, "LLAMA_MAX_DEVICES": 1}
     found |= {f"LLAMA_{enum}_{name}": value for enum, values in ENUMS.items() for name, value in values.items()}
+    found |= {f"LLAMA_FTYPE_MOSTLY_{kind.name}": kind.number for kind in FILE_TYPES} | {"LLAMA_FTYPE_ALL_F32": 0}
     return found | {f"GGML_TYPE_{kind.name}": kind.value for kind in GGMLType}

@@ -175,7 +175,9 @@ class LlamaContext:
             return not 0 <= end < n_past and context.truncate(n_left, seq) == n_left
 
     def kv_cache_seq_cp(self, seq_id_src: int, seq_id_dst: int, p0: int, p1: int) -> None:
-        """Let one sequence begin as another. Raises ValueError unless from its first position on."""
+        """Let one sequence begin as another. Raises ValueError unless both are there and it is from position 0 on."""
+        if not (0 <= seq_id_src < self.params.n_seq_max and 0 <= seq_id_dst < self.params.n_seq_max):
+            raise ValueError(f"sequences {seq_id_src} and {seq_id_dst}: n_seq_max is {self.params.n_seq_max}")
         if p0 > 0:
             raise ValueError(f"a sequence begins as another from position 0 on, not from {p0}")
         if seq_id_src == seq_id_dst:

@@ -13,6 +13,10 @@ class Llava15ChatHandler:
     def __init__(self, *_: Any, **__: Any) -> None:
         raise UsageError(f"{type(self).__name__}: llamakit reads no images; leave out the chat handler")
 
+    @classmethod
+    def from_pretrained(cls, *_: Any, **__: Any) -> Llava15ChatHandler:
+        return cls()
+
 
 NAMES = ("MTMDChatHandler", "ObsidianChatHandler", "MoondreamChatHandler", "Llava16ChatHandler",
          "NanoLlavaChatHandler", "Llama3VisionAlphaChatHandler", "MiniCPMv26ChatHandler", "Qwen25VLChatHandler",

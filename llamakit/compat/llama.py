@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
 
 from llamakit.api.llama import Llama as OurLlama
+from llamakit.api.tokens import Floats, Tokens
 from llamakit.compat.batches import LlamaBatch
 from llamakit.compat.of_llama import ContextOfLlama, ModelOfLlama
 from llamakit.compat.params import ContextParams, ModelParams
 from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaTokenizer
+from llamakit.core.engine.generate import n_common
+from llamakit.core.engine.threads import n_physical_cores
 
 # Arguments that llama-cpp-python once had, or passes on to a GPU; what they chose is no longer to choose.
 GONE = {
@@ -19,6 +25,7 @@ GONE = {
 }  # fmt: skip
 CONTEXT_PARAMS = ("n_ubatch", "pooling_type", "rope_freq_base", "rope_freq_scale", "offload_kqv")
 MODEL_PARAMS = ("n_gpu_layers", "split_mode", "main_gpu", "tensor_split", "vocab_only", "use_mmap", "use_mlock")
+SHOWN = ("lora_base", "lora_scale", "lora_path", "numa", "tensor_split", "kv_overrides")
 
 
 class Llama(OurLlama):
@@ -48,6 +55,10 @@ class Llama(OurLlama):
         self._model = ModelOfLlama(self.model_path, model, self._vocab, self.model_params)
         self._ctx = ContextOfLlama(self._shared, self._model, self.context_params)
         self._batch = LlamaBatch(n_tokens=self.n_batch, embd=0, n_seq_max=1)
+        self.n_threads = given["n_threads"] or n_physical_cores()
+        self.n_threads_batch = given["n_threads_batch"] or self.n_threads
+        for name in SHOWN:
+            setattr(self, name, given[name])
 
     def tokenizer(self) -> LlamaTokenizer:
         return LlamaTokenizer(self)
@@ -65,6 +76,41 @@ class Llama(OurLlama):
     def ctx(self) -> int | None:
         """A pointer for the functions of llama.cpp."""
         return self._ctx.ctx
+
+    @staticmethod
+    def longest_token_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+        return n_common(a, b)
+
+    @staticmethod
+    def logits_to_logprobs(logits: Any, axis: int = -1) -> Floats:
+        """log(softmax(logits)), as float32."""
+        shifted = np.asarray(logits, np.float32)
+        shifted = shifted - shifted.max(axis=axis, keepdims=True)
+        return cast(Floats, shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)))
+
+    @property
+    def _input_ids(self) -> Tokens:
+        return self.input_ids[: self.n_tokens]
+
+    @property
+    def _scores(self) -> Floats:
+        return self.scores
+
+    @property
+    def _seed(self) -> int:
+        return self.seed
+
+    @property
+    def _logits_all(self) -> bool:
+        return self.logits_all
+
+    @property
+    def _token_eos(self) -> int:
+        return self.token_eos()
+
+    @property
+    def _token_nl(self) -> int:
+        return self.token_nl()
 
     @property
     def _is_recurrent(self) -> bool:

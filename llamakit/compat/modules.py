@@ -17,11 +17,10 @@ from llamakit.api.drawing import (
     Processor,
     StoppingCriteriaList,
 )
-from llamakit.api.grammar import LlamaGrammar
 from llamakit.api.state import LlamaState
 from llamakit.compat import hf_formats
 from llamakit.compat.batches import LlamaBatch
-from llamakit.compat.c_api import contexts, models, samplers, system, vocabs
+from llamakit.compat.c_api import contexts, models, quantizing, samplers, system, vocabs
 from llamakit.compat.c_api.types import TYPES
 from llamakit.compat.chat_format import (
     ChatFormatterResponse,
@@ -34,10 +33,12 @@ from llamakit.compat.chat_format import (
 )
 from llamakit.compat.constants import constants
 from llamakit.compat.contexts import LlamaContext
+from llamakit.compat.grammars import JSON_GBNF, LlamaGrammar
 from llamakit.compat.image_handlers import image_handlers
 from llamakit.compat.internals import LlamaModel
 from llamakit.compat.llama import Llama
 from llamakit.compat.named_formats import formatters
+from llamakit.compat.quiet import logger, set_verbose, suppress_stdout_stderr
 from llamakit.compat.samplers import LlamaSampler
 from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
 from llamakit.core.chat.errors import TemplateError
@@ -53,7 +54,7 @@ LLAMA = {
     "StoppingCriteria": Criterion,
     "StoppingCriteriaList": StoppingCriteriaList,
 }
-GRAMMAR = {"LlamaGrammar": LlamaGrammar}
+GRAMMAR: dict[str, Any] = {"LlamaGrammar": LlamaGrammar}
 CACHE = {
     "BaseLlamaCache": BaseLlamaCache,
     "LlamaCache": LlamaCache,
@@ -118,7 +119,7 @@ C_LIBRARY = SimpleNamespace(llama_tokenize=vocabs.tokenize_for_c)  # for C code 
 
 def functions() -> dict[str, Any]:
     """llama.h's, by name."""
-    parts = (system, models, vocabs, contexts, samplers)
+    parts = (system, models, vocabs, contexts, samplers, quantizing)
     return {name: value for part in parts for name, value in vars(part).items() if name.startswith("llama_")}
 
 
@@ -129,9 +130,11 @@ def install() -> None:
     shapes = dict.fromkeys(SHAPES, dict[str, Any])  # of JSON: dictionaries
     low: dict[str, Any] = {**constants(), **functions(), **TYPES, "ctypes": ctypes, "_lib": C_LIBRARY}
     parts: dict[str, dict[str, Any]] = {
-        "llama": LLAMA | GRAMMAR, "llama_grammar": GRAMMAR, "llama_cache": CACHE, "llama_speculative": SPECULATIVE,
+        "llama": LLAMA | GRAMMAR, "llama_grammar": GRAMMAR | {"JSON_GBNF": JSON_GBNF}, "llama_cache": CACHE,
+        "llama_speculative": SPECULATIVE,
         "llama_tokenizer": TOKENIZER, "llama_chat_format": CHAT_FORMAT, "llama_types": shapes, "llama_cpp": low,
-        "_internals": INTERNALS,
+        "_internals": INTERNALS, "_utils": {"suppress_stdout_stderr": suppress_stdout_stderr},
+        "_logger": {"logger": logger, "set_verbose": set_verbose},
     }  # fmt: skip
     everything: dict[str, Any] = LLAMA | GRAMMAR | CACHE | SPECULATIVE | TOKENIZER | CHAT_FORMAT | shapes | low
     package = module("llama_cpp", everything | {"__version__": VERSION, "__path__": []})

@@ -117,3 +117,45 @@ def test_guesses_repeat_what_followed():
     guess = llama_cpp.LlamaPromptLookupDecoding(max_ngram_size=3, num_pred_tokens=2)
     assert guess(np.array([1, 2, 3, 4, 5, 1, 2, 3])).tolist() == [4, 5]
     assert guess(np.array([1, 2, 3])).tolist() == []
+
+
+def test_what_programs_look_up_below_the_names(path):
+    with llama_cpp.Llama(path, n_ctx=64, seed=5, n_threads=1, logits_all=True, verbose=False) as llm:
+        llm.eval([1, 70, 71])
+        assert llm._input_ids.tolist() == [1, 70, 71] and llm._scores.shape == (3, llm.n_vocab())
+        assert llm._seed == 5 and llm._logits_all and llm._token_eos == llm.token_eos() and llm.n_threads == 1
+        assert llm._token_nl == llm.token_nl() and llm.lora_path is None
+        logprobs = llama_cpp.Llama.logits_to_logprobs(llm._scores)
+        np.testing.assert_allclose(np.exp(logprobs).sum(axis=-1), 1, rtol=1e-4)
+        assert llm._model.detokenize(llm._model.tokenize(b"the cat", True, True)) == b"the cat"
+        llm._batch.set_batch([72], n_past=3, logits_all=False)
+        llm._ctx.decode(llm._batch)
+        assert llm._ctx.get_logits_ith(-1)[:3] == llm._ctx.logits_of(0)[:3].tolist()
+    assert llama_cpp.Llama.longest_token_prefix([1, 2, 3], [1, 2, 4]) == 2
+
+
+def test_schemas_of_grammars_are_closed_as_llama_cpps_are():
+    schema = '{"type": "object", "properties": {"a": {"type": "integer"}}}'
+    assert LlamaGrammar.from_json_schema(schema).matches('{"a": 1}')
+    assert not LlamaGrammar.from_json_schema(schema).matches('{"a": 1, "b": 2}')
+    json = LlamaGrammar.from_string(llama_cpp.llama_grammar.JSON_GBNF)
+    assert json.matches('{"a": [1.5e3, {"b": null}]}') and not json.matches("[1]")
+
+
+def test_what_is_printed_can_be_thrown_away(capfd):
+    from llama_cpp._logger import logger, set_verbose
+    from llama_cpp._utils import suppress_stdout_stderr
+
+    print("before")
+    with suppress_stdout_stderr(disable=False):
+        print("meanwhile")
+        subprocess.run([sys.executable, "-c", "print('from below')"], check=True)
+    with suppress_stdout_stderr(disable=True):
+        print("after")
+    assert capfd.readouterr().out == "before\nafter\n"
+    level = logger.level
+    try:
+        set_verbose(False)
+        assert not logger.isEnabledFor(30)
+    finally:
+        logger.setLevel(level)

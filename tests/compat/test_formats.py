@@ -121,3 +121,5 @@ def test_handlers_that_read_images_have_names_and_refuse_to_be_made():
     assert issubclass(MoondreamChatHandler, Llava15ChatHandler)
     with pytest.raises(UsageError, match="MoondreamChatHandler: llamakit reads no images"):
         MoondreamChatHandler(clip_model_path="mmproj.gguf")
+    with pytest.raises(UsageError, match="reads no images"):
+        MoondreamChatHandler.from_pretrained(repo_id="a/b", filename="*mmproj*")

@@ -104,3 +104,18 @@ def test_what_cannot_be_opened_is_none_and_what_is_freed_is_gone(path, tmp_path)
     llama_cpp.llama_model_free(model)
     with pytest.raises(ValueError, match="was it freed"):
         llama_cpp.llama_model_n_embd(model)
+
+
+def test_a_file_is_quantized(path, tmp_path):
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype, params.nthread = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0, 1
+    made = str(tmp_path / "q8_0.gguf")
+    assert llama_cpp.llama_model_quantize(path.encode(), made.encode(), ctypes.byref(params)) == 0
+    with llama_cpp.Llama(made, n_ctx=64, verbose=False) as llm:
+        assert llm.metadata["general.file_type"] == "7"
+        buffer = ctypes.create_string_buffer(64)
+        llama_cpp.llama_model_desc(llm.model, buffer, 64)
+        assert buffer.value.endswith(b"Q8_0")
+    params.ftype = 999
+    with pytest.warns(UserWarning, match="unknown file type"):
+        assert llama_cpp.llama_model_quantize(path.encode(), made.encode(), params) == 1
