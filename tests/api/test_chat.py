@@ -62,8 +62,8 @@ def test_the_template_is_the_one_that_was_chosen(path):
                 MESSAGES, max_tokens=1, logits_processor=[lambda ids, logits, seen=seen: (seen.append(ids), logits)[1]]
             )
             assert llm.detokenize(seen[0].tolist()).decode().endswith(end)
-    with Llama(path, chat_format="no such format", verbose=False) as llm:
-        with pytest.raises(LlamakitError, match="no such format"):
+    with Llama(path, chat_format="nosuchformat", verbose=False) as llm:
+        with pytest.raises(LlamakitError, match="nosuchformat"):
             llm.create_chat_completion(MESSAGES)
 
 
