@@ -74,6 +74,11 @@ class Session:
     tokens: list[int] = field(default_factory=list)
     pending: list[int] = field(default_factory=list)
 
+    @property
+    def n_ctx(self) -> int:
+        """Positions that it may take."""
+        return self.context.n_ctx
+
 
 def generate(s: Session, prompt: Sequence[int], n_predict: int = -1) -> Iterator[Piece]:
     """Yield what follows `prompt`, up to n_predict tokens (negative: any number); closing the iterator cancels.
@@ -176,13 +181,16 @@ class Stretch(Protocol):
     tokens: list[int]
     pending: list[int]
 
+    @property
+    def n_ctx(self) -> int: ...
+
 
 def most_at_once(s: Stretch) -> int:
     """How many tokens to compute before the context may have to be shifted or squeezed."""
     if s.extend is not None:
         return s.context.n_batch
     if s.n_keep is not None:
-        return max(1, min(s.context.n_batch, (s.context.n_ctx - s.n_keep) // 2))
+        return max(1, min(s.context.n_batch, (s.n_ctx - s.n_keep) // 2))
     return len(s.pending)
 
 
@@ -193,13 +201,13 @@ def make_room(s: Stretch, n: int) -> bool:
         while context.n_ungrouped(s.seq) >= s.extend.width:
             context.group(s.extend.width, s.extend.n, s.seq)
     elif s.n_keep is not None and context.can_shift:
-        while len(s.tokens) + n >= context.n_ctx and (n_discard := n_to_discard(s)) > 0:
+        while len(s.tokens) + n >= s.n_ctx and (n_discard := n_to_discard(s)) > 0:
             try:
                 context.shift(s.n_keep, n_discard, s.seq)
             finally:  # also when Ctrl-C comes while it moves cells
                 if context.n_past(s.seq) < len(s.tokens):
                     del s.tokens[s.n_keep : s.n_keep + n_discard]
-    return len(s.tokens) + n < context.n_ctx
+    return len(s.tokens) + n < s.n_ctx
 
 
 def n_to_discard(s: Stretch) -> int:

@@ -149,7 +149,7 @@ class Engine:
         self.check_prompt(generation)
         self.wake()
         if self.info.is_divided:
-            generation = replace(generation, n_predict=self.n_left(generation), n_keep=None)
+            generation = replace(generation, n_ctx=self.info.n_ctx)
         most = self.info.n_slots + self.n_queue_max
         if len(self.streams) + n > most:
             raise QueueFull(f"{len(self.streams)} requests are running or waiting, and no more than {most} may")
@@ -167,14 +167,9 @@ class Engine:
             raise UsageError(f"token {outside[0]} is not in the vocabulary of {info.n_vocab} tokens")
         if info.n_prompt_max is not None and len(tokens) > info.n_prompt_max:
             raise PromptTooLong(len(tokens), info.n_prompt_max)
-        may_shift = generation.n_keep is not None and info.can_shift and not info.is_divided
+        may_shift = generation.n_keep is not None and info.can_shift
         if len(tokens) > info.n_ctx and not may_shift:
             raise PromptTooLong(len(tokens), info.n_ctx)
-
-    def n_left(self, generation: Generation) -> int:
-        """How many tokens may follow a prompt, where a request has only a part of the context."""
-        n_left = self.info.n_ctx - len(generation.tokens)
-        return n_left if generation.n_predict < 0 else min(generation.n_predict, n_left)
 
     def refuse(self) -> None:
         """Take no more requests; those that run go on."""

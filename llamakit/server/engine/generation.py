@@ -41,6 +41,7 @@ class Generation:
     n_indent: int = 0  # ends with the first line that is indented less; 0: no matter
     n_keep: int | None = None  # positions that a context shift leaves in front; None: a full context ends the text
     n_discard: int = 0  # positions that a shift drops; 0: half
+    n_ctx: int | None = None  # positions that it may take; None: all of the context
 
     n_logprobs: int | None = None  # pieces are ScoredPieces, with so many of the likeliest tokens
     post_sampling_probs: bool = False  # of the candidates that were drawn from, rather than of the plain softmax

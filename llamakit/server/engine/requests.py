@@ -58,7 +58,7 @@ class Requests:
             scores_after_sampling=g.post_sampling_probs, tells_progress=g.tells_progress, salt=g.salt,
             adapters=None if g.adapters is None else tuple((str(i), scale) for i, scale in g.adapters), slot=g.slot,
             n_discard=g.n_discard, stops_at_ends=g.stops_at_ends, t_max_predict=g.t_max_predict,
-            n_indent=g.n_indent, speculate=g.speculate,
+            n_indent=g.n_indent, speculate=g.speculate, n_ctx=g.n_ctx,
         )  # fmt: skip
 
     def matcher(self, g: Generation) -> Matcher | None:

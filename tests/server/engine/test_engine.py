@@ -173,24 +173,25 @@ def test_told_to_end_it_refuses_and_what_runs_goes_on_until_it_is_ended():
 
 
 @pytest.mark.parametrize(
-    "more, n_prompt, n_predict, wanted",
+    "more, n_prompt, n_keep, wanted",
     [
-        ({"is_divided": True}, 60, -1, 4),
-        ({"is_divided": True}, 60, 3, 3),
-        ({"is_divided": True}, 65, 1, None),
-        ({"n_prompt_max": 10}, 10, 5, 5),
-        ({"n_prompt_max": 10}, 11, 5, None),
+        ({}, 60, None, (None,)),
+        ({"is_divided": True}, 60, None, (64,)),
+        ({"is_divided": True}, 65, None, None),
+        ({"is_divided": True, "can_shift": True}, 65, 4, (64,)),
+        ({"n_prompt_max": 10}, 10, None, (None,)),
+        ({"n_prompt_max": 10}, 11, 4, None),
     ],
 )
-def test_limits_of_one_request(more, n_prompt, n_predict, wanted):
+def test_limits_of_one_request(more, n_prompt, n_keep, wanted):
     async def task(engine, channel):
-        generation = Generation((1,) * n_prompt, n_predict=n_predict)
+        generation = Generation((1,) * n_prompt, n_keep=n_keep)
         if wanted is None:
             with pytest.raises(PromptTooLong):
                 engine.submit(generation)
         else:
             engine.submit(generation)
-            assert channel.sent[-1].generation.n_predict == wanted
+            assert (channel.sent[-1].generation.n_ctx,) == wanted
 
     run(task, replace(INFO, **more))
 

@@ -35,6 +35,7 @@ class Request:
     adapters: Scales | None = None  # None: those of the scheduler
     slot: int | None = None  # waits for this one
     n_discard: int = 0  # positions that a context shift takes out; 0: half of what it does not keep
+    n_ctx: int | None = None  # positions that it may take; None: all of the context
     t_max_predict: float = 0.0  # seconds since the first token after which it ends, once a line has; 0: any time
     n_indent: int = 0  # it ends where a new line has less space in front
     tells_at_end: bool = False  # nothing is told before the end: for readers who would only wait on

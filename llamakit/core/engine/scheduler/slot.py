@@ -50,6 +50,7 @@ class Slot:
         self.cells: list[Bytes] = []  # while swapped
         self.root: Root = ("", ())
         self.scales: Scales = ()  # of adapters
+        self.n_ctx = context.n_ctx  # positions that its job may take
         self.n_keep: int | None = None
         self.n_discard = 0
         self.extend: SelfExtend | None = None
@@ -60,9 +61,10 @@ class Slot:
         """Serve a job."""
         self.job, self.reader, self.root, self.scales = job, reader, root, scales
         self.tokens, self.pending, self.guesses = [], list(job.tokens), []
-        self.n_keep, self.n_discard, self.may_share = None, 0, False
+        self.n_keep, self.n_discard, self.may_share, self.n_ctx = None, 0, False, self.context.n_ctx
         if isinstance(job, Job):
             self.n_keep, self.n_discard = job.request.n_keep, job.request.n_discard
+            self.n_ctx = min(job.request.n_ctx or self.n_ctx, self.n_ctx)
             self.may_share = job.request.use_cache and job.request.n_prompt_logprobs is None
         self.is_explained = False
         self.n_ready = 0  # pending tokens that there is room for in the sequence
@@ -129,7 +131,7 @@ class Slot:
         A long prompt is cut, and the context shifted, where they are when the job is alone, whatever is computed at
         once.
         """
-        if self.state is SlotState.DECODE and len(self.tokens) + 1 + len(self.guesses) < self.context.n_ctx:
+        if self.state is SlotState.DECODE and len(self.tokens) + 1 + len(self.guesses) < self.n_ctx:
             self.n_ready = 1
             return 1 + len(self.guesses)
         if self.n_ready == 0:
@@ -138,8 +140,8 @@ class Slot:
             if not has_room and self.state is SlotState.DECODE:
                 self.finish(Finish.CONTEXT_FULL)
                 return 0
-            if len(self.tokens) + n > self.context.n_ctx:
-                raise ModelError(f"a context of {self.context.n_ctx} positions is full, and keeps {self.n_keep}")
+            if len(self.tokens) + n > self.n_ctx:
+                raise ModelError(f"a context of {self.n_ctx} positions is full, and keeps {self.n_keep}")
             assert n_before == len(self.tokens) or self.branch is None or self.branch.limit is not None, "moved cells"
             self.n_ready = n
         return min(self.n_ready, self.n_before_states()) + len(self.guesses)
@@ -155,10 +157,10 @@ class Slot:
     def n_before_shift(self) -> int:
         """How many tokens of a new prompt are in the cache when it first has to shift: no later ones can be shared."""
         n_prompt, n = len(self.pending), 0
-        if n_prompt < self.context.n_ctx or self.n_keep is None:
+        if n_prompt < self.n_ctx or self.n_keep is None:
             return n_prompt
         most = most_at_once(self)
-        while n + most < self.context.n_ctx:
+        while n + most < self.n_ctx:
             n += most
         return n
 
@@ -177,17 +179,17 @@ class Slot:
         job = self.job
         if self.state is not SlotState.DECODE or not isinstance(job, Job) or not job.request.speculate:
             return 0
-        n_room, n_predict = self.context.n_ctx - len(self.tokens) - 2, job.request.n_predict
+        n_room, n_predict = self.n_ctx - len(self.tokens) - 2, job.request.n_predict
         return max(0, n_room if n_predict < 0 else min(n_room, n_predict - job.usage.n_drawn - 1))
 
     @property
     def shifts_next(self) -> bool:
         """Whether the next tokens need a shift."""
-        if self.state is SlotState.DECODE and len(self.tokens) + 1 < self.context.n_ctx:
+        if self.state is SlotState.DECODE and len(self.tokens) + 1 < self.n_ctx:
             return False
         n = self.n_at_once() if self.n_ready == 0 else 0
         may = self.n_keep is not None and self.context.can_shift
-        return may and n > 0 and len(self.tokens) + n >= self.context.n_ctx
+        return may and n > 0 and len(self.tokens) + n >= self.n_ctx
 
     def chunk(self, n: int) -> Chunk:
         """The next n tokens."""
@@ -275,7 +277,7 @@ class Slot:
         usage = Usage(0) if job is None else job.usage
         n_predict = job.request.n_predict if isinstance(job, Job) else -1
         return SlotInfo(
-            slot=self.seq, state=self.state.name, job=job.number if job else None, n_ctx=self.context.n_ctx,
+            slot=self.seq, state=self.state.name, job=job.number if job else None, n_ctx=self.n_ctx,
             n_past=len(self.tokens), n_prompt=usage.n_prompt, n_prefilled=usage.n_prefilled, n_cached=usage.n_cached,
             n_drawn=usage.n_drawn, n_predict=n_predict,
         )  # fmt: skip

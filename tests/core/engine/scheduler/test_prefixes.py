@@ -130,6 +130,20 @@ def test_a_lone_job_shifts_though_the_tree_has_all_its_blocks(path, vocab, n_kee
             assert result(scheduler.submit(case.request(vocab))) == wanted
 
 
+@pytest.mark.parametrize(
+    "case",
+    [Case((1, 40, 41), n_predict=200, seed=1), Case((1, 40, 41), n_predict=200, seed=1, n_keep=2),
+     Case((1, *range(20, 220)), n_predict=100, seed=2, n_keep=70)],
+)  # fmt: skip
+def test_a_job_that_may_take_a_part_of_the_context_goes_on_as_in_one_of_that_size(path, vocab, case):
+    (wanted,) = alone(path, vocab, [case], n_ctx=128)
+    with serving(path, vocab, 3) as (_, scheduler):
+        limited = [scheduler.submit(case.request(vocab, n_ctx=128)) for _ in range(2)]
+        (free,) = [scheduler.submit(Case(case.tokens, n_predict=40, seed=3).request(vocab, n_ctx=N_CTX + 1))]
+        assert [result(job) for job in limited] == [wanted, wanted]
+        assert len(result(free)[0]) == 40
+
+
 def test_n_discard_says_how_much_a_shift_takes_out(path, vocab):
     case = Case((1, 40, 41), n_predict=300, seed=1, n_keep=2)
     with serving(path, vocab, 1) as (_, scheduler):
