@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from fastapi import APIRouter, Request, Response
 
+from llamakit.server.errors import Refused
 from llamakit.server.generation.chat_fields import CHAT_FIELDS
 from llamakit.server.generation.field import Anything, Field
 from llamakit.server.generation.fields import ADAPTER_SCHEMA, ALL_FIELDS
@@ -64,9 +65,16 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
     router.get("/props")(get_props)
     router.post("/props", include_in_schema=settings.has_props)(post_props)
     router.get("/slots", include_in_schema=settings.has_slots)(get_slots)
+    for path in ("/cors-proxy", "/tools"):  # of llama-server's own page
+        router.add_api_route(path, disabled, methods=["GET", "POST"], include_in_schema=False)
     router.get("/lora-adapters")(get_adapters)
     router.post("/lora-adapters", openapi_extra=document(ADAPTERS))(set_adapters)
     return router
+
+
+async def disabled() -> Response:
+    """Where a model's tools would run and other servers be asked, which is not done here."""
+    raise Refused(403, "this feature is disabled")
 
 
 INSTANCE = {"type": "object", "properties": {FORMAT: {"enum": list(FORMATS)}}, "required": [FORMAT]}

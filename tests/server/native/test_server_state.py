@@ -34,6 +34,13 @@ def test_props_can_be_set_where_the_server_lets_them(server, scheduler):
         assert running.ask("/props", {}).json == {"success": True}
 
 
+@pytest.mark.parametrize("route", ["/tools", "/cors-proxy?url=http://127.0.0.1:1"])
+def test_tools_and_requests_to_other_servers_are_refused(server, route):
+    for body in (None, {}):
+        reply = server.ask(route, body)
+        assert (reply.status, reply.json["error"]["message"]) == (403, "this feature is disabled")
+
+
 def test_slots_tell_what_they_do(server, scheduler, monkeypatch):
     slots = server.ask("/slots").json
     assert [slot["id"] for slot in slots] == list(range(server.engine.info.n_slots))
