@@ -12,7 +12,7 @@ import numpy as np
 from .families.layouts import LAYOUTS
 from .folders import safetensors_bytes, write_folder
 
-NAMES = ("dsv32", "glmdsa", "hyv4", "dots3")
+NAMES = ("dsv32", "glmdsa", "hyv4", "dots3", "glm5next")
 N_HEAD = 16  # of the indexer: with few, many scores are equal
 TOP_K = 12
 TOKENS = np.random.default_rng(5).integers(5, 250, 60)
@@ -22,7 +22,10 @@ CHANGED: dict[str, dict[str, Any]] = {"glmdsa": {"indexer_types": ["full", "shar
 def write_checkpoint(name: str, folder: Path) -> Path:
     """A folder as transformers and the converter read it; a tensor's numbers follow from its name."""
     layout = LAYOUTS[name]
-    config = layout["config"] | {"index_topk": TOP_K, "index_n_heads": N_HEAD, "use_dsa": True} | CHANGED.get(name, {})
+    config = json.loads(json.dumps(layout["config"]))
+    text = config.get("text_config", config)
+    n_head = text["index_n_heads"]
+    text |= {"index_topk": TOP_K, "index_n_heads": N_HEAD, "use_dsa": True} | CHANGED.get(name, {})
     write_folder(folder)
     (folder / "config.json").write_text(json.dumps(config))
     arrays = {}
@@ -31,7 +34,7 @@ def write_checkpoint(name: str, folder: Path) -> Path:
         layers, n_expert = where if isinstance(where, list) else (where, 1)
         shape = [int(n) for n in sizes.split("x")]
         if pattern.endswith(("indexer.wq_b.weight", "indexer.weights_proj.weight")):
-            shape[0] *= N_HEAD // layout["config"]["index_n_heads"]
+            shape[0] *= N_HEAD // n_head
         for i in layers or [""]:
             if ".indexer." in pattern and name == "glmdsa" and i == "1":
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.graph.ops.indexer import ChosenKeys
 from llamakit.core.graph.reference.indexer import unpacked
 
+from .. import golden
 from ..running import logits_of, open_context, open_decoder, reference
 from .sparse import NAMES, TOKENS, TOP_K, write_checkpoint
 
@@ -69,13 +71,17 @@ def test_the_best_keys_are_chosen_of_equals_the_earlier(model):
         scores = [
             sum(w * max(0.0, float(h @ k[p])) for h, w in zip(heads, weights[t], strict=True)) for p in range(t + 1)
         ]
-        best = sorted(range(t + 1), key=lambda p: (-scores[p], p))[:TOP_K]
-        assert set(np.flatnonzero(chosen[t, : t + 1])) == set(best)
+        ends = range(node.pool - 1, t + 1, node.pool)
+        best = sorted(ends, key=lambda p: (-scores[p], p))[: TOP_K // node.pool]
+        seen = {p for end in best for p in range(end - node.pool + 1, end + 1)}
+        seen |= set(range((t + 1) // node.pool * node.pool, t + 1))  # behind the last pool
+        assert set(np.flatnonzero(chosen[t, : t + 1])) == seen
 
 
 def test_attention_sees_all_where_the_context_is_no_longer_than_what_is_kept(model):
-    decoder = open_decoder(model[1])
-    for n_ctx, is_sparse in ((TOP_K, False), (TOP_K + 1, True)):
+    name, path = model
+    decoder, most = open_decoder(path), TOP_K + (3 if name == "glm5next" else 0)  # and less than a pool of 4
+    for n_ctx, is_sparse in ((most, False), (most + 1, True)):
         nodes = [n for n in in_order(decoder.logits(n_ctx)) if isinstance(n, Attention)]
         assert any(n.chosen is not None for n in nodes) == is_sparse
 
@@ -84,4 +90,38 @@ def test_layers_without_an_indexer_take_what_the_one_before_has_chosen(model):
     name, path = model
     nodes = [n for n in in_order(open_decoder(path).logits(256)) if isinstance(n, Attention)]
     n_own = len({id(n.chosen) for n in nodes if n.chosen})
-    assert n_own == {"dsv32": 3, "glmdsa": 2, "hyv4": 2, "dots3": 1}[name]
+    assert n_own == {"dsv32": 3, "glmdsa": 2, "hyv4": 2, "dots3": 1, "glm5next": 1}[name]
+
+
+def test_a_context_longer_than_that_of_the_training_may_be_the_first_that_chooses(tmp_path):
+    """What the cache must hold follows from the context, not from the file's length."""
+    checkpoint = write_checkpoint("glm5next", tmp_path / "checkpoint")
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["text_config"]["max_position_embeddings"] = TOP_K
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    source = Source.open(checkpoint)
+    for _ in carry_out(make_plan(source, metadata(source), OUTPUT_TYPES["f32"]), tmp_path / "model.gguf", Options()):
+        pass
+    with open_context(tmp_path / "model.gguf") as context:
+        assert error(logits_of(context, TOKENS, 96)[-1, :32], LOGITS["glm5next"]) < 1e-8
+
+
+def test_deepseek_4_chooses_the_summaries_that_transformers_does(tmp_path):
+    """Of a golden file's indexer in both; it has 5 to choose."""
+    wanted = golden.excerpts()["deepseek4-moe"]
+    key = "deepseek4.attention.indexer.top_k"
+    spec = wanted.spec | {"kv": [*(kv for kv in wanted.spec["kv"] if kv[0] != key), [key, "UINT32", 5]]}
+    path, n = tmp_path / "model.gguf", len(LOGITS["deepseek4"])
+    golden.write_golden(golden.Golden("deepseek4-moe", spec, wanted.tokens, wanted.rows, np.zeros(0)), path)
+    decoder = open_decoder(path)
+    root, tokens = decoder.logits(256), np.random.default_rng(0).integers(3, 100, n)
+    node = next(node for node in in_order(root) if isinstance(node, ChosenKeys))
+    run = reference(decoder, root)
+    values = run.values(tokens)
+    chosen = unpacked(values[id(node)], n)
+    for t, summaries in enumerate(LOGITS["deepseek4"]):
+        assert np.flatnonzero(chosen[t, 3 : t + 1 : 4]).tolist() == sorted(i for i in summaries if i >= 0)
+    with open_context(path) as context:
+        whole = logits_of(context, tokens, 96)
+        assert error(whole, values[id(root)]) < 1e-5
+        np.testing.assert_array_equal(logits_of(context, tokens, 7), whole)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llamakit.core.engine.programs import OUTPUTS
+from llamakit.core.graph.ops import Node, in_order
+from llamakit.core.graph.ops.indexer import ChosenKeys
 from llamakit.core.kernels.attention import MAX_ROWS
 from llamakit.core.models.hparams import HParams
 from llamakit.errors import ModelError
@@ -41,6 +43,12 @@ def n_buffer_bytes(hp: HParams, n_vocab: int, n_ubatch: int, n_ctx: int, n_threa
     n_results = 2 * hp.n_expert_used  # of experts, and quantized rows for each
     activations = (n_ubatch + 8) * (2 * widest + (4 + n_results) * hp.n_embd)
     return 4 * (activations + OUTPUTS * n_vocab + n_ctx * (2 * hp.n_rot + MAX_ROWS * n_threads))
+
+
+def n_index_bytes(root: Node, n_ubatch: int) -> int:
+    """What scores of all keys take, of one indexer after the other, and the bits of what it has chosen."""
+    numbers = [n.n_positions + n.width for n in in_order(root) if isinstance(n, ChosenKeys)]
+    return 4 * n_ubatch * max(numbers, default=0)
 
 
 def gigabytes(n: int) -> str:

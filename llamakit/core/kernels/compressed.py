@@ -9,8 +9,8 @@ from llamakit.core.kernels.kv_cells import BLOCK, CELL_TYPES, LayerCache, keys_o
 from llamakit.core.kernels.kv_store import key_reader
 from llamakit.core.kernels.recurrent import Remembering
 from llamakit.core.simd.op import helper
-from llamakit.core.simd.ops import fma, max_lanes, registers, sum_lanes, view, vmax
-from llamakit.core.simd.records import Ptr, f32, f32x16, i64
+from llamakit.core.simd.ops import fma, is_null, max_lanes, registers, sum_lanes, view, vmax
+from llamakit.core.simd.records import Ptr, f32, f32x16, i32, i64
 
 WIDEST = 1024  # numbers of a key: 64 vectors
 MOST_HEADS = 512
@@ -79,12 +79,22 @@ class CompressedAttention(LayerCache):
     q: Ptr[f32]
     out: Ptr[f32]
     sinks: Ptr[f32]  # (n_head,)
+    chosen: Ptr[f32]  # null, or a bit for each position, set at the last of those whose summary counts
+    chosen_pitch: i64
     q_pitch: i64
     out_pitch: i64
     n_head: i64
     window: i64
     ratio: i64
     scale: f32
+
+
+@helper
+def is_seen(op, row, position):
+    if is_null(op.chosen) != 0:
+        return True
+    bits = view(op.chosen + (row * op.chosen_pitch + position // 32), i32)[0]
+    return (bits >> (position % 32)) & 1 != 0
 
 
 @helper
@@ -139,7 +149,9 @@ def attend(k_type: str) -> Kernel:
                     for p in range(max(position + 1 - op.window, 0), position + 1):
                         take_key(op, run, row, first, last, 0, p, key, peaks, wholes)
                     for n in range((position + 1) // op.ratio):
-                        take_key(op, run, row, first, last, 1, (n + 1) * op.ratio - 1, key, peaks, wholes)
+                        p = (n + 1) * op.ratio - 1
+                        if is_seen(op, row, p):
+                            take_key(op, run, row, first, last, 1, p, key, peaks, wholes)
                     for h in range(first, last):
                         out = view(op.out + (row * op.out_pitch + h * op.head_dim), f32x16)
                         for i in range(n_vectors):

@@ -14,7 +14,7 @@ INFINITY = 0xFF800000  # in the order of `float_of`
 
 
 class Score(LayerCache):
-    """Score of token t and position p at scores + t * score_pitch + p. Rows of tokens that see no more than `top_k`
+    """Score of token t and position p at scores + t * score_pitch + p. Rows of tokens that see no more than `n_all`
     positions are not written."""
 
     batch: Ptr[Batch]
@@ -25,7 +25,7 @@ class Score(LayerCache):
     weight_pitch: i64
     score_pitch: i64
     n_head: i64
-    top_k: i64
+    n_all: i64
 
 
 def score(k_type: str) -> Kernel:
@@ -50,7 +50,7 @@ def score(k_type: str) -> Kernel:
             run = batch.runs + r
             for b in range(thread, (run.position + run.n_tokens + BLOCK - 1) // BLOCK, n_threads):
                 keys = keys_of(op, 0, batch.tables[run.table + b])
-                for t in range(max(0, max(b * BLOCK, op.top_k) - run.position), run.n_tokens):
+                for t in range(max(0, max(b * BLOCK, op.n_all) - run.position), run.n_tokens):
                     row = run.first + t
                     for i in range(4):
                         total[i] = f32x16(0.0)
@@ -67,7 +67,7 @@ def score(k_type: str) -> Kernel:
 
 
 class Mark(Record):
-    """Bits of token t at out + t * out_pitch, 32 positions in each."""
+    """Bits of token t at out + t * out_pitch, 32 positions in each. See `graph.ops.indexer` for pools."""
 
     batch: Ptr[Batch]
     scores: Ptr[f32]
@@ -75,6 +75,8 @@ class Mark(Record):
     score_pitch: i64
     out_pitch: i64
     top_k: i64
+    pool: i64
+    n_all: i64
 
 
 @helper
@@ -110,7 +112,7 @@ def mark(op, thread, n_threads):
         for t in range(max(first - run.first, 0), min(last - run.first, run.n_tokens)):
             n = run.position + t + 1
             bits = view(op.out + (run.first + t) * op.out_pitch, i32)
-            if n <= op.top_k:
+            if n <= op.n_all:
                 for word in range((n + 31) // 32):
                     bits[word] = i32(-1)
             else:
@@ -118,6 +120,10 @@ def mark(op, thread, n_threads):
                 n_vectors = (n + 15) // 16
                 for p in range(n, 16 * n_vectors):
                     scores[p] = MASKED
+                if op.pool > 1:
+                    for p in range(n):
+                        if (p + 1) % op.pool != 0:
+                            scores[p] = MASKED
                 found = 0
                 for i in range(32):
                     more = found + (1 << (31 - i))
@@ -128,13 +134,18 @@ def mark(op, thread, n_threads):
                         found = more
                 bound = float_of(found, slot)
                 n_equal = op.top_k - count_above(view(scores, f32x16), n_vectors, bound)
+                is_taken = 0
                 for word in range((n + 31) // 32):
                     taken = 0
                     for i in range(min(32, n - 32 * word)):
-                        x = scores[32 * word + i]
-                        if x > bound:
-                            taken = taken + (1 << i)
-                        elif x == bound and n_equal > 0:
-                            taken = taken + (1 << i)
-                            n_equal -= 1
+                        p = 32 * word + i
+                        if p % op.pool == 0:
+                            is_taken = 1
+                            if p + op.pool <= n:
+                                x = scores[p + op.pool - 1]
+                                if x < bound or (x == bound and n_equal <= 0):
+                                    is_taken = 0
+                                if x == bound:
+                                    n_equal -= 1
+                        taken = taken + (is_taken << i)
                     bits[word] = i32(taken)

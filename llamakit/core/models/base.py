@@ -22,6 +22,9 @@ from llamakit.core.quants import dequantize
 from llamakit.errors import ModelError
 
 
+Cached = Attention | ChosenKeys | CompressedAttention | KeepSource  # ops that keep a row of each position
+
+
 @dataclass(frozen=True)
 class CacheLayer:
     """What one layer keeps of each position."""
@@ -47,6 +50,7 @@ class Decoder:
     last_norm: ClassVar[str] = "output_norm"
     decoder_start: int | None = None  # of an encoder-decoder: the token that an answer to a source begins with
     gives_layers: bool = False  # `hidden` is what the layers give
+    n_exact: int = 0  # the longest text that all of the model's formula is computed for, if it is not for any
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
     def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
@@ -58,15 +62,22 @@ class Decoder:
         self.is_causal = meta.bool("attention.causal", self.is_causal)
         self.w.pass_over("cls.*", "dense_2.*", "dense_3.*")  # of pooling
         self.read_settings()
+        self._cached: dict[int, Cached] = {}
+        self._states: dict[int, int] = {}
         roots = self.graphs(self.hp.n_ctx_train)
         for i in range(self.hp.n_layer, len(self.hp.heads)):  # layers that predict further tokens
             self.w.layer(i).pass_over("*")
         self.w.check(meta.path)
-        nodes = [n for root in roots for n in in_order(root)]
-        self._cached = {
-            n.layer: n for n in nodes if isinstance(n, (Attention, ChosenKeys, CompressedAttention, KeepSource))
-        }
-        self._states = {n.state: n.n_state for n in nodes if isinstance(n, Recurrent)}
+        for root in roots:
+            self.note_kept(root)
+
+    def note_kept(self, root: Node) -> None:
+        """What the ops of a formula keep; those for longer contexts may keep more."""
+        for n in in_order(root):
+            if isinstance(n, Cached):
+                self._cached[n.layer] = n
+            elif isinstance(n, Recurrent):
+                self._states[n.state] = n.n_state
 
     def eps_key(self) -> str:
         """Where the metadata has the eps of norms."""
@@ -102,7 +113,9 @@ class Decoder:
 
     def logits(self, n_ctx: int) -> Node:
         self.begin(n_ctx)
-        return self.head(self.layers(self.embed()))
+        root = self.head(self.layers(self.embed()))
+        self.note_kept(root)
+        return root
 
     def graphs(self, n_ctx: int) -> list[Node]:
         """All that is computed with the model's tensors."""

@@ -1,6 +1,6 @@
 """DeepSeek V4: one key for all heads that is its own value, in windows, and summaries of all; several residual streams.
 
-Its indexer picks the summaries to attend to in long contexts; here all of them are.
+An indexer picks the summaries to attend to where they overlap; of others, which are of more positions, all are.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.graph.ops.compressed import CompressedAttention, Pooled
 from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks import hyper
+from llamakit.core.models.blocks.indexer import SummaryChooser, read_indexer
 from llamakit.core.models.blocks.mamba import STATES
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.hyper_transformer import HyperTransformer
@@ -41,7 +42,9 @@ class Deepseek4(HyperTransformer, ExpertTransformer):
         self.ratios = meta.ints("attention.compress_ratios", len(self.hp.heads), min=0, max=1024)
         self.shared_limits = meta.floats("swiglu_clamp_shexp", len(self.limits), self.limits)
         self.streams = hyper.read_hyper(meta, self.hp.eps)
-        self.w.pass_over("*.scale", "*.input_scale", "blk.*.indexer*", "blk.*.exp_probs_b_vl.bias")
+        indexer = read_indexer(meta, len(self.hp.heads), self.hp.n_rot, is_neox=self.is_neox)
+        self.indexer = replace(indexer, pool=OVERLAPPING, turns_last=True, eps=self.hp.eps)
+        self.w.pass_over("*.scale", "*.input_scale", "blk.*.exp_probs_b_vl.bias")
 
     def begin(self, n_ctx: int) -> None:
         """Layers with summaries turn by another base, as the context's scaling says, but do not grow by it."""
@@ -52,6 +55,7 @@ class Deepseek4(HyperTransformer, ExpertTransformer):
             growth = 1.0 + 0.1 * log(1.0 / far.scale) if far.yarn.mix else 1.0
             far = replace(far, yarn=replace(far.yarn, attn_factor=1.0 / growth))
         self.far = far
+        self.chooser = SummaryChooser(self.indexer, far, n_ctx)
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:
         hp, dim, ratio = self.hp, self.hp.head_dim, self.ratios[i]
@@ -63,7 +67,8 @@ class Deepseek4(HyperTransformer, ExpertTransformer):
         sinks = w("attn_sinks", hp.n_head)
         if ratio:
             keys = Concat((key, self.summary(x, w, ratio, i)))
-            attended: Node = CompressedAttention(q, keys, sinks, i, dim**-0.5, self.window, ratio)
+            chosen = self.chooser.chosen(x, short, w, i) if ratio == OVERLAPPING else None
+            attended: Node = CompressedAttention(q, keys, sinks, i, dim**-0.5, self.window, ratio, chosen=chosen)
         else:
             attended = Attention(q, key, key, dim, i, dim**-0.5, self.window, sinks=sinks)
         back = self.turned(attended, replace(rotation, is_back=True))

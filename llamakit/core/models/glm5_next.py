@@ -1,7 +1,4 @@
-"""GLM 5.3 Flash: Kimi Linear's layers between several residual streams that mix.
-
-Its indexer picks the keys to attend to in long contexts; here all of them are.
-"""
+"""GLM 5.3 Flash: Kimi Linear's layers between several residual streams that mix; an indexer picks pools of keys."""
 
 from __future__ import annotations
 
@@ -11,10 +8,12 @@ from typing import ClassVar
 from llamakit.core.graph.ops import Node, SelectRows
 from llamakit.core.models.blocks import feed_forward, hyper
 from llamakit.core.models.blocks.delta_net import bounded_decay, kimi_delta, read_bound, through_two
+from llamakit.core.models.blocks.indexer import Chooser, read_indexer
 from llamakit.core.models.expert_transformer import SMALLEST_LIMIT
 from llamakit.core.models.hyper_transformer import HyperTransformer
 from llamakit.core.models.kimi_linear import KimiLinear
 from llamakit.core.models.tensors import Tensors
+from llamakit.errors import ModelError
 
 UNIT_EPS = 1e-6  # of the length of a delta net's queries and keys
 
@@ -34,10 +33,21 @@ class Glm5Next(HyperTransformer, KimiLinear):
         self.lowest = read_bound(meta)
         self.streams = hyper.read_hyper(meta, self.hp.eps)
         self.shared_limits = meta.floats("swiglu_clamp_shexp", len(self.limits), self.limits)
-        self.w.pass_over("*.scale", "*.input_scale", "blk.*.indexer*")
+        self.w.pass_over("*.scale", "*.input_scale")
+        if not meta.bool("attention.indexer.kpool_select_tail", True):
+            raise ModelError(
+                f"{meta.path}: an indexer that leaves out keys behind its last whole pool is not supported yet"
+            )
+        pool = meta.int("attention.indexer.kpool", 1, min=1, max=4096)
+        indexer = read_indexer(meta, len(self.hp.heads), 0, is_neox=False)
+        self.indexer = replace(indexer, pool=pool, top_k=indexer.top_k // pool)
 
     def begin(self, n_ctx: int) -> None:
         """Nothing turns."""
+        self.chooser = Chooser(self.indexer, None, n_ctx)
+
+    def chosen(self, x: Node, short: Node, w: Tensors, i: int) -> Node | None:
+        return self.chooser.chosen(x, short, w, i)
 
     def attention(self, x: Node, w: Tensors, i: int) -> Node:
         if self.hp.heads_kv[i]:

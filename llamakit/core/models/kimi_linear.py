@@ -7,7 +7,7 @@ from typing import ClassVar
 from llamakit.core.graph.ops import Node
 from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.models.blocks.delta_net import DeltaShape, decay, kimi_delta, through_two
-from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate
+from llamakit.core.models.blocks.latent import Latent, absorbed, expanded, separate, short_query
 from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.hparams import MOST_HEADS
 from llamakit.core.models.tensors import Tensors
@@ -39,8 +39,14 @@ class KimiLinear(ExpertTransformer):
             return kimi_delta(x, w, d, i, forget, through_two(x, w, "ssm_g", d.n_key, d.value_width))
         m = self.latent
         is_absorbed = w.has("attn_k_b")
-        q, k, v = (absorbed if is_absorbed else separate)(x, w, m, lambda part: part)
+        short = short_query(x, w, m)
+        q, k, v = (absorbed if is_absorbed else separate)(x, w, m, lambda part: part, short)
+        chosen = self.chosen(x, short, w, i) if short else None
         head_dim = k.width if is_absorbed else m.head_dim
-        attended: Node = Attention(q, k, v, head_dim, i, m.head_dim**-0.5)
+        attended: Node = Attention(q, k, v, head_dim, i, m.head_dim**-0.5, chosen=chosen)
         attended = expanded(attended, w, m) if is_absorbed else attended
         return w.linear("attn_output", self.gated(attended, x, w, i), self.hp.n_embd)
+
+    def chosen(self, x: Node, short: Node, w: Tensors, i: int) -> Node | None:
+        """The keys that attention sees; None where it sees all."""
+        return None

@@ -27,6 +27,8 @@ class MiniMaxM3(HeadNorms, ExpertTransformer):
     def read_settings(self) -> None:
         super().read_settings()
         self.w.pass_over("blk.*.indexer.*")
+        n_block = self.meta.int("attention.indexer.top_k", 0, min=0)
+        self.n_exact = n_block * self.meta.int("attention.indexer.block_size", 1, min=1)
 
     def routing(self, i: int) -> Routing:
         return replace(super().routing(i), limit=LIMIT)

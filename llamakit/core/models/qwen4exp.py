@@ -33,6 +33,7 @@ class Qwen4Exp(Qwen35Moe):
         self.n_streams = meta.int("hyper_connection.count", min=2, max=hyper.MOST_STREAMS)
         self.rank = meta.int("hyper_connection.low_rank", min=1)
         self.ngram_layers = meta.ints("ple.layers", None, [], min=0, max=self.hp.n_layer - 1)
+        self.n_exact = meta.int("attention.indexer.top_k", 0, min=0)
         self.w.pass_over("blk.*.indexer.*", "blk.*.attn_[qkv].bias")
 
     def layers(self, x: Node) -> Node:

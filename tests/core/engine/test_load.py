@@ -14,7 +14,10 @@ import pytest
 
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import load_model
-from llamakit.core.engine.memory_plan import MemoryPlan, free_memory
+from llamakit.core.engine.memory_plan import MemoryPlan, free_memory, n_index_bytes
+from llamakit.core.gguf.types import GGMLType
+from llamakit.core.graph.ops import Embed, Tokens, Weight
+from llamakit.core.graph.ops.indexer import ChosenKeys
 from llamakit.core.simd.target import host_target
 from llamakit.errors import GGUFError, ModelError, VocabError
 
@@ -94,6 +97,24 @@ def test_a_plan_that_fits_passes_and_one_byte_more_does_not(monkeypatch):
     MemoryPlan(weights=10, kv_cache=20, buffers=30).check(Path("m.gguf"), 5)
     with pytest.raises(ModelError, match=r"m\.gguf: needs"):
         MemoryPlan(weights=10, kv_cache=21, buffers=30).check(Path("m.gguf"), 5)
+
+
+def test_scores_of_an_indexer_are_in_the_plan():
+    """Of the largest alone, since they take turns; and the bits of what is chosen."""
+    x = Embed(Tokens(), Weight("token_embd.weight", (8, 32), GGMLType.F32))
+    small, large = (ChosenKeys(x, x, x, 0, 5, n_ctx) for n_ctx in (100, 1000))
+    both = ChosenKeys(small, large, x, 0, 5, 100)
+    assert n_index_bytes(x, 512) == 0
+    assert n_index_bytes(both, 512) == 4 * 512 * (1024 + 32)
+
+
+def test_a_context_beyond_what_is_computed_exactly_is_told(tmp_path, monkeypatch, caplog):
+    path = write_tiny(tmp_path / "tiny.gguf", Tiny())
+    monkeypatch.setattr("llamakit.core.models.base.Decoder.n_exact", 100)
+    open_context(path, n_ctx=100).close()
+    assert not caplog.messages
+    open_context(path, n_ctx=101).close()
+    assert "texts of up to 100 tokens; the context has room for 101" in caplog.text
 
 
 def test_the_system_says_what_is_free():

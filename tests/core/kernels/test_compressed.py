@@ -62,7 +62,9 @@ def test_summaries_are_means_by_channel(run_kernel, ratio, n_halves, sizes):
     assert (states[0] == 7).all()
 
 
-def attended(run_kernel, q, keys, sinks, ratio: int, window: int, sizes: list[int], n_threads: int) -> np.ndarray:
+def attended(
+    run_kernel, q, keys, sinks, ratio: int, window: int, sizes: list[int], n_threads: int, chosen=None
+) -> np.ndarray:
     """Stored and attended to, piece by piece."""
     cell = CELL_TYPES["f32"]
     shape: dict[str, Any] = {
@@ -79,7 +81,9 @@ def attended(run_kernel, q, keys, sinks, ratio: int, window: int, sizes: list[in
         out = np.full((size, N_HEAD * DIM), np.nan, np.float32)
         run_kernel("compressed.attend[f32]", Record(
             batch=batch, q=q[first : first + size].copy(), out=out, sinks=sinks, q_pitch=N_HEAD * DIM,
-            out_pitch=N_HEAD * DIM, n_head=N_HEAD, window=window, ratio=ratio, scale=0.3, **shape,
+            out_pitch=N_HEAD * DIM, n_head=N_HEAD, window=window, ratio=ratio, scale=0.3,
+            chosen=None if chosen is None else chosen[first : first + size].copy(),
+            chosen_pitch=0 if chosen is None else chosen.shape[1], **shape,
         ), n_threads)  # fmt: skip
         got.append(out)
         first += size
@@ -96,3 +100,18 @@ def test_attention_sees_the_last_keys_and_all_summaries(run_kernel, ratio, windo
     np.testing.assert_allclose(whole, wanted, rtol=1e-4, atol=1e-5)
     for sizes in CUTS[1:]:
         np.testing.assert_array_equal(attended(run_kernel, q, keys, sinks, ratio, window, sizes, 3), whole)
+
+
+@pytest.mark.parametrize("ratio", [4, 7])
+def test_only_summaries_that_are_chosen_count(run_kernel, ratio):
+    q, keys = normal(N_TOKENS, N_HEAD * DIM), normal(N_TOKENS, 2 * DIM, seed=1)
+    sinks = np.zeros(16, np.float32)
+    bits = np.random.default_rng(3).random((N_TOKENS, 192)) < 0.3
+    chosen = np.packbits(bits, axis=1, bitorder="little").view(np.float32)
+    inputs = {"q": q, "keys": keys, "sinks": sinks[:N_HEAD], "chosen": chosen}
+    names = {name: Weight(name, array.shape, GGMLType.F32) for name, array in inputs.items()}
+    node = CompressedAttention(names["q"], names["keys"], names["sinks"], 0, 0.3, 20, ratio, chosen=names["chosen"])
+    wanted = Reference(node, inputs.__getitem__).run(np.zeros(N_TOKENS))
+    for sizes in CUTS:
+        got = attended(run_kernel, q, keys, sinks, ratio, 20, sizes, 2, chosen)
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)

@@ -98,3 +98,12 @@ def test_the_length_of_a_delta_nets_keys_has_an_eps_of_its_own(tmp_path):
     scans = [n for n in nodes_of("qwen3next-moe", tmp_path / "model.gguf", eps) if isinstance(n, DeltaScan)]
     norms = [scan.k.x for scan in scans if isinstance(scan.k, Scale)]
     assert norms and all(isinstance(norm, RmsNorm) and norm.eps * norm.group == 0.5 for norm in norms)
+
+
+def test_a_formula_without_the_models_indexer_says_up_to_where_it_holds(tmp_path):
+    key = ["qwen4exp.attention.indexer.top_k", "UINT32", 300]
+    path = tmp_path / "model.gguf"
+    nodes_of("qwen4exp-moe", path, key)
+    assert open_decoder(path).n_exact == 300
+    nodes_of("llama-dense", path)
+    assert open_decoder(path).n_exact == 0

@@ -43,6 +43,7 @@ def lower_compressed(low: Lowering, node: CompressedAttention) -> list[Step]:
     )  # fmt: skip
     attend = compressed.CompressedAttention(
         q=low.at(node.q), out=low.at(node), sinks=m.weights.vector(node.sinks), q_pitch=pitch(node.q),
+        chosen=low.at(node.chosen) if node.chosen else None, chosen_pitch=pitch(node.chosen) if node.chosen else 0,
         out_pitch=pitch(node), n_head=node.n_head, window=node.window, ratio=node.ratio, scale=node.scale, **shape,
     )  # fmt: skip
     types = f"{cache.type_k.name},{cache.type_v.name}"

@@ -26,14 +26,15 @@ def lower_chosen(low: Lowering, node: ChosenKeys) -> list[Step]:
         q=k, k=k, v=k, q_pitch=0, k_pitch=pitch(node.k), v_pitch=pitch(node.k), q_norm=None, k_norm=None,
         angles=None, n_rot=0, is_neox=0, eps=0.0, n_head=0, **shape,
     )  # fmt: skip
-    n = 32 * node.width
+    n = node.n_positions
     scores = low.buffer("index scores", 4 * n * low.rows_of(node))
     score = indexer.Score(
         q=low.at(node.q), weights=low.at(node.weights), scores=scores, q_pitch=pitch(node.q),
-        weight_pitch=pitch(node.weights), score_pitch=n, n_head=node.n_head, top_k=node.top_k, **shape,
+        weight_pitch=pitch(node.weights), score_pitch=n, n_head=node.n_head, n_all=node.n_all, **shape,
     )  # fmt: skip
     mark = indexer.Mark(
         batch=m.batch, scores=scores, out=low.at(node), score_pitch=n, out_pitch=pitch(node), top_k=node.top_k,
+        pool=node.pool, n_all=node.n_all,
     )  # fmt: skip
     return [
         Step(f"rope.rope_store[{cache.type_k.name},{cache.type_v.name}]", store),

@@ -43,6 +43,8 @@ class Pooled(Recurrent):
 class CompressedAttention(Node):
     """softmax(scale q k^T) k over the last `window` keys and all summaries of `ratio` positions each, and a sink.
 
+    With `chosen`, of an indexer by pools of `ratio`, only summaries of what it has chosen count.
+
     keys: the token's own, and beside it the summary that ends with it, where one does. Both go to cache layer `layer`.
     """
 
@@ -55,6 +57,7 @@ class CompressedAttention(Node):
     ratio: int
     n_head_kv: int = 2
     head_dim_v: int = 0  # keys are the values
+    chosen: Node | None = None
 
     @property
     def head_dim(self) -> int:

@@ -17,10 +17,13 @@ def chosen_keys(run: Reference, op: ChosenKeys, q: Floats, k: Floats, weights: F
     dots = np.maximum(q.reshape(len(q), op.n_head, -1) @ k.T, 0)  # (n_query, n_head, n_key)
     scores = (weights[:, :, None] * dots).sum(1)
     position = len(k) - len(q) + np.arange(len(q))
-    scores[np.arange(len(k)) > position[:, None]] = -np.inf
+    ends = np.arange(op.pool - 1, len(k), op.pool)
+    scores = np.where(ends > position[:, None], -np.inf, scores[:, ends])
     best = np.argsort(-scores, axis=1, kind="stable")[:, : op.top_k]
-    bits = np.zeros((len(q), 32 * op.width), bool)
-    np.put_along_axis(bits, best, True, axis=1)
+    pools = np.zeros((len(q), -(-32 * op.width // op.pool)), bool)
+    np.put_along_axis(pools, best, True, axis=1)
+    behind = np.arange(pools.shape[1]) == (position[:, None] + 1) // op.pool
+    bits = np.repeat(pools | behind, op.pool, axis=1)[:, : 32 * op.width]
     return np.packbits(bits, axis=1, bitorder="little").view(np.float32)
 
 
