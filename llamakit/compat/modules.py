@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -144,6 +145,7 @@ def install() -> None:
 
 def module(name: str, members: dict[str, Any]) -> ModuleType:
     made = ModuleType(name, "llamakit in the place of llama-cpp-python.")
+    made.__spec__ = ModuleSpec(name, None, is_package="__path__" in members)  # programs look whether there is one
     made.__dict__.update(members)
     sys.modules[name] = made
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -46,6 +47,11 @@ print(llm("the cat", max_tokens=3)["choices"][0]["finish_reason"])
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code, path], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("length", "stop")
+
+
+def test_programs_find_that_it_is_installed():
+    assert importlib.util.find_spec("llama_cpp") and importlib.util.find_spec("llama_cpp.llama_types")
+    assert importlib.util.find_spec("llama_cpp.no_such_part") is None
 
 
 def test_unknown_options_are_warned_of(path):

@@ -7,10 +7,10 @@ from typing import Any
 
 from llamakit.api.grammar import LlamaGrammar
 from llamakit.compat.c_api.types import llama_sampler_chain_params
+from llamakit.compat.c_api.vocabs import vocab_of
 from llamakit.compat.contexts import LlamaContext
 from llamakit.compat.pointers import at, free, keep
 from llamakit.compat.samplers import LlamaSampler
-from llamakit.core.vocab.vocabulary import Vocab
 from llamakit.errors import UsageError
 
 
@@ -121,7 +121,7 @@ def llama_sampler_init_grammar(vocab: Any, grammar_str: bytes, grammar_root: byt
     """Raises GrammarError for a text that is no grammar, UsageError unless it begins with the rule `root`."""
     if grammar_root != b"root":
         raise UsageError(f"a grammar begins with the rule root here, not {grammar_root.decode()}")
-    rules, words = LlamaGrammar.from_string(grammar_str.decode()), at(vocab, Vocab)
+    rules, words = LlamaGrammar.from_string(grammar_str.decode()), vocab_of(vocab)
     return of_one(lambda chain: chain.set_grammar(words, rules))
 
 

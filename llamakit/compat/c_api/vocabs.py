@@ -7,9 +7,16 @@ from typing import Any
 
 from llamakit.compat.batches import llama_token
 from llamakit.compat.c_api.buffers import copy_all, number
-from llamakit.compat.internals import id_or_minus_one, token_attr, vocab_type
+from llamakit.compat.internals import LlamaModel, id_or_minus_one, token_attr, vocab_type
 from llamakit.compat.pointers import at
+from llamakit.core.engine.load import Model
 from llamakit.core.vocab.vocabulary import Vocab
+
+
+def vocab_of(pointer: Any) -> Vocab:
+    """A vocabulary; that of a model too, as older programs give it in its place."""
+    thing = at(pointer, object)
+    return thing.vocab if isinstance(thing, Model | LlamaModel) else at(pointer, Vocab)
 
 
 def llama_tokenize(
@@ -17,7 +24,7 @@ def llama_tokenize(
 ) -> int:
     """Put the ids of text_len bytes into an array; minus their number where they do not fit."""
     given = ctypes.string_at(text, text_len)
-    ids = at(vocab, Vocab).encode(given, add_special=bool(add_special), parse_special=bool(parse_special))
+    ids = vocab_of(vocab).encode(given, add_special=bool(add_special), parse_special=bool(parse_special))
     if len(ids) > n_tokens_max:
         return -len(ids)
     for i, token in enumerate(ids):
@@ -34,7 +41,7 @@ tokenize_for_c = ctypes.CFUNCTYPE(
 
 def llama_token_to_piece(vocab: Any, token: Any, buf: Any, length: int, lstrip: int, special: bool) -> int:
     """Put a token's bytes into a buffer, without up to lstrip spaces; minus their number where they do not fit."""
-    piece = at(vocab, Vocab).piece(number(token), special=bool(special))
+    piece = vocab_of(vocab).piece(number(token), special=bool(special))
     n_spaces = len(piece) - len(piece.lstrip(b" "))
     return copy_all(piece[min(lstrip, n_spaces) :], buf, number(length))
 
@@ -43,89 +50,89 @@ def llama_detokenize(
     vocab: Any, tokens: Any, n_tokens: int, text: Any, text_len_max: int, remove_special: bool, unparse_special: bool
 ) -> int:
     """Put the bytes of tokens into a buffer; minus their number where they do not fit."""
-    made = at(vocab, Vocab).detokenize(
+    made = vocab_of(vocab).detokenize(
         tokens[:n_tokens], special=bool(unparse_special), remove_special=bool(remove_special)
     )
     return copy_all(made, text, text_len_max)
 
 
 def llama_vocab_type(vocab: Any) -> int:
-    return vocab_type(at(vocab, Vocab))
+    return vocab_type(vocab_of(vocab))
 
 
 def llama_vocab_n_tokens(vocab: Any) -> int:
-    return at(vocab, Vocab).n_tokens
+    return vocab_of(vocab).n_tokens
 
 
 def llama_vocab_get_text(vocab: Any, token: Any) -> bytes:
-    return at(vocab, Vocab).texts[number(token)].encode()
+    return vocab_of(vocab).texts[number(token)].encode()
 
 
 def llama_vocab_get_score(vocab: Any, token: Any) -> float:
-    return float(at(vocab, Vocab).scores[number(token)])
+    return float(vocab_of(vocab).scores[number(token)])
 
 
 def llama_vocab_get_attr(vocab: Any, token: Any) -> int:
-    return token_attr(at(vocab, Vocab), number(token))
+    return token_attr(vocab_of(vocab), number(token))
 
 
 def llama_vocab_is_eog(vocab: Any, token: Any) -> bool:
-    return at(vocab, Vocab).is_eog(number(token))
+    return vocab_of(vocab).is_eog(number(token))
 
 
 def llama_vocab_is_control(vocab: Any, token: Any) -> bool:
-    return at(vocab, Vocab).is_control(number(token))
+    return vocab_of(vocab).is_control(number(token))
 
 
 def llama_vocab_bos(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).bos_id)
+    return id_or_minus_one(vocab_of(vocab).bos_id)
 
 
 llama_vocab_cls = llama_vocab_bos
 
 
 def llama_vocab_eos(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).eos_id)
+    return id_or_minus_one(vocab_of(vocab).eos_id)
 
 
 def llama_vocab_eot(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).eot_id)
+    return id_or_minus_one(vocab_of(vocab).eot_id)
 
 
 def llama_vocab_sep(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).sep_id)
+    return id_or_minus_one(vocab_of(vocab).sep_id)
 
 
 def llama_vocab_nl(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).newline_id)
+    return id_or_minus_one(vocab_of(vocab).newline_id)
 
 
 def llama_vocab_pad(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).pad_id)
+    return id_or_minus_one(vocab_of(vocab).pad_id)
 
 
 def llama_vocab_mask(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).mask_id)
+    return id_or_minus_one(vocab_of(vocab).mask_id)
 
 
 def llama_vocab_fim_pre(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).special.fim_pre)
+    return id_or_minus_one(vocab_of(vocab).special.fim_pre)
 
 
 def llama_vocab_fim_suf(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).special.fim_suf)
+    return id_or_minus_one(vocab_of(vocab).special.fim_suf)
 
 
 def llama_vocab_fim_mid(vocab: Any) -> int:
-    return id_or_minus_one(at(vocab, Vocab).special.fim_mid)
+    return id_or_minus_one(vocab_of(vocab).special.fim_mid)
 
 
 def llama_vocab_get_add_bos(vocab: Any) -> bool:
-    return at(vocab, Vocab).add_bos
+    return vocab_of(vocab).add_bos
 
 
 def llama_vocab_get_add_eos(vocab: Any) -> bool:
-    return at(vocab, Vocab).add_eos
+    return vocab_of(vocab).add_eos
 
 
 # older names

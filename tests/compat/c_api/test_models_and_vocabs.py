@@ -36,6 +36,7 @@ def test_tokens_are_those_of_a_llama(path, vocab):
         wanted = llm.tokenize(TEXT, add_bos=True, special=True)
         assert tokenized(vocab, TEXT) == (len(wanted), wanted)
         assert tokenized(llama_cpp.llama_model_get_vocab(llm._model.model), TEXT) == (len(wanted), wanted)
+        assert tokenized(llm._model.model, TEXT) == (len(wanted), wanted)  # as programs of 2024 call it
         assert llm.tokenizer().encode(TEXT.decode()) == llm.tokenizer_.tokenize(TEXT) == wanted
     assert tokenized(vocab, TEXT, room=2) == (-len(wanted), [])
 
