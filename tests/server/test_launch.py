@@ -55,6 +55,19 @@ def test_it_serves_and_ends_with_0_and_frees_its_port(path):
             again.bind(("127.0.0.1", server.port))
 
 
+def test_an_engine_without_work_frees_its_memory_until_there_is_some(path):
+    question = {"prompt": "Hello", "n_predict": 3, "temperature": 0}
+    with server_process("-m", path, "--sleep-idle-seconds", "1") as server:
+        before, engine = server.ask("/completion", question), server.engine
+        wait_until(lambda: not Path(f"/proc/{engine}").exists())
+        assert server.ask("/props")[1]["is_sleeping"] and server.health() == 200
+        after = server.ask("/completion", question)  # it waits for the one that is started for it
+        assert (after[0], after[1]["content"]) == (before[0], before[1]["content"]) == (200, after[1]["content"])
+        assert not server.ask("/props")[1]["is_sleeping"] and server.engine != engine
+        wait_until(lambda: server.ask("/props")[1]["is_sleeping"])
+        assert server.end() == 0
+
+
 def test_fault_77_what_runs_may_end_when_the_server_is_told_to(path):
     with server_process("-m", path, "-c", "256") as server:
         texts = []

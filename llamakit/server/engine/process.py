@@ -35,6 +35,14 @@ def started(settings: ModelSettings) -> Worker:
     return Worker(spawned)
 
 
+class Sleep:
+    """From the time that an engine is ended until the next one is talked with."""
+
+    def __init__(self) -> None:
+        self.is_over = asyncio.Event()
+        self.unsent: list[ToEngine] = []  # to the next one
+
+
 class ProcessChannel:
     """A channel (see `engine.py`) to a process. It begins to load at once, before there is an event loop.
 
@@ -47,9 +55,7 @@ class ProcessChannel:
         self._transport: asyncio.WriteTransport | None = None
         self._n_failures = 0
         self._was_ready = self._is_closing = False
-        self._awake = asyncio.Event()
-        self._awake.set()
-        self._unsent: list[ToEngine] | None = None  # to an engine that is being woken
+        self._sleep: Sleep | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self, receive: Callable[[FromEngine], None], lost: Callable[[str, bool], None]) -> None:
@@ -59,21 +65,21 @@ class ProcessChannel:
     def send(self, message: ToEngine) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame(message))
-        elif self._unsent is not None:
-            self._unsent.append(message)
+        elif self._sleep is not None and self._sleep.is_over.is_set():
+            self._sleep.unsent.append(message)
 
     def kill(self) -> None:
         """End a process that does not answer; it is started again."""
         self.worker.process.kill()
 
     def sleep(self) -> None:
-        self._awake.clear()
+        self._sleep = Sleep()
         if self._transport is not None:
             self._transport.close()
 
     def wake(self) -> None:
-        self._unsent = []
-        self._awake.set()
+        if self._sleep is not None:
+            self._sleep.is_over.set()
 
     def abandon(self) -> None:
         """End a process that was never talked with."""
@@ -83,7 +89,7 @@ class ProcessChannel:
 
     async def close(self) -> None:
         self._is_closing = True
-        self._awake.set()
+        self.wake()
         if self._transport is not None:
             self._transport.close()
         else:
@@ -97,12 +103,13 @@ class ProcessChannel:
         """Talk with one process after the other."""
         while True:
             await self._talk(self.worker)
-            is_asleep = not self._awake.is_set() or self._unsent is not None
+            sleep = self._sleep
             reason = await self._reason(self.worker)
-            await self._awake.wait()
+            if sleep is not None:
+                await sleep.is_over.wait()
             if self._is_closing:
                 return
-            if is_asleep:
+            if sleep is not None:
                 self.worker = started(self.settings)
                 continue
             self._n_failures += 1
@@ -125,9 +132,10 @@ class ProcessChannel:
         )
         if self._is_closing:
             self._transport.close()
-        for message in self._unsent or ():
-            self._transport.write(frame(message))
-        self._unsent = None
+        if self._sleep is not None:
+            for message in self._sleep.unsent:
+                self._transport.write(frame(message))
+            self._sleep = None
         await ended
         self._transport = None
 
