@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from llamakit.cli.console import Report, progress
-from llamakit.cli.options import grammar as g
-from llamakit.cli.options import shared as o
 from llamakit.cli.options.adapters import AdapterOptions
-from llamakit.cli.options.chat import ChatOptions, chat_template_of, template_variables
-from llamakit.cli.options.context import ContextOptions, RopeOptions, check_tensors, context_params
-from llamakit.cli.options.model import ModelOptions, hub_name, model_path
-from llamakit.cli.options.prompt import read_text, unescape
+from llamakit.cli.options.chat import ChatOptions
+from llamakit.cli.options.context import ContextOptions, RopeOptions, check_tensors
+from llamakit.cli.options.model import ModelOptions, model_path
+from llamakit.cli.options.prompt import read_text
 from llamakit.cli.options.sampling import SamplingOptions, sampling_params
 from llamakit.cli.options.server import (
     AccessOptions,
@@ -27,13 +25,11 @@ from llamakit.cli.options.server import (
 from llamakit.cli.options.tgi import GenerateOptions, generate_limits
 from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.cli.run_log import INFO, LogOptions
+from llamakit.cli.server_model import AnswerOptions, listed, model_settings
 
 if TYPE_CHECKING:
     from llamakit.server.operations.origins import Origins
-    from llamakit.server.settings import ChatSettings, DraftSettings, ModelSettings, ServerSettings
-
-N_QUEUE = 1024  # requests that may wait
-POOLINGS = ("none", "mean", "cls", "last", "rank")
+    from llamakit.server.settings import ModelSettings, ServerSettings
 
 
 def server(
@@ -44,19 +40,9 @@ def server(
     serving: ServingOptions,
     generating: GenerateOptions,
     context: ContextOptions,
-    n_predict: o.Predict = -1,
-    keep: o.Keep = 0,
-    context_shift: o.ContextShift = False,
-    reverse_prompt: o.ReversePrompt = [],
-    escape: o.Escape = True,
-    special: o.Special = False,
+    answering: AnswerOptions,
     template: ChatOptions,
     sampling: SamplingOptions,
-    grammar: g.GrammarText = None,
-    grammar_file: g.GrammarFile = None,
-    json_schema: g.JsonSchema = None,
-    json_schema_file: g.JsonSchemaFile = None,
-    regex: g.Regex = None,
     drafting: DraftOptions,
     several: ModelsOptions,
     rotation: RopeOptions,
@@ -72,21 +58,18 @@ def server(
     keys = read_keys(access)
     check_exposure(hosts, keys, web.insecure)
     spawned = None
-    if several.models_dir is None and several.config_file is None:
+    if not several.sources:
         from llamakit.server.engine.spawn import spawn
 
         spawned = spawn()  # imports what it needs while this process does
     elif source.spec is not None:
-        raise InvalidArgument("-m names one model, --models-dir and --config-file several: choose")
+        raise InvalidArgument(f"-m names one model, {several.sources[0]} several: choose")
     sampling_params(sampling)  # what is wrong with it is said before a model is fetched
     most = serving.max_concurrent_requests, serving.max_input_tokens, serving.max_total_tokens
     limits = generate_limits(generating, *most)
-    stop = tuple(unescape(text) if escape else text for text in reverse_prompt)
-    common = replace(
-        model_settings("", serving, context, rotation, adapting, template, sampling, drafting),
-        arch_files=tuple(source.arch_file),
-        n_predict=n_predict, n_keep=keep, context_shift=context_shift, stop=stop, show_special=special,
-        rules=g.read_rules(grammar, grammar_file, json_schema, json_schema_file, regex),
+    common: ModelSettings = model_settings(
+        source=source, serving=serving, context=context, answering=answering, template=template, sampling=sampling,
+        drafting=drafting, rotation=rotation, adapting=adapting,
     )  # fmt: skip
     if spawned is not None:
         with progress(not log.log_disable and log.verbosity >= INFO) as report:
@@ -121,13 +104,19 @@ def fetched(settings: ModelSettings, source: ModelOptions, report: Report | None
 
 def known_models(several: ModelsOptions, common: ModelSettings) -> Callable[[], Mapping[str, ModelSettings]]:
     """What finds the models of a folder, or those of a file of settings."""
-    if several.models_dir is not None and several.config_file is not None:
-        raise InvalidArgument("only one of --models-dir and --config-file can be given")
+    if len(several.sources) > 1:
+        raise InvalidArgument(f"only one of {' and '.join(several.sources)} can be given")
     if several.config_file is not None:
         from llamakit.server.models import python_settings as p
 
         models = [p.model_settings(model) for model in p.read_file(several.config_file).models]
         return lambda: {model.aliases[0]: model for model in models}
+    if several.models_preset is not None:
+        from llamakit.cli.server_presets import models_of_preset
+
+        preset = several.models_preset
+        models_of_preset(preset, common)  # what is wrong with it is said at once
+        return lambda: models_of_preset(preset, common)
     from llamakit.server.models.folder import models_of
 
     folder = several.models_dir or ""
@@ -158,93 +147,6 @@ def check_exposure(hosts: list[str], keys: tuple[str, ...], is_insecure: bool) -
             f"--host {','.join(hosts)}: anybody who reaches this machine could use the server; set --api-key, or say "
             "--insecure if that is meant"
         )
-
-
-def model_settings(
-    path: str,
-    serving: ServingOptions,
-    context: ContextOptions,
-    rotation: RopeOptions,
-    adapting: AdapterOptions,
-    template: ChatOptions,
-    sampling: SamplingOptions,
-    drafting: DraftOptions,
-) -> ModelSettings:
-    from llamakit.server.settings import N_SLOTS, ModelSettings
-
-    if serving.embd_normalize < -1:
-        raise InvalidArgument(f"--embd-normalize: {serving.embd_normalize} is not -1, 0, 1, 2 or a larger power")
-    if serving.pooling not in (None, *POOLINGS):
-        raise InvalidArgument(f"--pooling: {serving.pooling!r} is not {', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}")
-    n_slots, n_most = serving.parallel if serving.parallel > 0 else N_SLOTS, serving.max_concurrent_requests
-    return ModelSettings(
-        path=path,
-        aliases=tuple(sorted(set(listed(serving.alias)))),  # as llama-server has them
-        tags=tuple(sorted(set(listed(serving.tags)))),
-        opening=context_params(context, rotation, adapting),
-        n_slots=n_slots,
-        sleep_after=serving.sleep_idle_seconds if serving.sleep_idle_seconds > 0 else None,
-        n_queue_max=N_QUEUE if n_most is None else max(0, n_most - n_slots),
-        n_prefill_beside=serving.max_batch_prefill_tokens,
-        embeddings=serving.embedding,
-        reranking=serving.reranking,
-        n_ctx_request=n_ctx_request(serving, n_slots, context),
-        n_input_max=serving.max_input_tokens,
-        draft=draft_settings(drafting),
-        pooling="rank" if serving.reranking and serving.pooling is None else serving.pooling,
-        chat=chat_settings(template),
-        sampling=said(sampling),
-        cache_prompt=serving.cache_prompt,
-        embd_normalize=serving.embd_normalize,
-        sse_ping_interval=serving.sse_ping_interval,
-        slot_save_path=serving.slot_save_path,
-        spm_infill=serving.spm_infill,
-    )
-
-
-def n_ctx_request(serving: ServingOptions, n_slots: int, context: ContextOptions) -> int | None:
-    """Most tokens of one request, prompt and answer; None for all of the context."""
-    limits = [n for n in (serving.kv_unified_per_slot, serving.max_total_tokens) if n is not None]
-    if not serving.kv_unified:
-        if not context.ctx_size:
-            raise InvalidArgument("--no-kv-unified divides the context: it needs -c")
-        limits.append(context.ctx_size // n_slots)
-    if any(n < 1 for n in limits):
-        raise InvalidArgument(f"a request needs at least one token, and would have {min(limits)}")
-    return min(limits, default=None)
-
-
-def draft_settings(drafting: DraftOptions) -> DraftSettings | None:
-    from llamakit.server.settings import DraftSettings
-
-    kinds = set(drafting.spec_type.split(",")) - {"none", ""}
-    if unknown := sorted(kind for kind in kinds if not kind.startswith(("draft-simple", "ngram-"))):
-        raise InvalidArgument(f"--spec-type: {unknown[0]!r} is not none, draft-simple or one of ngram-...")
-    if drafting.n_max < 1:
-        raise InvalidArgument(f"--draft-max: {drafting.n_max} is less than 1")
-    path = drafting.model_draft or hub_name(drafting.hf_repo_draft)
-    if path is not None:
-        return DraftSettings(path, drafting.n_max)
-    if "draft-simple" in kinds:
-        raise InvalidArgument("--spec-type draft-simple needs a draft model: -md")
-    return DraftSettings(None, drafting.n_max) if kinds or drafting.spec_default else None
-
-
-def chat_settings(template: ChatOptions) -> ChatSettings:
-    from llamakit.core.chat.output.format import ReasoningFormat
-    from llamakit.server.settings import ChatSettings
-
-    return ChatSettings(
-        template=chat_template_of(template),
-        use_jinja=template.jinja,
-        variables=template_variables(template),
-        reasoning=ReasoningFormat(template.reasoning_format),
-        thinks=None if template.reasoning == "auto" else template.reasoning == "on",
-        budget=template.reasoning_budget,
-        budget_message=template.reasoning_budget_message or "",
-        prefills=template.prefill_assistant,
-        is_parsed=not template.skip_chat_parsing,
-    )
 
 
 def server_settings(
@@ -296,22 +198,6 @@ def origins(access: AccessOptions, hosts: list[str], has_keys: bool) -> Origins:
         headers=access.cors_headers,
         has_credentials=access.cors_credentials,
     )
-
-
-def said(sampling: SamplingOptions) -> dict[str, Any]:
-    """Fields of SamplingParams that the command line sets."""
-    from llamakit.core.sampling.params import SamplingParams
-
-    usual, params = SamplingParams(), sampling_params(sampling)
-    names = {f.name for f in fields(sampling) if getattr(sampling, f.name) not in (None, [])}
-    if names & {"samplers", "sampler_seq", "tfs_z"}:
-        names |= {"samplers"}
-    return {f.name: getattr(params, f.name) for f in fields(usual) if f.name in names}
-
-
-def listed(texts: list[str]) -> tuple[str, ...]:
-    """The parts of comma lists."""
-    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
 def level_of(options: LogOptions) -> int:

@@ -154,6 +154,16 @@ def test_variables_with_the_names_of_older_releases_are_read(monkeypatch):
     assert (model.draft.path, model.draft.n_most, web.has_web_page) == ("d.gguf", 3, False)
 
 
+def test_a_preset_is_read_anew_whenever_it_is_asked_for(monkeypatch, tmp_path):
+    preset, started = tmp_path / "models.ini", []
+    preset.write_text("[a]\nmodel = a.gguf")
+    monkeypatch.setattr("llamakit.server.launch.serve_many", lambda _, known, *more, **options: started.append(known))
+    assert run(["server", "--models-preset", str(preset), "-c", "64"]) == 0
+    assert {name: (m.path, m.opening.n_ctx) for name, m in started[0]().items()} == {"a": ("a.gguf", 64)}
+    preset.write_text("[b]\nmodel = b.gguf")
+    assert [*started[0]()] == ["b"]
+
+
 def test_keys_come_from_options_files_and_the_environment(monkeypatch, tmp_path):
     file = tmp_path / "keys"
     file.write_text("# ours\nc\n\nd\n")
@@ -180,6 +190,8 @@ def test_keys_come_from_options_files_and_the_environment(monkeypatch, tmp_path)
         (["-j", '{"type": 1}'], "/type"),
         (["-j", "{}", "--grammar", "root ::= a"], "only one of them"),
         (["--models-dir", "D", "-m", "M"], "choose"),
+        (["--models-dir", "D", "--models-preset", "F"], "only one of --models-dir and --models-preset"),
+        (["--models-preset", "there/is/none.ini"], "none.ini"),
     ],
 )
 def test_what_makes_no_sense_is_said(capsys, args, message):

@@ -240,6 +240,13 @@ class ModelsOptions:
             help="Folder of GGUF files, each loaded when it is asked for.",
         ),
     ] = None
+    models_preset: Annotated[
+        str | None,
+        option(
+            "--models-preset", panel=MODELS, env="MODELS_PRESET",
+            help="INI file: a section a model, with its name and options; [*] holds for all.",
+        ),
+    ] = None  # fmt: skip
     models_max: Annotated[
         int,
         option(
@@ -260,6 +267,16 @@ class ModelsOptions:
             "--config-file", panel=MODELS, help="File of settings and models, as llama-cpp-python's server reads it."
         ),
     ] = None
+
+    @property
+    def sources(self) -> list[str]:
+        """The options that say which models there are."""
+        given = {
+            "--models-dir": self.models_dir,
+            "--models-preset": self.models_preset,
+            "--config-file": self.config_file,
+        }
+        return [name for name, value in given.items() if value is not None]
 
 
 @dataclass(frozen=True)

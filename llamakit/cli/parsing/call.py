@@ -16,7 +16,8 @@ def read_and_call(name: str, function: Callable[..., None], args: Sequence[str])
     try:
         if declared is not None:
             values = read(declared, args)
-            return function(**values)
+            function(**values)
+            return
     except HelpWanted:
         pass
     from llamakit.cli.parsing import typer_command

@@ -21,19 +21,19 @@ from typing import Any, get_type_hints
 from llamakit.cli.parsing.signature import shown
 
 
-def flatten(function: Callable[..., None]) -> Callable[..., None]:
+def flatten(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with the options of its groups as parameters of its own; itself when it has no groups."""
     signature = inspect.signature(function, eval_str=True)
     groups: dict[str, Any] = {p.name: p.annotation for p in signature.parameters.values() if is_dataclass(p.annotation)}
     if not groups:
         return function
 
-    def call(**values: Any) -> None:
+    def call(**values: Any) -> Any:
         made = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
         }
-        function(**values, **made)
+        return function(**values, **made)
 
     parameters = [
         option

@@ -202,7 +202,7 @@ class Engine:
     async def slots(self) -> list[dict[str, Any]]:
         """What each sequence of the context does."""
         slots: list[dict[str, Any]] = await self.call("slots")
-        return slots
+        return [{**slot, "n_ctx": min(slot["n_ctx"], self.info.n_ctx)} for slot in slots]
 
     async def save_slot(self, slot: int, path: str) -> tuple[int, int]:
         """Write a slot's cells to a file.   -> tokens, bytes"""

@@ -13,6 +13,7 @@ from llamakit.errors import LlamakitError, UsageError
 from llamakit.server.engine.engine import Engine, EngineState
 from llamakit.server.engine.errors import EngineLoading
 from llamakit.server.engine.process import ProcessChannel
+from llamakit.server.models.fetched import fetched
 from llamakit.server.models.models import UnknownModel
 from llamakit.server.models.served import Served, open_served
 from llamakit.server.settings import ModelSettings
@@ -74,6 +75,9 @@ class ManyModels:
         known = self.known()
         loaded = {name: entry for name, entry in self.entries.items() if entry.served is not None}
         found = {name: self.entries.get(name) or Entry(name, settings) for name, settings in known.items()}
+        for name, settings in known.items():
+            if found[name].served is None:
+                found[name].settings = settings
         self.entries = {**found, **loaded}
 
     def start(self) -> None:
@@ -121,10 +125,15 @@ class ManyModels:
             while self.n_most and len(self.loaded) >= self.n_most:
                 await self._make_way()
             log.info("loading %s", entry.name)
-            engine = self._new_engine(entry.settings)
+            try:
+                settings = await asyncio.to_thread(fetched, entry.settings)
+            except LlamakitError as error:
+                entry.error = str(error)
+                raise
+            engine = self._new_engine(settings)
             engine.start()
             try:
-                entry.served = await asyncio.to_thread(open_served, entry.settings, engine)
+                entry.served = await asyncio.to_thread(open_served, settings, engine)
             except BaseException as error:
                 entry.error = str(error)
                 await engine.close()

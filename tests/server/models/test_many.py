@@ -15,7 +15,7 @@ from llamakit.server.engine.generation import Generation
 from llamakit.server.engine.local import LocalChannel
 from llamakit.server.models.many import ManyModels
 from llamakit.server.models.models import UnknownModel
-from llamakit.server.settings import ModelSettings
+from llamakit.server.settings import DraftSettings, ModelSettings
 
 from ..serving import Running, listening
 
@@ -116,6 +116,33 @@ def test_without_loading_by_itself_a_model_must_be_loaded(many):
         assert (await models.get("a")).name == "a"
 
     run(models, task)
+
+
+def test_settings_that_have_changed_hold_from_the_next_load_on(path, scheduler):
+    known = {"a": ModelSettings(str(path)), "b": ModelSettings(str(path))}
+    models = ManyModels(lambda: known, 2, new_engine=lambda _: Engine(LocalChannel(scheduler)))
+
+    async def task():
+        await models.get("a")
+        known.update({name: ModelSettings(str(path), n_predict=5) for name in ("a", "b")})
+        models.rescan()
+        assert [(await models.get(name)).settings.n_predict for name in ("a", "b")] == [-1, 5]
+
+    run(models, task)
+
+
+def test_a_model_of_a_hub_is_fetched_when_it_is_loaded(path, scheduler, monkeypatch):
+    asked = []
+    monkeypatch.setattr("llamakit.tools.pull.resolve", lambda spec, *_: asked.append(spec) or path)
+    known = {"a": ModelSettings("hf:org/repo:Q4_0", draft=DraftSettings("hf:org/small"))}
+    models = ManyModels(lambda: known, 1, new_engine=lambda _: Engine(LocalChannel(scheduler)))
+    assert asked == []
+
+    async def task():
+        assert (await models.get("a")).settings.path == str(path)
+
+    run(models, task)
+    assert sorted(asked) == ["hf:org/repo:Q4_0", "hf:org/small"]
 
 
 @contextmanager
