@@ -106,14 +106,15 @@ def dispatch(path: str, group: Group, args: list[str]) -> int:
     if name in ("-h", "--help", "--usage"):
         show_commands(path, group)
         return 0 if args else 1
-    if name == "--version" and group is TOP:
-        print(f"llamakit {__version__}")
-        return 0
+    if name == "--version":
+        return show_version()
     complain(f"invalid argument: {name} (`{path} --help` lists the commands)")
     return 1
 
 
 def run_command(path: str, command: Command, args: list[str]) -> int:
+    if args[:1] == ["--version"]:
+        return show_version()
     from llamakit.cli.parsing.call import read_and_call
 
     try:
@@ -123,6 +124,11 @@ def run_command(path: str, command: Command, args: list[str]) -> int:
         if typer is not None and isinstance(error, typer.Exit):
             return int(error.exit_code)
         raise
+    return 0
+
+
+def show_version() -> int:
+    print(f"llamakit {__version__}")
     return 0
 
 

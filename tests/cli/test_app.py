@@ -37,8 +37,9 @@ def test_no_command_shows_the_help_and_exits_1(capsys: pytest.CaptureFixture[str
     assert "Commands:" in capsys.readouterr().out
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--version"]) == 0
+@pytest.mark.parametrize("command", [[], ["server"], ["gguf", "dump"]])
+def test_version(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--version"]) == 0
     assert capsys.readouterr().out == f"llamakit {__version__}\n"
 
 
