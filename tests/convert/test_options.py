@@ -209,6 +209,8 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
                 "cohere2moe.attention.rope_pattern": None,
             },
         ),
+        ("FalconForCausalLM", {"alibi": True}, {"llamakit.attention.max_alibi_bias": 8.0}),
+        ("FalconForCausalLM", {"alibi": False}, {"llamakit.attention.max_alibi_bias": None}),
         ("MinistralForCausalLM", {"sliding_window": 20}, {"llama.attention.sliding_window": 20}),
         (
             "CwmForCausalLM",
@@ -251,7 +253,6 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
         ("MiMoV2FlashForCausalLM", MIMO | {"head_dim": 10}, "turns 5 of a head's 10 dimensions"),
         ("GPTNeoXForCausalLM", {"rotary_pct": 0.3, "head_dim": 10}, "turns 3 of a head's 10 dimensions"),
         ("Cohere2MoeForCausalLM", COHERE | {"expert_selection_fn": "tanh"}, "expert_selection_fn is 'tanh'"),
-        ("FalconForCausalLM", {"alibi": True}, "ALiBi"),
         ("Gemma3ForCausalLM", {"use_bidirectional_attention": True}, "both sides"),
         (
             "Gemma3ForCausalLM",

@@ -10,7 +10,6 @@ from llamakit.convert.family import Family, Keys, Named
 from llamakit.convert.names import WHOLE, Names
 from llamakit.convert.rotation import n_rotated
 from llamakit.convert.weight import Weight, grouped_qkv, joined, split_rows
-from llamakit.errors import ModelError
 
 MAX_ALIBI = 8.0  # of MPT in transformers, whatever the config says
 
@@ -158,12 +157,16 @@ class Falcon(Bloom):
     def hparams(self) -> Keys:
         yield from Family.hparams(self)
         c = self.config
-        if c.bool("alibi", default=False):
-            raise ModelError(f"{c.path}: Falcon with ALiBi, whose biases are rounded to bfloat16, cannot be converted")
         yield "context_length", c.int("max_position_embeddings", default=2048)
         yield "tensor_data_layout", "jploski"
         yield "feed_forward_length", c.int("ffn_hidden_size", default=4 * c.n_embd)
         yield "attention.head_count_kv", self.n_head_kv
+
+    def foreign_keys(self) -> Keys:
+        """Keys gain biases that are rounded, which no other architecture has."""
+        yield from super().foreign_keys()
+        if self.config.bool("alibi", default=False):
+            yield "llamakit.attention.max_alibi_bias", MAX_ALIBI
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith("attn_qkv."):

@@ -48,6 +48,7 @@ def attention_with_heads(node: Node) -> Node | None:
         node.window, node.softcap, node.is_chunked, node.max_bias, q_norm, k_norm, eps if q_norm else k_eps, turn,
         node.sinks, node.is_causal, (turn is not None or not is_turned(node.k)) and not node.is_behind_source,
         node.distances, node.buckets, node.is_behind_source, chosen=node.chosen,
+        is_bias_by_key=node.is_bias_by_key,
     )  # fmt: skip
 
 

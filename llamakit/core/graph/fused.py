@@ -95,6 +95,7 @@ class RopeAttention(Node):
     is_behind_source: bool = False
     has_own_keys: bool = True  # else they are in the cache already; k and v say nothing
     chosen: Node | None = None
+    is_bias_by_key: bool = False
 
     @property
     def width(self) -> int:

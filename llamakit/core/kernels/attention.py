@@ -30,6 +30,7 @@ class Attention(LayerCache):
     sinks: Ptr[f32]  # (n_head,): a score without a value, for each head; or null
     bias: Ptr[f32]  # (n_head, 2 bias_zero + 64): added to scores, by how far a key is ahead of zero; or null
     bias_zero: i64
+    is_bias_by_key: i64  # 1: how far a key is ahead of the first position; 0: of the query
     chosen: Ptr[f32]  # token t at chosen + t * chosen_pitch: bits of the positions that count, 32 in each; or null
     chosen_pitch: i64
     scratch: Ptr[i8]  # scratch_bytes(...) for each thread
@@ -123,7 +124,8 @@ def adjust(op, run, kv_head, row, base, scores):
             key = lane_numbers() + f32(base + 16 * i)
             scores[i] = scores[i] - vmax(f32(position) - key, key - f32(position)) * op.slopes[head]
     if is_null(op.bias) == 0:
-        bias = view(op.bias + (head * (2 * op.bias_zero + BLOCK) + op.bias_zero + base - position), f32x16)
+        at = base if op.is_bias_by_key != 0 else base - position
+        bias = view(op.bias + (head * (2 * op.bias_zero + BLOCK) + op.bias_zero + at), f32x16)
         for i in range(4):
             scores[i] = scores[i] + bias[i]
     if is_null(op.chosen) == 0:

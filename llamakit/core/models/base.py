@@ -21,7 +21,6 @@ from llamakit.core.models.tensors import Tensors
 from llamakit.core.quants import dequantize
 from llamakit.errors import ModelError
 
-
 Cached = Attention | ChosenKeys | CompressedAttention | KeepSource  # ops that keep a row of each position
 
 

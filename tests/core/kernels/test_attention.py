@@ -39,6 +39,7 @@ class Case:
     has_slopes: bool = False
     has_sinks: bool = False
     has_bias: bool = False  # by distance
+    is_bias_by_key: bool = False
     chosen: float = 0.0  # the share of the keys that count; 0: all
     part: int = ALL
     n_source: int = 0
@@ -134,6 +135,7 @@ def run_case(run_kernel, case):
     attend = Attention(
         batch=make_batch(len(q), None, None, runs.view(np.uint8), order), q=padded, keys=keys, values=values, out=out,
         slopes=case.slopes, sinks=case.sinks, bias=case.bias, bias_zero=N_BIAS, part=case.part,
+        is_bias_by_key=int(case.is_bias_by_key),
         chosen=chosen, chosen_pitch=0 if chosen is None else chosen.shape[1],
         scratch=scratch, scratch_pitch=n_scratch, q_pitch=q_pitch,
         out_pitch=out_pitch, n_head=case.n_head, n_head_kv=case.n_head_kv, head_dim=case.head_dim,
@@ -174,7 +176,7 @@ def naive(case, i):
     if case.chosen:
         hidden = hidden | ~case.chosen_keys(i)
     if case.has_bias:
-        scores = scores + case.bias[:, N_BIAS + p_k - p_q]
+        scores = scores + case.bias[:, N_BIAS + p_k - (0 * p_q if case.is_bias_by_key else p_q)]
     if case.part == SOURCE:
         hidden = np.broadcast_to(p_k >= case.n_source, hidden.shape)
     elif case.part == BEHIND:
@@ -220,6 +222,7 @@ SHAPES = {
     "window to both sides": Case(((0, 150), (0, 3), (0, 70)), is_causal=0, window=20),
     "wide window to both sides": Case(((0, 150),), is_causal=0, window=100, has_slopes=True),
     "bias": Case(((70, 5), (0, 70)), has_bias=True),
+    "bias by key": Case(((70, 5), (0, 70)), has_bias=True, is_bias_by_key=True),
     "bias to both sides": Case(((0, 150),), is_causal=0, has_bias=True),
     "some keys": Case(((70, 5), (0, 70)), chosen=0.3),
     "blocks without keys": Case(((300, 9), (0, 3)), chosen=0.01),

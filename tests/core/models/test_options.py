@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from llamakit.core.graph.ops import Clamp, Glu, RmsNorm, Rope, Scale, Shift, in_order
-from llamakit.core.graph.ops.attention import Attention
+from llamakit.core.graph.ops.attention import Attention, alibi_by_key
 from llamakit.core.graph.ops.recurrent import DeltaScan, StateScan
 from llamakit.errors import ModelError
 
 from ... import golden
 from ...encoders import write_tiny_encoder
-from ...running import open_decoder
+from ...running import logits_of, open_context, open_decoder, reference
 
 
 def nodes_of(name: str, path: Any, *keys: list[Any]) -> list[Any]:
@@ -107,3 +107,22 @@ def test_a_formula_without_the_models_indexer_says_up_to_where_it_holds(tmp_path
     assert open_decoder(path).n_exact == 300
     nodes_of("llama-dense", path)
     assert open_decoder(path).n_exact == 0
+
+
+def test_falcon_with_alibi_does_not_turn_and_adds_rounded_biases(tmp_path):
+    nodes = nodes_of("falcon-dense", tmp_path / "model.gguf", ["llamakit.attention.max_alibi_bias", "FLOAT32", 8.0])
+    assert all(node.is_bias_by_key and node.max_bias == 8 for node in nodes if isinstance(node, Attention))
+    assert not any(isinstance(node, Rope) for node in nodes)
+    gains = alibi_by_key(8.0, 12, 600)
+    assert gains[0, [1, 3, 257, 259, 513]].tolist() == [0.5, 1.5, 128.0, 130.0, 256.0]  # 257 is halfway: to even
+    assert gains[8, 3] == 2.125  # the slope of 2^-0.5 is 0.70703125
+
+
+def test_programs_add_the_biases_of_falcon_that_formulas_add(tmp_path):
+    path, key = tmp_path / "model.gguf", ["llamakit.attention.max_alibi_bias", "FLOAT32", 8.0]
+    nodes_of("falcon-dense", path, key)
+    tokens = np.random.default_rng(1).integers(0, 64, 90)
+    wanted = reference(open_decoder(path)).run(tokens)
+    with open_context(path) as context:
+        for size in (1, 40, 96):
+            np.testing.assert_allclose(logits_of(context, tokens, size), wanted, rtol=2e-4, atol=2e-4)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.graph.fused import RopeAttention
-from llamakit.core.graph.ops.attention import KeepSource, SourceAttention, alibi_slopes
+from llamakit.core.graph.ops.attention import KeepSource, SourceAttention, alibi_by_key, alibi_slopes
 from llamakit.core.graph.plan import pitch
 from llamakit.core.graph.program import Step
 from llamakit.core.kernels import attention
@@ -23,7 +23,9 @@ def lower_attention(lowering: Lowering, node: RopeAttention) -> list[Step]:
     m, cache = lowering.memory, lowering.memory.cache
     k_type, v_type, dim, dim_v = cache.type_k, cache.type_v, node.head_dim, node.head_dim_v
     q_norm, k_norm, sinks = (m.weights.vector(w) if w else None for w in (node.q_norm, node.k_norm, node.sinks))
-    slopes = np.array(alibi_slopes(node.max_bias, node.n_head), np.float32) if node.max_bias else None
+    by_key = node.is_bias_by_key
+    slopes = np.array(alibi_slopes(node.max_bias, node.n_head), np.float32) if node.max_bias and not by_key else None
+    bias = bias_by_distance(lowering, node) if node.distances else bias_by_key(lowering, node) if by_key else None
     q, k, v = (lowering.at(n) + 4 * offset for n, offset in zip((node.q, node.k, node.v), node.offsets, strict=True))
     shape: dict[str, Any] = {
         "batch": m.batch, "keys": cache.keys[node.layer], "values": cache.values[node.layer], "n_head": node.n_head,
@@ -38,7 +40,7 @@ def lower_attention(lowering: Lowering, node: RopeAttention) -> list[Step]:
         is_neox=int(rotation.is_neox) if rotation else 0, eps=node.eps, **stored,
     )  # fmt: skip
     attend = attention.Attention(
-        bias=bias_by_distance(lowering, node) if node.distances else None, bias_zero=m.n_ctx,
+        bias=bias, bias_zero=m.n_ctx, is_bias_by_key=int(by_key),
         part=attention.BEHIND if node.is_behind_source else attention.ALL,
         chosen=lowering.at(node.chosen) if node.chosen else None, chosen_pitch=pitch(node.chosen) if node.chosen else 0,
         q=q, out=lowering.at(node), slopes=slopes, sinks=sinks, scratch=None, scratch_pitch=0,
@@ -66,6 +68,13 @@ def bias_by_distance(lowering: Lowering, node: RopeAttention) -> npt.NDArray[np.
     return np.ascontiguousarray(lowering.memory.weights.numbers_of(node.distances)[buckets].T, np.float32)
 
 
+def bias_by_key(lowering: Lowering, node: RopeAttention) -> npt.NDArray[np.float32]:
+    """Laid out as the one by distance, of which it has the part from 0 on.   -> (n_head, 2 n_ctx + 64)"""
+    n_ctx = lowering.memory.n_ctx
+    gains = alibi_by_key(node.max_bias, node.n_head, n_ctx + BLOCK) * np.float32(node.scale)
+    return np.pad(gains, ((0, 0), (n_ctx, 0)))
+
+
 def lower_source(lowering: Lowering, node: KeepSource | SourceAttention) -> list[Step]:
     """What the encoder leaves for the decoder is stored like any keys and values, and read by all."""
     m, cache = lowering.memory, lowering.memory.cache
@@ -84,7 +93,8 @@ def lower_source(lowering: Lowering, node: KeepSource | SourceAttention) -> list
         copied = [lowering.copy(node, node.x)] if id(node) in lowering.plan.copies else []
         return [*copied, Step(f"rope.rope_store[{k_type.name},{v_type.name}]", store)]
     attend = attention.Attention(
-        q=lowering.at(node.q), out=lowering.at(node), slopes=None, sinks=None, bias=None, bias_zero=0, scratch=None,
+        q=lowering.at(node.q), out=lowering.at(node), slopes=None, sinks=None, bias=None, bias_zero=0,
+        is_bias_by_key=0, scratch=None,
         scratch_pitch=0, q_pitch=pitch(node.q), out_pitch=pitch(node), window=0, is_chunked=0, is_causal=0,
         chosen=None, chosen_pitch=0, part=attention.SOURCE, scale=node.scale, softcap=0.0, n_head=node.n_head, **shape,
     )  # fmt: skip

@@ -7,6 +7,9 @@ them; to each other they attend in other layers, from the first position behind 
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from llamakit.core.graph.ops.buckets import Buckets
 from llamakit.core.graph.ops.inputs import Weight
 from llamakit.core.graph.ops.node import LikeX, Node, node
@@ -17,9 +20,10 @@ class Attention(Node):
     """softmax(scale q k^T) v over this and all earlier positions, kept in cache layer `layer`.
 
     With a window, only the last `window` positions count, or, in chunks, those since the last multiple of `window`;
-    with a softcap, scores are softcap * tanh(s / softcap). `max_bias` is ALiBi's: scores lose slope * distance. A sink
-    is a score without a value, one for each head. Values may be of another width than keys. Without causality a token
-    sees all those that are computed with it, too; a window then counts both ways.
+    with a softcap, scores are softcap * tanh(s / softcap). `max_bias` is ALiBi's: scores lose slope * distance, or,
+    with `is_bias_by_key`, gain scale * slope * position of the key, in bfloat16. A sink is a score without a value, one
+    for each head. Values may be of another width than keys. Without causality a token sees all those that are computed
+    with it, too; a window then counts both ways.
     """
 
     q: Node
@@ -38,6 +42,7 @@ class Attention(Node):
     buckets: Buckets | None = None
     is_behind_source: bool = False  # keys that the encoder has written do not count
     chosen: Node | None = None  # of an indexer: others do not count
+    is_bias_by_key: bool = False
 
     @property
     def n_head(self) -> int:
@@ -129,3 +134,15 @@ def alibi_slopes(max_bias: float, n_head: int) -> list[float]:
     return [2.0 ** (-max_bias * (h + 1) / n) for h in range(n)] + [
         2.0 ** (-max_bias * (2 * h + 1) / (2 * n)) for h in range(n_head - n)
     ]
+
+
+def alibi_by_key(max_bias: float, n_head: int, n: int) -> npt.NDArray[np.float32]:
+    """What the keys of n positions gain, rounded as Falcon's is in transformers.   -> (n_head, n)"""
+    slopes = in_bfloat16(np.array(alibi_slopes(max_bias, n_head), np.float32))
+    return in_bfloat16(slopes[:, None] * in_bfloat16(np.arange(n, dtype=np.float32)))
+
+
+def in_bfloat16(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The nearest numbers of 8 significant bits, halves to even."""
+    bits = x.view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from llamakit.core.graph import fused, ops
-from llamakit.core.graph.ops.attention import Attention, CachedAttention, KeepSource, SourceAttention, alibi_slopes
+from llamakit.core.graph.ops.attention import (
+    Attention,
+    CachedAttention,
+    KeepSource,
+    SourceAttention,
+    alibi_by_key,
+    alibi_slopes,
+)
 from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.graph.reference.indexer import unpacked
 from llamakit.core.graph.reference.interpreter import Floats, Reference, formula, given, normed, softmax
@@ -85,7 +92,9 @@ def attention_shares(
         scores = np.tanh(scores / np.float32(op.softcap)) * np.float32(op.softcap)
     position = (n_key - n_query + np.arange(n_query))[:, None]
     distance = position - np.arange(n_key)
-    if op.max_bias:
+    if op.max_bias and not isinstance(op, CachedAttention) and op.is_bias_by_key:
+        scores = scores + alibi_by_key(op.max_bias, op.n_head, n_key)[:, None] * np.float32(op.scale)
+    elif op.max_bias:
         slopes = np.array(alibi_slopes(op.max_bias, op.n_head), np.float32)
         scores = scores - slopes[:, None, None] * np.abs(distance).astype(np.float32)
     if biases is not None and not isinstance(op, CachedAttention) and op.buckets is not None:
