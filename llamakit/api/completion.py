@@ -119,7 +119,9 @@ def prompt_tokens(llama: Llama, prompt: str | Sequence[int], suffix: str | None)
     """The prompt's ids; around a gap where a suffix follows it. Raises UsageError for models that know no gaps."""
     vocab = llama.vocab
     if suffix is None:
-        return vocab.encode(prompt, parse_special=True) if isinstance(prompt, str) else [int(id) for id in prompt]
+        if isinstance(prompt, str):
+            return llama.tokenize(prompt.encode("utf-8", "ignore"), special=True)
+        return [int(id) for id in prompt]
     special = vocab.special
     pre, suf, mid = special.fim_pre, special.fim_suf, special.fim_mid
     if pre is None or suf is None or mid is None:

@@ -17,11 +17,12 @@ from llamakit.api.cache import begin_with, keep
 from llamakit.api.completion import create_completion, following_seed
 from llamakit.api.drafts import guesser_of
 from llamakit.api.embedding import create_embedding, embed, parse_pooling, pooling_name
-from llamakit.api.options import cache_type, metadata_as_text, rope_overrides
+from llamakit.api.options import cache_type, metadata_as_text, n_embd_of, rope_overrides
 from llamakit.api.reports import describe, say_when_compiling
 from llamakit.api.said import Sayer, begun
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.state import LlamaState
+from llamakit.api.tokenizers import LlamaTokenizer
 from llamakit.api.tokens import TokenApi
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import Model, load_model
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from llamakit.api.completion import Wanted
     from llamakit.api.drafts import LlamaDraftModel
     from llamakit.api.embedding import Vector
+    from llamakit.api.tokenizers import BaseLlamaTokenizer
     from llamakit.core.chat.template import ChatTemplate
     from llamakit.core.engine.trace import Hook, Trace
     from llamakit.core.grammar.grammar import Grammar
@@ -104,7 +106,7 @@ class Llama(TokenApi):
         chat_format: str | None = None,
         chat_handler: Callable[..., Any] | None = None,
         draft_model: LlamaDraftModel | None = None,
-        tokenizer: Any = None,
+        tokenizer: BaseLlamaTokenizer | None = None,
         type_k: int | str | None = None,
         type_v: int | str | None = None,
         spm_infill: bool = False,
@@ -117,7 +119,7 @@ class Llama(TokenApi):
         self.chat_format, self.chat_handler, self.draft_model = chat_format, chat_handler, draft_model
         self.cache: BaseLlamaCache | None = None
         self._template: ChatTemplate | None = None  # made when first needed
-        self.tokenizer_ = tokenizer
+        self._tokenizer: BaseLlamaTokenizer | None = tokenizer
         if lora_base is not None:
             raise UsageError("lora_base: adapters are applied to the model itself; leave it out")
         opened = ExitStack()
@@ -206,7 +208,12 @@ class Llama(TokenApi):
         return self._vocab or self._loaded.vocab
 
     def tokenize(self, text: bytes, add_bos: bool = True, special: bool = False) -> list[int]:
-        """Ids. add_bos puts the model's BOS (and EOS) around them, special reads texts of control tokens as such."""
+        """Ids. add_bos puts the model's BOS (and EOS) around them, special reads texts of control tokens as such.
+
+        By the `tokenizer` that was given, if one was: then prompts of completions are its too.
+        """
+        if self._tokenizer is not None:
+            return self._tokenizer.tokenize(text, add_bos, special)
         return self.vocab.encode(text, add_special=add_bos, parse_special=special)
 
     def detokenize(
@@ -219,6 +226,14 @@ class Llama(TokenApi):
         """
         text = b"".join(self.vocab.piece(token, special=special) for token in tokens)
         return text.removeprefix(b" ") if len(tokens) and tokens[0] == self.token_bos() else text
+
+    @property
+    def tokenizer_(self) -> BaseLlamaTokenizer:
+        """The one that was given, else the model's own."""
+        return self._tokenizer or LlamaTokenizer(self)  # made each time: kept, it would keep this alive
+
+    def tokenizer(self) -> LlamaTokenizer:
+        return LlamaTokenizer(self)
 
     def n_embd(self) -> int:
         return self._n_embd
@@ -393,8 +408,3 @@ class Llama(TokenApi):
 
 def or_minus_one(token: int | None) -> int:
     return -1 if token is None else token
-
-
-def n_embd_of(metadata: Mapping[str, Any]) -> int:
-    """Of a file that may hold a vocabulary only; 0 where it does not say."""
-    return int(metadata.get(f"{metadata.get('general.architecture')}.embedding_length", 0))

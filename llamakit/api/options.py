@@ -62,3 +62,8 @@ def as_text(value: str | bool | int | float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:f}" if isinstance(value, float) else str(value)
+
+
+def n_embd_of(metadata: Mapping[str, Any]) -> int:
+    """Of a file that may hold a vocabulary only; 0 where it does not say."""
+    return int(metadata.get(f"{metadata.get('general.architecture')}.embedding_length", 0))

@@ -14,7 +14,6 @@ from llamakit.api.tokens import Floats, Tokens
 from llamakit.compat.batches import LlamaBatch
 from llamakit.compat.of_llama import ContextOfLlama, ModelOfLlama
 from llamakit.compat.params import ContextParams, ModelParams
-from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaTokenizer
 from llamakit.core.engine.generate import n_common
 from llamakit.core.engine.threads import n_physical_cores
 
@@ -59,18 +58,6 @@ class Llama(OurLlama):
         self.n_threads_batch = given["n_threads_batch"] or self.n_threads
         for name in SHOWN:
             setattr(self, name, given[name])
-
-    def tokenizer(self) -> LlamaTokenizer:
-        return LlamaTokenizer(self)
-
-    @property
-    def tokenizer_(self) -> BaseLlamaTokenizer:
-        """The one that was given, else the model's own."""
-        return self._tokenizer or LlamaTokenizer(self)  # made each time: kept, it would keep this alive
-
-    @tokenizer_.setter
-    def tokenizer_(self, tokenizer: BaseLlamaTokenizer | None) -> None:
-        self._tokenizer = tokenizer
 
     @property
     def ctx(self) -> int | None:

@@ -19,6 +19,7 @@ from llamakit.api.drawing import (
     StoppingCriteriaList,
 )
 from llamakit.api.state import LlamaState
+from llamakit.api.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
 from llamakit.compat import hf_formats
 from llamakit.compat.batches import LlamaBatch
 from llamakit.compat.c_api import contexts, models, quantizing, samplers, system, vocabs
@@ -41,7 +42,6 @@ from llamakit.compat.llama import Llama
 from llamakit.compat.named_formats import formatters
 from llamakit.compat.quiet import logger, set_verbose, suppress_stdout_stderr
 from llamakit.compat.samplers import LlamaSampler
-from llamakit.compat.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
 from llamakit.core.chat.errors import TemplateError
 
 VERSION = "0.3.36"  # whose names these are

@@ -188,3 +188,24 @@ def test_a_vocabulary_without_bos_says_minus_one(tmp_path):
         assert (llm.token_bos(), llm.token_eos()) == (-1, 0)
         assert llm.detokenize([llm.token_nl()]) == b"\n"
         assert llm.detokenize([]) == b""
+
+
+class Letters:
+    """A tokenizer of one's own: each byte is a token of the model's."""
+
+    def tokenize(self, text, add_bos=True, special=True):
+        return [3 + byte for byte in text]
+
+    def detokenize(self, tokens, prev_tokens=None, special=False):
+        return bytes(token - 3 for token in tokens)
+
+
+def test_a_tokenizer_that_is_given_makes_the_prompts(path):
+    with Llama(path, n_ctx=64, tokenizer=Letters(), verbose=False) as llm:
+        assert llm.tokenize(b"the cat") == [3 + byte for byte in b"the cat"]
+        assert llm("the cat", max_tokens=1)["usage"]["prompt_tokens"] == 7
+        assert isinstance(llm.tokenizer_, Letters)
+    with Llama(path, n_ctx=64, verbose=False) as llm:
+        ids = llm.tokenizer().encode("the cat")
+        assert ids == llm.tokenizer_.tokenize(b"the cat") == llm.tokenize(b"the cat", special=True)
+        assert llm.tokenizer().decode(ids) == "the cat"

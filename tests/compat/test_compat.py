@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import llamakit.compat  # noqa: F401
-from llamakit.compat.tokenizers import LlamaHFTokenizer
+from llamakit.api.tokenizers import LlamaHFTokenizer
 from tests.api.model import TINY
 from tests.api.test_completion import forced
 from tests.tiny import write_tiny

@@ -43,7 +43,7 @@ class LlamaTokenizer(BaseLlamaTokenizer):
 
     @classmethod
     def from_ggml_file(cls, path: str) -> LlamaTokenizer:
-        from llamakit.compat.llama import Llama
+        from llamakit.api.llama import Llama
 
         return cls(Llama(path, vocab_only=True, verbose=False))
 
