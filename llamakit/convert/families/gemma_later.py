@@ -5,10 +5,12 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import ClassVar
 
+import numpy as np
+
 from llamakit.convert.families.gemma import NORMS_AROUND, Gemma3
 from llamakit.convert.family import Keys, Named
 from llamakit.convert.names import WHOLE, Names
-from llamakit.convert.weight import Weight, constant
+from llamakit.convert.weight import Weight, constant, joined
 from llamakit.errors import ModelError
 
 PER_LAYER = {
@@ -60,6 +62,10 @@ class Gemma3n(Gemma3):
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         if word.startswith("altup_correct_scale") and not self.config.bool("altup_correct_scale", default=True):
             return []
+        n_missing = self.config.int("vocab_size") - weight.shape[0]
+        if word == "per_layer_token_embd.weight" and n_missing > 0:  # tokens of images and sound take those of token 0
+            first = weight.rows(0, 1).moved(f"repeat {n_missing}", lambda row: np.repeat(row, n_missing, axis=0))
+            weight = joined((weight, first))
         return super().change(word, weight, i)
 
     def scale_key(self, scale: float) -> Keys:

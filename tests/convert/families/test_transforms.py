@@ -186,3 +186,12 @@ def test_biases_of_hrm_text_stand_apart_where_its_matrices_are_joined(tmp_path: 
     assert not source.mapped.unknown
     for i, name in enumerate(("attn_gate", "attn_q", "ffn_gate", "ffn_up")):
         assert np.all(after[f"blk.{n_low}.{name}.bias"] == i)
+
+
+def test_tokens_without_embeddings_for_the_layers_of_gemma_3n_take_those_of_the_first(tmp_path: Path) -> None:
+    """Its table for the layers is shorter than the other: tokens of images and sound have no rows."""
+    table = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
+    before = {"model.embed_tokens.weight": np.zeros((8, 16), np.float32), "model.embed_tokens_per_layer.weight": table}
+    config = {"architectures": ["Gemma3nForCausalLM"], "model_type": "gemma3n_text", "vocab_size": 8}
+    after, _ = _converted(before, config, tmp_path / "tiny")
+    np.testing.assert_array_equal(after["per_layer_token_embd.weight"], np.concatenate([table, table[[0, 0, 0]]]))
