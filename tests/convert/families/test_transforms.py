@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llamakit.convert.checkpoint import Checkpoint
+from llamakit.convert.config import Config
+from llamakit.convert.families.gemma_later import Gemma3n
 from llamakit.convert.plan import Source
+from llamakit.convert.weight import Weight
 
 from ..folders import safetensors_bytes
 from .layouts import LAYOUTS, arrays
@@ -191,7 +195,8 @@ def test_biases_of_hrm_text_stand_apart_where_its_matrices_are_joined(tmp_path: 
 def test_tokens_without_embeddings_for_the_layers_of_gemma_3n_take_those_of_the_first(tmp_path: Path) -> None:
     """Its table for the layers is shorter than the other: tokens of images and sound have no rows."""
     table = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
-    before = {"model.embed_tokens.weight": np.zeros((8, 16), np.float32), "model.embed_tokens_per_layer.weight": table}
-    config = {"architectures": ["Gemma3nForCausalLM"], "model_type": "gemma3n_text", "vocab_size": 8}
-    after, _ = _converted(before, config, tmp_path / "tiny")
-    np.testing.assert_array_equal(after["per_layer_token_embd.weight"], np.concatenate([table, table[[0, 0, 0]]]))
+    family = Gemma3n(Config(tmp_path, {"vocab_size": 8}), Checkpoint({}))
+    weight = Weight(table.shape, table.dtype, lambda: table, ("embed_tokens_per_layer",))
+    ((_, after),) = family.change("per_layer_token_embd.weight", weight, None)
+    assert after.shape == (8, 4)
+    np.testing.assert_array_equal(after.load(), np.concatenate([table, table[[0, 0, 0]]]))
