@@ -10,8 +10,6 @@ from typing import Any
 from llamakit.core.gguf.types import GGMLType
 from llamakit.errors import LlamakitError
 from llamakit.tools.quantize.file_types import COPY, FileType, parse_file_type
-from llamakit.tools.quantize.plan import Options
-from llamakit.tools.quantize.run import quantize_file
 
 AS_THE_FILE_TYPE_SAYS = 43  # GGML_TYPE_COUNT
 
@@ -41,6 +39,9 @@ def llama_model_quantize_default_params() -> llama_model_quantize_params:
 
 def llama_model_quantize(fname_inp: bytes, fname_out: bytes, params: Any) -> int:
     """Write a file anew; 0, or 1 with a warning that says why not. params: the structure, or ctypes' byref of it."""
+    from llamakit.tools.quantize.plan import Options
+    from llamakit.tools.quantize.run import quantize_file
+
     p: llama_model_quantize_params = getattr(params, "_obj", params)
     try:
         options = Options(
