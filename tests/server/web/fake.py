@@ -80,12 +80,12 @@ def fake_app(fake: Fake) -> FastAPI:
         return {"object": "list", "data": [{"id": name, "object": "model", "meta": meta} for name in fake.models]}
 
     @app.get("/props")
-    async def props() -> dict:
+    async def props(model: str) -> dict:  # without a name, a router tells of no model
         params = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "cache_prompt": True}
         return {
             "default_generation_settings": {"params": params, "n_ctx": fake.n_ctx},
             "total_slots": 4,
-            "model_path": "models/tiny.gguf",
+            "model_path": f"models/{model}.gguf",
             "build_info": "llamakit",
         }
 

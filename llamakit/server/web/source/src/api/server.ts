@@ -45,7 +45,7 @@ export async function askServer(): Promise<void> {
     return;
   }
   try {
-    props.value = await fetchProps();
+    props.value = await fetchProps(model.value?.id);
   } catch {
     props.value = { defaults: {} };
   }
@@ -69,8 +69,9 @@ async function fetchModels(): Promise<Model[]> {
   }));
 }
 
-async function fetchProps(): Promise<Props> {
-  const body = (await (await request("props")).json()) as {
+/** Of the model that is asked: a router without a name tells only of itself. */
+async function fetchProps(name = ""): Promise<Props> {
+  const body = (await (await request(`props?model=${encodeURIComponent(name)}`)).json()) as {
     default_generation_settings?: { params?: Record<string, unknown>; n_ctx?: number };
     total_slots?: number;
     model_path?: string;
