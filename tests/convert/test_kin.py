@@ -115,6 +115,21 @@ CASES: dict[str, tuple[dict[str, Any], Shapes]] = {
             },
         },
     ),
+    "MiniCPM3ForCausalLM": (
+        {
+            "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8, "scale_emb": 12,
+            "scale_depth": 1.4, "dim_model_base": 256, "num_key_value_heads": 4,
+        },
+        weights(
+            "model.layers",
+            {
+                "self_attn.q_proj": (48, 32), "self_attn.kv_a_proj_with_mqa": (20, 32),
+                "self_attn.kv_a_layernorm": (16,), "self_attn.kv_b_proj": (64, 16), "self_attn.o_proj": (32, 32),
+                "input_layernorm": (32,), "post_attention_layernorm": (32,), **FEED_FORWARD,
+            },
+            WHOLE,
+        ),
+    ),
     "HeliumForCausalLM": ({"head_dim": 8}, weights("model.layers", {**ATTENTION, **FEED_FORWARD}, WHOLE)),
     "HyperCLOVAXForCausalLM": (
         {"logits_scaling": 2.0, "residual_multiplier": 0.5},

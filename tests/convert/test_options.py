@@ -211,6 +211,11 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
         ),
         ("FalconForCausalLM", {"alibi": True}, {"llamakit.attention.max_alibi_bias": 8.0}),
         ("FalconForCausalLM", {"alibi": False}, {"llamakit.attention.max_alibi_bias": None}),
+        (
+            "Mistral4ForCausalLM",
+            EXPERTS | {"rope_parameters": YARN | {"llama_4_scaling_beta": 0.2}},
+            {"mistral4.attention.temperature_scale": 0.2, "mistral4.attention.temperature_length": 64},
+        ),
         ("MinistralForCausalLM", {"sliding_window": 20}, {"llama.attention.sliding_window": 20}),
         (
             "CwmForCausalLM",

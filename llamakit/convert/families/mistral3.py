@@ -39,3 +39,11 @@ class Mistral4(DeepSeek2):
     arch = "mistral4"
     hf_names: ClassVar[tuple[str, ...]] = ("Mistral4ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("mistral4",)
+
+    def hparams(self) -> Keys:
+        """Queries grow with every so many positions."""
+        yield from super().hparams()
+        rope = self.config.rope
+        if rope.has("llama_4_scaling_beta"):
+            yield "attention.temperature_scale", rope.float("llama_4_scaling_beta")
+            yield "attention.temperature_length", rope.int("original_max_position_embeddings")

@@ -20,7 +20,8 @@ class MiniCPM3(Transformer):
 
     def read_settings(self) -> None:
         hp, meta = self.hp, self.meta
-        rank, q_rank = (meta.int(f"attention.{n}_lora_rank", min=1, max=1 << 16) for n in ("kv", "q"))
+        rank = meta.int("attention.kv_lora_rank", min=1, max=1 << 16)
+        q_rank = meta.int("attention.q_lora_rank", 0, min=0, max=1 << 16)
         eps = meta.section("llamakit").float("latent_norm_epsilon", hp.eps, above=0, max=1)
         self.latent = Latent(hp.n_head, rank, q_rank, hp.head_dim - hp.n_rot, hp.n_rot, hp.head_dim_v, eps)
         self.embedding_scale = meta.float("embedding_scale", 0.0, min=0) or EMBEDDING_SCALE
