@@ -17,7 +17,6 @@ from llamakit.core.chat.output.tools import parse_functions, parse_tool_choice, 
 from llamakit.core.chat.request import AnswerForm, Chat, Opening, constraint_of, open_chat
 from llamakit.core.engine.scheduler import ScoredPiece
 from llamakit.core.grammar.grammar import Grammar
-from llamakit.core.grammar.schema_closed import closed
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import UsageError
 
@@ -126,13 +125,13 @@ def answer_form(response_format: Mapping[str, Any] | None, grammar: Grammar | No
     kind = response_format["type"]
     if kind == "json_object":
         schema = response_format.get("schema")
-        return AnswerForm("response_format.schema", {} if schema is None else closed(schema))
+        return AnswerForm("response_format.schema", {} if schema is None else schema)
     if kind == "json_schema":
         inner = response_format.get("json_schema")
         schema = inner.get("schema") if isinstance(inner, Mapping) else response_format.get("schema")
         if schema is None:
             raise UsageError("response_format.json_schema.schema: is missing")
-        return AnswerForm("response_format.json_schema.schema", closed(schema))
+        return AnswerForm("response_format.json_schema.schema", schema)
     raise UsageError(f"response_format.type: must be text, json_object or json_schema, not {kind!r}")
 
 

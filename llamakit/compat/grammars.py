@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from llamakit.api.grammar import LlamaGrammar as OurGrammar
-from llamakit.core.grammar.schema_closed import closed
-from llamakit.core.grammar.schema_document import load
-from llamakit.core.grammar.schema_rules import JsonStyle, schema_rules
+from llamakit.core.grammar.schema_closed import closed_rules
+from llamakit.core.grammar.schema_rules import JsonStyle
 
 JSON_GBNF = r"""
 root   ::= object
@@ -33,5 +32,4 @@ class LlamaGrammar(OurGrammar):
         has_spaces: bool = True,
     ) -> LlamaGrammar:
         """As ours, but objects have no properties that the schema does not name, unless it speaks of others."""
-        schema = load(json_schema) if isinstance(json_schema, str) else json_schema
-        return cls(schema_rules(closed(schema), JsonStyle(is_ordered, has_spaces)))
+        return cls(closed_rules(json_schema, JsonStyle(is_ordered, has_spaces)))

@@ -18,7 +18,7 @@ from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolUse
 from llamakit.core.chat.prompt import Prompt, chat_prompt
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.rules import Rules
-from llamakit.core.grammar.schema_rules import schema_rules
+from llamakit.core.grammar.schema_closed import closed_rules
 from llamakit.errors import LlamakitError
 
 if TYPE_CHECKING:
@@ -153,10 +153,11 @@ def any_object_for_none(schema: Any) -> Any:
 
 
 def rules_of_schema(schema: Any, param: str) -> Rules:
-    """Of the JSON texts that a schema allows; {} is any object. Raises AnswerError naming the place in it."""
+    """Of the JSON texts that a schema asks for, its objects closed; {} is any object. Raises AnswerError naming the
+    place in it."""
     if not isinstance(schema, dict | bool):
         raise AnswerError(param, "must be a JSON schema: an object or a boolean")
     try:
-        return schema_rules(any_object_for_none(schema))
+        return closed_rules(any_object_for_none(schema))
     except GrammarError as error:
         raise AnswerError(param, str(error)) from None

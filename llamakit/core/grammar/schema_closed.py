@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llamakit.core.grammar.rules import Rules
+from llamakit.core.grammar.schema_document import SchemaError, load
+from llamakit.core.grammar.schema_rules import USUAL_STYLE, JsonStyle, schema_rules
+
 COMBINING = {"allOf", "not", "if", "dependentSchemas", "patternProperties", "propertyNames", "$dynamicRef"}
 BESIDE_PROPERTIES = {"anyOf", "oneOf", "$ref"}
 CLOSING = {"additionalProperties", "unevaluatedProperties"}
 VALUES = {"const", "enum", "default", "examples", "required"}  # no schemas in these
+
+
+def closed_rules(schema: Any, style: JsonStyle = USUAL_STYLE) -> Rules:
+    """`schema_rules` of a schema that is `closed` first."""
+    try:
+        return schema_rules(closed(load(schema) if isinstance(schema, str) else schema), style)
+    except RecursionError:
+        raise SchemaError("", "nested too deeply") from None
 
 
 def closed(schema: Any) -> Any:

@@ -43,7 +43,10 @@ class JsonStyle:
     has_spaces: bool = True
 
 
-def schema_rules(schema: Any, style: JsonStyle = JsonStyle()) -> Rules:
+USUAL_STYLE = JsonStyle()
+
+
+def schema_rules(schema: Any, style: JsonStyle = USUAL_STYLE) -> Rules:
     """The grammar of a JSON schema: its text, or the same as Python values. Raises SchemaError with a pointer."""
     document = Document(load(schema) if isinstance(schema, str) else schema)
     writer = Writer(Schemas(document), style)

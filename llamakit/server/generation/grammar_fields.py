@@ -10,7 +10,7 @@ from llamakit.core.chat.output.constraint import Constraint
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.rules import Rules
-from llamakit.core.grammar.schema_rules import schema_rules
+from llamakit.core.grammar.schema_closed import closed_rules
 from llamakit.core.grammar.triggers import Triggers
 from llamakit.server.generation.field import Anything, Body, FieldError, Flag, Text, Texts, Whole
 
@@ -146,6 +146,6 @@ def read_rules(source: GrammarSource) -> Rules | None:
     if not isinstance(source.json_schema, dict | bool):
         raise FieldError(JSON_SCHEMA.name, "must be an object or a boolean")
     try:
-        return schema_rules(source.json_schema if source.json_schema != {} else {"type": "object"})
+        return closed_rules(source.json_schema if source.json_schema != {} else {"type": "object"})
     except GrammarError as error:
         raise FieldError(JSON_SCHEMA.name, str(error)) from None

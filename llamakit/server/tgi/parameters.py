@@ -8,8 +8,8 @@ from typing import Any
 from llamakit.core.chat.output.constraint import Constraint
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.regex_rules import regex_rules
+from llamakit.core.grammar.schema_closed import closed_rules
 from llamakit.core.grammar.schema_document import load
-from llamakit.core.grammar.schema_rules import schema_rules
 from llamakit.core.sampling.params import RANDOM_SEED, SamplingParams
 from llamakit.core.sampling.seed import choose_seed
 from llamakit.server.generation.field import Anything, Body, FieldError, Flag, Number, Text, Texts, Whole
@@ -182,7 +182,7 @@ def read_grammar(body: Body, limits: GenerateLimits) -> Constraint | None:
             value = value.get("schema")
         elif kind not in ("json", "json_object"):
             raise FieldError("grammar.type", "must be json, regex or json_schema")
-        return Constraint(schema_rules(checked_schema(value)), None)
+        return Constraint(closed_rules(checked_schema(value)), None)
     except GrammarError as error:
         raise Invalid(f"grammar is not valid: {error}") from None
 

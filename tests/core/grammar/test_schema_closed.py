@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from llamakit.core.grammar.grammar import Grammar
-from llamakit.core.grammar.schema_closed import closed
-from llamakit.core.grammar.schema_rules import schema_rules
+from llamakit.core.grammar.schema_closed import closed_rules
+from llamakit.core.grammar.schema_document import SchemaError
 
 INNER = {"type": "object", "properties": {"x": {"type": "integer"}}}
 
@@ -29,4 +31,13 @@ INNER = {"type": "object", "properties": {"x": {"type": "integer"}}}
     ],
 )
 def test_objects_have_what_they_name(schema, text, ok):
-    assert Grammar(schema_rules(closed(schema))).matches(text) is ok
+    assert Grammar(closed_rules(schema)).matches(text) is ok
+
+
+def test_a_schema_may_be_text_and_is_refused_where_it_is_too_deep():
+    assert not Grammar(closed_rules(json.dumps(INNER))).matches('{"x": 1, "y": 2}')
+    deep = {"type": "integer"}
+    for _ in range(5000):
+        deep = {"type": "array", "items": deep}
+    with pytest.raises(SchemaError, match="nested too deeply"):
+        closed_rules(deep)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from llamakit.core.grammar.grammar import Grammar
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.core.vocab.base import read_vocab
 from llamakit.server.generation.field import INT32_MAX, FieldError
@@ -161,6 +162,8 @@ def test_a_grammar_goes_before_a_schema_and_an_empty_one_is_none():
     assert fields(grammar="", json_schema=None).constraint is None
     assert fields(grammar='root ::= "a"', json_schema={"type": "nothing"}).constraint is not None
     assert fields(json_schema={}).constraint.triggers is None
+    named = fields(json_schema={"properties": {"x": {"type": "integer"}}, "type": "object"}).constraint
+    assert [Grammar(named.rules).matches(text) for text in ('{"x": 1}', '{"x": 1, "y": 2}')] == [True, False]
 
 
 def test_a_lazy_grammar_wakes_at_its_triggers():

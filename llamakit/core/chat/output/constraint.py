@@ -13,7 +13,7 @@ from llamakit.core.chat.output.grammar_writer import GrammarWriter, quoted, text
 from llamakit.core.chat.output.tools import AUTO, Tool, ToolChoice, ToolError, ToolUse
 from llamakit.core.grammar.prune import prune
 from llamakit.core.grammar.rules import Ref, Rules, Sequence
-from llamakit.core.grammar.schema_rules import schema_rules
+from llamakit.core.grammar.schema_closed import closed_rules
 from llamakit.core.grammar.triggers import Triggers
 
 ANY = r"[\s\S]*?"
@@ -53,7 +53,7 @@ def constraint_for(
         else:
             ways = [calls]
             if isinstance(form.calls, GenericCalls) and not choice.is_required:
-                answer = writer.embed(schema_rules({"type": "string"} if answer_schema is None else answer_schema))
+                answer = writer.embed(closed_rules({"type": "string"} if answer_schema is None else answer_schema))
                 ways.append(form.calls.answer(writer, answer))
             root, triggers = whole_message(writer, form, ways, starts_thinking), None
     except RecursionError:
