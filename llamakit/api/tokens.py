@@ -46,9 +46,8 @@ class TokenApi:
         self.set_seed(seed)
         self.n_tokens = 0
         self.input_ids: Tokens = np.zeros(n_ctx, np.int32)
-        self._n_scored = (
-            0  # n_tokens when `_last` was computed; -1: others have computed the tokens, and kept no logits
-        )
+        # n_tokens when `_last` was computed; -1: others have computed the tokens, and kept no logits
+        self._n_scored = 0
         self._thread: int | None = None  # whose sequence it is; None: that of the last completion, if any
         self._last: Floats = np.zeros(n_vocab, np.float32)
         self._rows = new_rows(n_ctx, n_vocab) if logits_all and shared else None

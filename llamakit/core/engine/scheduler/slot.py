@@ -146,6 +146,14 @@ class Slot:
             self.n_ready = n
         return min(self.n_ready, self.n_before_states()) + len(self.guesses)
 
+    def goes_on(self) -> bool:
+        """Whether the next token comes in a block that it has: nothing need be decided then, where it is alone."""
+        has_room = len(self.tokens) + 1 < self.n_ctx and self.n_past % BLOCK > 0
+        if self.state is not SlotState.DECODE or not has_room:
+            return False
+        self.n_ready, self.guesses = 1, []
+        return True
+
     def n_at_once(self) -> int:
         """How many of the pending tokens go together when the job is alone: before they do, the context may shift."""
         if self.state is SlotState.DECODE or self.n_keep is None:

@@ -142,11 +142,14 @@ class Steps:
         slots = [slot for slot in self.slots if slot.job is not None and not slot.is_waiting]
         if not slots:
             return
-        slots = sorted(self.turns.next(slots), key=lambda slot: slot.working().number)
-        group = group_of(slots[0])
-        parts = self.room.grant(self.parts(self.room.swap_in(slots)))
+        if len(slots) == 1 and self.speculator is None and slots[0].goes_on():
+            parts = [(slots[0], 1)]
+        else:
+            slots = sorted(self.turns.next(slots), key=lambda slot: slot.working().number)
+            parts = self.room.grant(self.parts(self.room.swap_in(slots)))
         if not parts:
             return
+        group = group_of(parts[0][0])
         started, is_prompt = time.perf_counter(), [slot.state is SlotState.PREFILL for slot, _ in parts]
         try:
             self.run(parts, group)
