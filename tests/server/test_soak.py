@@ -38,6 +38,8 @@ def test_fault_89_nothing_is_left_of_requests_that_break_off(path, script, capsy
         ([100, 103, 99, 101, 100], [5] * 5, []),
         ([100, 102, 104, 106, 108], [5] * 5, ["the server has grown by 7.7%"]),
         ([100] * 5, [5, 5, 6, 8, 9], ["the server keeps handles: 5, then 9"]),
+        ([100] * 5, [9, 5, 5, 12, 9], ["the server keeps handles: 5, then 9"]),  # connections come and go meanwhile
+        ([100] * 5, [5, 9, 12, 9, 5], []),
     ],
 )
 def test_what_grows_from_request_to_request_is_told(script, memory, handles, complaints):
