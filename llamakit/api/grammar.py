@@ -6,13 +6,14 @@ grammar.matches('{"age": 7}')
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.grammar.grammar import Grammar
 from llamakit.core.grammar.regex_rules import regex_rules
+from llamakit.core.grammar.rules import Rules
 from llamakit.core.grammar.schema_rules import JsonStyle, schema_rules
 from llamakit.tools.text_file import read_text
 
@@ -22,6 +23,8 @@ class LlamaGrammar(Grammar):
 
     `verbose` is there for llama-cpp-python's callers; nothing is printed either way.
     """
+
+    rules_of_schema: ClassVar[Callable[[Any, JsonStyle], Rules]] = staticmethod(schema_rules)
 
     @classmethod
     def from_string(cls, grammar: str, verbose: bool = True) -> LlamaGrammar:
@@ -48,7 +51,7 @@ class LlamaGrammar(Grammar):
         line ends and an indent, after `{ [ , :` and before `} ]`; without, no space at all. A schema that cannot be
         held to in every point is refused with the JSON pointer of what is not supported; nothing is ever fetched.
         """
-        return cls(schema_rules(json_schema, JsonStyle(is_ordered, has_spaces)))
+        return cls(cls.rules_of_schema(json_schema, JsonStyle(is_ordered, has_spaces)))
 
     @classmethod
     def from_regex(cls, pattern: str) -> LlamaGrammar:

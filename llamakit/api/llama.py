@@ -23,7 +23,7 @@ from llamakit.api.said import Sayer, begun
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.state import LlamaState
 from llamakit.api.tokenizers import LlamaTokenizer
-from llamakit.api.tokens import TokenApi
+from llamakit.api.tokens import TokenApi, or_minus_one
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import Model, load_model
 from llamakit.core.gguf.reader import GGUFReader
@@ -404,7 +404,3 @@ class Llama(TokenApi):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def or_minus_one(token: int | None) -> int:
-    return -1 if token is None else token

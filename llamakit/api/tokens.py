@@ -270,3 +270,8 @@ def new_rows(n_ctx: int, n_vocab: int) -> Floats:
     except MemoryError:
         n_bytes = 4 * n_ctx * n_vocab
         raise ModelError(f"logits_all needs {n_bytes:,} bytes for n_ctx={n_ctx}; use a smaller n_ctx") from None
+
+
+def or_minus_one(token: int | None) -> int:
+    """A token's id as llama.cpp gives it: -1 where there is none."""
+    return -1 if token is None else token

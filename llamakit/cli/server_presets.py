@@ -33,13 +33,18 @@ TOP, EVERY = "\0", "*"  # lines before all sections, as `version = 1`; the secti
 OF_THE_ROUTER = {"version", "load-on-startup", "stop-timeout", "dedup-cache-models"}  # passed over
 
 
+class Ini(ConfigParser):
+    def optionxform(self, optionstr: str) -> str:
+        """Keys as they are: -C is another option than -c."""
+        return optionstr
+
+
 def models_of_preset(path: str, common: ModelSettings) -> dict[str, ModelSettings]:
     """Settings by names, in the order of the file. What `common` sets goes before a section, that before [*].
 
     Raises InvalidArgument for a file that is wrong, UsageError for one that cannot be read.
     """
-    ini = ConfigParser(interpolation=None, delimiters="=", default_section=TOP, comment_prefixes=(";", "#"))
-    ini.optionxform = str  # type: ignore[assignment, method-assign]
+    ini = Ini(interpolation=None, delimiters="=", default_section=TOP, comment_prefixes=(";", "#"))
     try:
         ini.read_string(f"[{TOP}]\n{read_text(path)}")
     except IniError as error:

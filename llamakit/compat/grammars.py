@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from llamakit.api.grammar import LlamaGrammar as OurGrammar
+from llamakit.core.grammar.rules import Rules
 from llamakit.core.grammar.schema_closed import closed_rules
 from llamakit.core.grammar.schema_rules import JsonStyle
 
@@ -22,14 +23,6 @@ space  ::= ( " " | "\n" [ \t]{0,20} )?
 
 
 class LlamaGrammar(OurGrammar):
-    @classmethod
-    def from_json_schema(
-        cls,
-        json_schema: str | bool | Mapping[str, Any],
-        verbose: bool = True,
-        *,
-        is_ordered: bool = False,
-        has_spaces: bool = True,
-    ) -> LlamaGrammar:
-        """As ours, but objects have no properties that the schema does not name, unless it speaks of others."""
-        return cls(closed_rules(json_schema, JsonStyle(is_ordered, has_spaces)))
+    """Objects of a schema have no properties that it does not name, unless it speaks of others."""
+
+    rules_of_schema: ClassVar[Callable[[Any, JsonStyle], Rules]] = staticmethod(closed_rules)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from llamakit.api.options import metadata_as_text
+from llamakit.api.tokens import or_minus_one
 from llamakit.compat.constants import ENUMS
 from llamakit.compat.params import ModelParams
 from llamakit.compat.pointers import pointer_to
@@ -16,10 +17,6 @@ from llamakit.errors import LlamakitError
 
 VOCAB_TYPES = {"none": "NONE", "no_vocab": "NONE", "llama": "SPM", "bert": "WPM", "t5": "UGM", "rwkv": "RWKV",
                "plamo2": "PLAMO2"}  # fmt: skip
-
-
-def id_or_minus_one(token: int | None) -> int:
-    return -1 if token is None else token
 
 
 def vocab_type(vocab: Vocab) -> int:
@@ -101,30 +98,30 @@ class LlamaModel:
         return token_attr(self.vocab, token)
 
     def token_bos(self) -> int:
-        return id_or_minus_one(self.vocab.bos_id)
+        return or_minus_one(self.vocab.bos_id)
 
     def token_eos(self) -> int:
-        return id_or_minus_one(self.vocab.eos_id)
+        return or_minus_one(self.vocab.eos_id)
 
     def token_eot(self) -> int:
-        return id_or_minus_one(self.vocab.eot_id)
+        return or_minus_one(self.vocab.eot_id)
 
     def token_sep(self) -> int:
-        return id_or_minus_one(self.vocab.sep_id)
+        return or_minus_one(self.vocab.sep_id)
 
     token_cls = token_bos  # BERT's [CLS] stands where others have a BOS
 
     def token_nl(self) -> int:
-        return id_or_minus_one(self.vocab.newline_id)
+        return or_minus_one(self.vocab.newline_id)
 
     def token_prefix(self) -> int:
-        return id_or_minus_one(self.vocab.special.fim_pre)
+        return or_minus_one(self.vocab.special.fim_pre)
 
     def token_middle(self) -> int:
-        return id_or_minus_one(self.vocab.special.fim_mid)
+        return or_minus_one(self.vocab.special.fim_mid)
 
     def token_suffix(self) -> int:
-        return id_or_minus_one(self.vocab.special.fim_suf)
+        return or_minus_one(self.vocab.special.fim_suf)
 
     def add_bos_token(self) -> bool:
         return self.vocab.add_bos

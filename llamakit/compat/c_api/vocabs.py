@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from llamakit.api.tokens import or_minus_one
 from llamakit.compat.batches import llama_token
 from llamakit.compat.c_api.buffers import copy_all, number
-from llamakit.compat.internals import LlamaModel, id_or_minus_one, token_attr, vocab_type
+from llamakit.compat.internals import LlamaModel, token_attr, vocab_type
 from llamakit.compat.pointers import at
 from llamakit.core.engine.load import Model
 from llamakit.core.vocab.vocabulary import Vocab
@@ -85,46 +86,46 @@ def llama_vocab_is_control(vocab: Any, token: Any) -> bool:
 
 
 def llama_vocab_bos(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).bos_id)
+    return or_minus_one(vocab_of(vocab).bos_id)
 
 
 llama_vocab_cls = llama_vocab_bos
 
 
 def llama_vocab_eos(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).eos_id)
+    return or_minus_one(vocab_of(vocab).eos_id)
 
 
 def llama_vocab_eot(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).eot_id)
+    return or_minus_one(vocab_of(vocab).eot_id)
 
 
 def llama_vocab_sep(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).sep_id)
+    return or_minus_one(vocab_of(vocab).sep_id)
 
 
 def llama_vocab_nl(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).newline_id)
+    return or_minus_one(vocab_of(vocab).newline_id)
 
 
 def llama_vocab_pad(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).pad_id)
+    return or_minus_one(vocab_of(vocab).pad_id)
 
 
 def llama_vocab_mask(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).mask_id)
+    return or_minus_one(vocab_of(vocab).mask_id)
 
 
 def llama_vocab_fim_pre(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).special.fim_pre)
+    return or_minus_one(vocab_of(vocab).special.fim_pre)
 
 
 def llama_vocab_fim_suf(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).special.fim_suf)
+    return or_minus_one(vocab_of(vocab).special.fim_suf)
 
 
 def llama_vocab_fim_mid(vocab: Any) -> int:
-    return id_or_minus_one(vocab_of(vocab).special.fim_mid)
+    return or_minus_one(vocab_of(vocab).special.fim_mid)
 
 
 def llama_vocab_get_add_bos(vocab: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.engine.adapters import Adapter, AdaptersInUse
-from llamakit.core.engine.formula import Formula, check_positions
+from llamakit.core.engine.formula import Formula, check_positions, warn_of_length
 from llamakit.core.engine.load import Model
 from llamakit.core.engine.memory_plan import MemoryPlan, n_buffer_bytes, n_index_bytes
 from llamakit.core.engine.pace import Pace
@@ -39,8 +38,6 @@ from llamakit.core.kv import cache as kv
 from llamakit.core.kv.cache import KVCache, LayerShape, Shift
 from llamakit.core.simd.records import Record
 from llamakit.errors import UsageError
-
-log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
@@ -93,12 +90,7 @@ class Context:
         self._source: Programs | None = None  # of the encoder that goes before a decoder
         self._hidden: Programs | None = None  # that give states where others give logits
         check_positions(graph, self.n_ctx)
-        if 0 < decoder.n_exact < self.n_ctx:
-            log.warning(
-                "%s: attends to all keys where the model chooses some: results are its own for texts of up to %d "
-                "tokens; the context has room for %d",
-                model.path, decoder.n_exact, self.n_ctx,
-            )  # fmt: skip
+        warn_of_length(decoder, self.n_ctx)
         layers = [LayerShape(c.n_head_kv, c.head_dim, c.head_dim_v) for c in decoder.cache_layers()]
         states = decoder.states()
         n_threads = max(self.n_threads, self.n_threads_batch)

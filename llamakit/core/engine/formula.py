@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from llamakit.core.graph.fuse import fuse
 from llamakit.core.graph.ops import Embed, Node, Positions, Weight, in_order
 from llamakit.core.graph.ops.node import Add
 from llamakit.core.graph.tap import Tap, put_behind, tap_inputs
 from llamakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamakit.core.models.base import Decoder
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -33,6 +40,16 @@ class Formula:
 
         graph = put_behind(self.root, changed) if self.directions or self.taps else self.root
         return fuse(graph if self.wants is None else tap_inputs(graph, self.wants))
+
+
+def warn_of_length(decoder: Decoder, n_ctx: int) -> None:
+    """Say so where a context has room for longer texts than the formula is the model's own for."""
+    if 0 < decoder.n_exact < n_ctx:
+        log.warning(
+            "%s: attends to all keys where the model chooses some: results are its own for texts of up to %d tokens; "
+            "the context has room for %d",
+            decoder.meta.path, decoder.n_exact, n_ctx,
+        )  # fmt: skip
 
 
 def check_positions(graph: Node, n_ctx: int) -> None:
