@@ -35,7 +35,12 @@ class Terminal:
     """A command at work; `seen` waits for what the screen must show. Use as a context: the command ends with it."""
 
     def __init__(
-        self, command: Sequence[str], columns: int = 80, lines: int = 24, env: dict[str, str] | None = None
+        self,
+        command: Sequence[str],
+        columns: int = 80,
+        lines: int = 24,
+        env: dict[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.master, slave = pty.openpty()
         self.screen = Screen(columns, lines, self.master)
@@ -45,7 +50,7 @@ class Terminal:
         variables = {**os.environ, "TERM": "xterm-256color", "PYTHONUTF8": "1", **(env or {})}
         variables = {name: value for name, value in variables.items() if value}
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=variables, preexec_fn=own_terminal
+            command, stdin=slave, stdout=slave, stderr=slave, env=variables, cwd=folder, preexec_fn=own_terminal
         )
         os.close(slave)
 

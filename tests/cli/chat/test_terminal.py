@@ -46,7 +46,7 @@ def test_multiline_input_submits_at_a_slash_or_backslash(tmp_path: Path) -> None
 
 def test_pasted_text_keeps_its_lines_and_is_not_submitted(tmp_path: Path) -> None:
     text = "\n".join(f"line {i}" for i in range(200))
-    with Terminal(scripted("read|", folder=tmp_path)) as t:
+    with Terminal(scripted("read|", folder=tmp_path), folder=tmp_path) as t:
         t.prompted()
         t.type(PASTE_BEGIN + text + PASTE_END)
         t.seen("line 199")
@@ -54,7 +54,7 @@ def test_pasted_text_keeps_its_lines_and_is_not_submitted(tmp_path: Path) -> Non
         t.type("\r")
         t.seen("line 199\nread")
         (tmp_path / "chat.json").write_text("old")
-        t.type("/save " + str(tmp_path / "ch") + "\t")
+        t.type("/save ch\t")
         t.seen("chat.json")
         t.type("\r")
         t.seen("saved 1 turns")
