@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from llamakit.api.cache import begin_with, keep
 from llamakit.api.completion import create_completion, following_seed
 from llamakit.api.drafts import guesser_of
@@ -21,7 +19,6 @@ from llamakit.api.options import cache_type, metadata_as_text, n_embd_of, rope_o
 from llamakit.api.reports import describe, say_when_compiling
 from llamakit.api.said import Sayer, begun
 from llamakit.api.shared import CLOSED, SharedContext
-from llamakit.api.state import LlamaState
 from llamakit.api.tokenizers import LlamaTokenizer
 from llamakit.api.tokens import TokenApi, or_minus_one
 from llamakit.core.engine.context import Context
@@ -36,6 +33,7 @@ if TYPE_CHECKING:
     from llamakit.api.completion import Wanted
     from llamakit.api.drafts import LlamaDraftModel
     from llamakit.api.embedding import Vector
+    from llamakit.api.looking import LlamaProfile
     from llamakit.api.tokenizers import BaseLlamaTokenizer
     from llamakit.core.chat.template import ChatTemplate
     from llamakit.core.engine.trace import Hook, Trace
@@ -56,8 +54,9 @@ class Llama(TokenApi):
     ggml type id. kv_overrides replaces metadata by full keys. With vocab_only, only `tokenize` and `detokenize` work.
     rope_* and yarn_* replace the model's own rotation. With embedding, texts become vectors (`embed`), pooled as
     pooling_type says. lora_path is a GGUF adapter, used at lora_scale. draft_model guesses tokens, which changes no
-    answer. What speaks of GPUs, memory locks and the like is accepted and changes nothing: n_gpu_layers, split_mode,
-    main_gpu, tensor_split, use_mlock, offload_kqv, flash_attn, op_offload, swa_full, no_perf, numa, attention_type.
+    answer. With profile, the time of each op is kept (see `profile`). What speaks of GPUs, memory locks and the like
+    is accepted and changes nothing: n_gpu_layers, split_mode, main_gpu, tensor_split, use_mlock, offload_kqv,
+    flash_attn, op_offload, swa_full, no_perf, numa, attention_type.
 
     Raises GGUFError for a damaged or missing file, ModelError for one that does not fit this machine or no known
     architecture, UsageError for arguments out of range.
@@ -112,6 +111,7 @@ class Llama(TokenApi):
         spm_infill: bool = False,
         verbose: bool = True,
         n_parallel: int = PARALLEL,
+        profile: bool = False,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         self.model_path, self.verbose = str(model_path), verbose
@@ -120,6 +120,7 @@ class Llama(TokenApi):
         self.cache: BaseLlamaCache | None = None
         self._template: ChatTemplate | None = None  # made when first needed
         self._tokenizer: BaseLlamaTokenizer | None = tokenizer
+        self._profile: LlamaProfile | None = None
         if lora_base is not None:
             raise UsageError("lora_base: adapters are applied to the model itself; leave it out")
         opened = ExitStack()
@@ -147,6 +148,10 @@ class Llama(TokenApi):
                 report=say_when_compiling() if verbose else None,
             )  # fmt: skip
             opened.enter_context(context)
+            if profile:
+                from llamakit.api.looking import LlamaProfile
+
+                self._profile = opened.enter_context(LlamaProfile(context))
             n_ctx = context.n_ctx
             guesser = None if draft_model is None else partial(guesser_of, draft_model)
             shared = SharedContext(context, lambda: model.vocab, guesser)
@@ -177,13 +182,6 @@ class Llama(TokenApi):
         from llamakit.api.pretrained import model_file
 
         return cls(model_file(repo_id, filename, additional_files, local_dir), **options)
-
-    @property
-    def shared(self) -> SharedContext:
-        """The context, as all threads use it. Raises UsageError when there is none."""
-        if self._shared is None:
-            raise UsageError(CLOSED)
-        return self._shared
 
     @property
     def model(self) -> Model:
@@ -337,35 +335,10 @@ class Llama(TokenApi):
     def pooling_type(self) -> str:
         return pooling_name(self)
 
-    # states
+    # what is kept
     def set_cache(self, cache: BaseLlamaCache | None) -> None:
         """Keep what completions computed in `cache` too (see `cache.py`)."""
         self.cache = cache
-
-    def save_state(self) -> LlamaState:
-        """The sequence as it is."""
-        with self.alone() as context:
-            self._catch_up(context)
-            tokens = self.input_ids[: self.n_tokens].copy()
-            data = context.save_state(tokens.tolist())
-        scores = self.scores.copy() if self._n_scored >= 0 else np.empty((0, self.n_vocab()), np.float32)
-        return LlamaState(tokens, scores, self.n_tokens, data, len(data), self.seed)
-
-    def load_state(self, state: LlamaState) -> None:
-        """Go on from a state. Raises StateError for one that is damaged, or of another model."""
-        if self.shared.is_serving:
-            self.shared.scheduler().learn(state.llama_state)
-        else:
-            with self.shared.alone() as context:
-                context.load_state(state.llama_state)
-        n = self.n_tokens = state.n_tokens
-        self.input_ids[:n] = state.input_ids[:n]
-        rows = state.scores[-n:] if n else state.scores[:0]
-        if self._rows is not None and len(rows) == n:
-            self._rows[:n] = rows
-        self._n_scored = n if len(rows) else -1
-        self._last = rows[-1].copy() if len(rows) else self._last
-        self.seed = state.seed
 
     def __getstate__(self) -> dict[str, Any]:
         return self._arguments
@@ -386,6 +359,13 @@ class Llama(TokenApi):
         from llamakit.api.looking import LlamaTrace
 
         return LlamaTrace(self, *patterns, hooks=hooks)
+
+    @property
+    def profile(self) -> LlamaProfile:
+        """Where the time went, of all threads' calls. Raises UsageError without `profile=True`."""
+        if self._profile is None:
+            raise UsageError("nothing was timed: open the model with profile=True")
+        return self._profile
 
     def logit_lens(self, states: Any) -> Any:
         """What a layer's output would say if it were the last.   float32 (n, n_embd) -> (n, n_vocab)"""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from llamakit.api.drawing import Criterion, Processor
 from llamakit.api.shared import CLOSED, SharedContext
+from llamakit.api.state import LlamaState
 from llamakit.core.engine.context import Chunk, Context, Outputs
 from llamakit.core.sampling.chain import Constraint, Sampler
 from llamakit.core.sampling.order import DEFAULT_ORDER, with_tail_free
@@ -256,11 +257,42 @@ class TokenApi:
             raise UsageError(f"the logits of token {i} were not kept; open the model with logits_all=True")
         return self._last
 
-    def alone(self) -> AbstractContextManager[Context]:
-        """The context for this thread, when others have what they asked for. Raises UsageError when closed."""
+    # the sequence as it is
+    def save_state(self) -> LlamaState:
+        """To go on from later."""
+        with self.alone() as context:
+            self._catch_up(context)
+            tokens = self.input_ids[: self.n_tokens].copy()
+            data = context.save_state(tokens.tolist())
+        scores = self.scores.copy() if self._n_scored >= 0 else np.empty((0, self._n_vocab), np.float32)
+        return LlamaState(tokens, scores, self.n_tokens, data, len(data), self.seed)
+
+    def load_state(self, state: LlamaState) -> None:
+        """Go on from a state. Raises StateError for one that is damaged, or of another model."""
+        if self.shared.is_serving:
+            self.shared.scheduler().learn(state.llama_state)
+        else:
+            with self.shared.alone() as context:
+                context.load_state(state.llama_state)
+        n = self.n_tokens = state.n_tokens
+        self.input_ids[:n] = state.input_ids[:n]
+        rows = state.scores[-n:] if n else state.scores[:0]
+        if self._rows is not None and len(rows) == n:
+            self._rows[:n] = rows
+        self._n_scored = n if len(rows) else -1
+        self._last = rows[-1].copy() if len(rows) else self._last
+        self.seed = state.seed
+
+    @property
+    def shared(self) -> SharedContext:
+        """The context, as all threads use it. Raises UsageError when there is none."""
         if self._shared is None:
             raise UsageError(CLOSED)
-        return self._shared.alone(self.input_ids[: self.n_tokens].tolist())
+        return self._shared
+
+    def alone(self) -> AbstractContextManager[Context]:
+        """The context for this thread, when others have what they asked for. Raises UsageError when closed."""
+        return self.shared.alone(self.input_ids[: self.n_tokens].tolist())
 
 
 def new_rows(n_ctx: int, n_vocab: int) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def run(grid: Grid, output: str, page: str | None, n_repeat: int, report: Report | None) -> None:
     """Profile every combination of a grid; print it, and write a page with pictures if a path is given."""
-    from llamakit.tools.profile import profile, save
+    from llamakit.tools.profile import profile, save, text
 
     if output not in ("md", "json"):
         raise InvalidArgument(f"-o {output}: a profile is printed as md or json")
@@ -26,30 +25,15 @@ def run(grid: Grid, output: str, page: str | None, n_repeat: int, report: Report
     for setup in grid.setups():
         for test in grid.tests():
             done.append(profile(setup, test, n_repeat, report))
-            lines = [as_json(done[-1])] if output == "json" else table(done[-1])
-            sys.stdout.writelines(f"{line}\n" for line in lines)
+            sys.stdout.write((as_json(done[-1]) if output == "json" else text(done[-1])) + "\n")
             sys.stdout.flush()
     if page is not None:
         save(page, f"llamakit bench --profile: {', '.join(grid.models)}", done)
 
 
-def table(result: Profiled) -> Iterator[str]:
-    from llamakit.tools.profile import HEADS, cells
-
-    rows = [HEADS, *cells(result)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADS))]
-    yield f"{result.test.name}, {result.n_threads} threads"
-    for row in rows:
-        first, *rest = (
-            f"{cell:{w}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join([first, *rest]).rstrip()
-    yield ""
-
-
 def as_json(result: Profiled) -> str:
     lines = [asdict(line) for line in result.lines]
     return json.dumps({
-        "test": result.test.name, "n_threads": result.n_threads, "seconds": result.seconds, "outside": result.outside,
+        "test": result.name, "n_threads": result.n_threads, "seconds": result.seconds, "outside": result.outside,
         "read_bandwidth": result.read_bandwidth, "int8_peak": result.int8_peak, "ops": lines,
     })  # fmt: skip

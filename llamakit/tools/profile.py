@@ -30,14 +30,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Profiled:
-    """One workload: what `ops` took in `seconds` of `n_tokens` tokens."""
+    """What the ops of a workload took, beside what this machine could do."""
 
-    test: Workload
+    name: str  # "pp512"
     n_threads: int
-    seconds: float  # by the clock on the wall, the Python between programs too
     ops: list[OpTime]
     read_bandwidth: float  # bytes a second, measured
     int8_peak: float  # operations a second, measured
+    seconds: float | None = None  # by the clock on the wall, the Python between programs too; None: nobody looked
 
     @property
     def lines(self) -> list[Line]:
@@ -55,9 +55,14 @@ class Profiled:
         return sorted(lines, key=lambda line: -line.seconds)
 
     @property
-    def outside(self) -> float:
-        """Seconds in no op: Python, waking threads."""
-        return max(0.0, self.seconds - sum(op.seconds for op in self.ops))
+    def inside(self) -> float:
+        """Seconds in ops."""
+        return sum(op.seconds for op in self.ops)
+
+    @property
+    def outside(self) -> float | None:
+        """Seconds in no op: Python, waking threads. None where nobody looked at the clock."""
+        return None if self.seconds is None else max(0.0, self.seconds - self.inside)
 
 
 def profile(setup: Setup, test: Workload, n_repeat: int = 3, report: Report | None = None) -> Profiled:
@@ -75,7 +80,7 @@ def profile(setup: Setup, test: Workload, n_repeat: int = 3, report: Report | No
     ) as context:  # fmt: skip
         seconds, ops = run(context, test, n_repeat)
         n = context.n_threads
-        return Profiled(test, n, seconds, ops, limits.read_bandwidth(n), limits.int8_peak(n))
+        return Profiled(test.name, n, ops, limits.read_bandwidth(n), limits.int8_peak(n), seconds)
 
 
 def run(context: Context, test: Workload, n_repeat: int) -> tuple[float, list[OpTime]]:
@@ -151,9 +156,9 @@ def page(title: str, results: Iterable[Profiled]) -> str:
         f"<style>{STYLE}</style><h1>{escape(title)}</h1>",
     ]
     for result in results:
-        milliseconds = 1e3 * sum(op.seconds for op in result.ops)
+        milliseconds = 1e3 * result.inside
         parts += [
-            f"<h2>{escape(result.test.name)}, {result.n_threads} threads</h2>",
+            f"<h2>{escape(result.name)}, {result.n_threads} threads</h2>",
             f"<p>All: {milliseconds:.2f} ms; below it the layers in their order, and below them their ops. "
             "Point at a bar to read it.</p>",
             picture(bars(result.ops), milliseconds),
@@ -208,6 +213,7 @@ def picture(found: list[Bar], milliseconds: float) -> str:
     return "\n".join([*lines, "</svg>"])
 
 
+# the table
 HEADS = ("op", "calls", "ms", "share", "GB/s", "of reading", "Gop/s", "of int8")
 
 
@@ -218,9 +224,20 @@ def table(result: Profiled) -> str:
     return "<table>" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
+def text(result: Profiled) -> str:
+    """The table for a terminal, under its name."""
+    rows = [HEADS, *cells(result)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADS))]
+    lines = [f"{result.name}, {result.n_threads} threads"]
+    for first, *rest in rows:
+        numbers = (f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True))
+        lines.append("  ".join([f"{first:{widths[0]}}", *numbers]).rstrip())
+    return "\n".join(lines) + "\n"
+
+
 def cells(result: Profiled) -> list[tuple[str, ...]]:
-    """A row a line, the last one what is in no op."""
-    whole = result.seconds or 1.0
+    """A row a line, the last one what is in no op if that is known."""
+    whole = result.seconds or result.inside or 1.0
     rows: list[tuple[str, ...]] = []
     for line in result.lines:
         reads, computes = line.n_bytes / line.seconds, line.n_flops / line.seconds
@@ -232,7 +249,7 @@ def cells(result: Profiled) -> list[tuple[str, ...]]:
         share = f"{100 * line.seconds / whole:.1f} %"
         times = (line.name, str(line.n_calls), f"{1e3 * line.seconds:.3f}", share)
         rows.append((*times, *(rates if has_weights else ("",) * len(rates))))
-    rows.append(
-        ("between ops", "", f"{1e3 * result.outside:.3f}", f"{100 * result.outside / whole:.1f} %", "", "", "", "")
-    )
+    if (outside := result.outside) is not None:
+        share = f"{100 * outside / whole:.1f} %"
+        rows.append(("between ops", "", f"{1e3 * outside:.3f}", share, "", "", "", ""))
     return rows

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from llamakit.cli.app import run as run_command
 from llamakit.core.engine.profile import OpTime
 from llamakit.tools.bench import Setup, Workload
-from llamakit.tools.profile import Profiled, bars, cells, page, profile
+from llamakit.tools.profile import Profiled, bars, cells, page, profile, text
 
 from ..tiny import Tiny, write_tiny
 
@@ -25,7 +26,7 @@ OPS = [
     op("gemv.rows", ("blk.1.attn_q.weight", "blk.1.attn_k.weight"), 0.3, n_bytes=100, n_flops=400),
     op("gemv.rows", ("output.weight",), 0.35, n_bytes=1000, n_flops=2000),
 ]
-PROFILED = Profiled(Workload(n_gen=1), 2, 1.25, OPS, read_bandwidth=1000.0, int8_peak=8000.0)
+PROFILED = Profiled("tg1", 2, OPS, read_bandwidth=1000.0, int8_peak=8000.0, seconds=1.25)
 
 
 def test_the_same_tensors_of_all_layers_are_one_line_the_slowest_first() -> None:
@@ -41,6 +42,9 @@ def test_speeds_are_told_beside_the_machines_limits() -> None:
     rows = cells(PROFILED)
     assert rows[1][3:] == ("28.0 %", "0.0", "286 %", "0", "71 %")
     assert rows[-1][:4] == ("between ops", "", "250.000", "20.0 %")
+    unclocked = cells(replace(PROFILED, seconds=None))
+    assert unclocked[1][3] == "35.0 %" and len(unclocked) == len(rows) - 1
+    assert text(PROFILED).splitlines()[0] == "tg1, 2 threads" and "between ops" in text(PROFILED)
 
 
 def test_bars_fill_the_whole_and_ops_lie_within_their_layers() -> None:

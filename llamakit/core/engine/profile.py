@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llamakit.core.engine.context import Context
 
 KERNEL = "profile.walk"
+Key = int | tuple[str, ...]  # a program, or its kernels
 
 
 @dataclass
@@ -64,22 +65,26 @@ class Runs:
 class Profile:
     """Times the programs of a context from `with` to its end; `ops` are those of each program, in order.
 
-    Costs about 50 ns an op. Raises UsageError while another profile is on.
+    Costs about 50 ns an op. Other threads may read it meanwhile. Raises UsageError while another profile is on.
     """
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._runs: dict[int, Runs] = {}
+        self._runs: dict[Key, Runs] = {}
 
     @property
     def ops(self) -> list[OpTime]:
         matrices = self.context.weights.matrices()
-        return [op for runs in self._runs.values() for op in ops_of(runs, matrices)]
+        return [op for runs in list(self._runs.values()) for op in ops_of(runs, matrices)]
 
     @property
     def seconds(self) -> float:
         """All ops together."""
-        return float(sum(runs.seconds.sum() for runs in self._runs.values()))
+        return float(sum(runs.seconds.sum() for runs in list(self._runs.values())))
+
+    def clear(self) -> None:
+        """Forget what was timed so far."""
+        self._runs = {}
 
     def __enter__(self) -> Profile:
         if isinstance(self.context.executor, TimedExecutor):
@@ -93,13 +98,16 @@ class Profile:
 
     def note(self, program: Program, seconds: npt.NDArray[np.float64], n_threads: int) -> None:
         """One run of a program: the time of each of its ops."""
-        if id(program) not in self._runs:
+        found, key = self._runs, id(program)
+        runs = found.get(key)
+        if runs is None:
             products = [step for step in program.steps if has_weight(step)]
             places = {address_of(step.record.values["n_rows"]) for step in products}
             places |= {place for step in products if (place := matrix_count(step))}
-            times = np.zeros(len(program.steps))
-            self._runs[id(program)] = Runs(program, n_threads, times, counts=dict.fromkeys(places, 0))
-        self._runs[id(program)].note(seconds)
+            new = Runs(program, n_threads, np.zeros(len(program.steps)), counts=dict.fromkeys(places, 0))
+            # Programs without products are made for one run and thrown away: those of the same kernels are one.
+            runs = found.setdefault(key if products else tuple(step.kernel for step in program.steps), new)
+        runs.note(seconds)
 
 
 def ops_of(runs: Runs, matrices: Mapping[int, Matrix]) -> list[OpTime]:

@@ -142,5 +142,7 @@ class TestInferenceClient:
             "required": ["a"],
             "additionalProperties": False,
         }
-        told = client.chat_completion(messages, max_tokens=60, response_format={"type": "json", "value": schema})
+        told = client.chat_completion(
+            messages, max_tokens=60, seed=1, response_format={"type": "json", "value": schema}
+        )
         assert "null" in told.choices[0].message.content
