@@ -61,6 +61,10 @@ def model_settings(
     if serving.pooling not in (None, *POOLINGS):
         raise InvalidArgument(f"--pooling: {serving.pooling!r} is not {', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}")
     n_slots, n_most = serving.parallel if serving.parallel > 0 else N_SLOTS, serving.max_concurrent_requests
+    if n_most is not None:
+        if n_most < 1:
+            raise InvalidArgument(f"--max-concurrent-requests: must be at least 1, not {n_most}")
+        n_slots = min(n_slots, n_most)
     return ModelSettings(
         path=source.spec or "",
         aliases=tuple(sorted(set(listed(serving.alias)))),  # as llama-server has them
@@ -68,7 +72,7 @@ def model_settings(
         opening=context_params(context, rotation, adapting),
         n_slots=n_slots,
         sleep_after=serving.sleep_idle_seconds if serving.sleep_idle_seconds > 0 else None,
-        n_queue_max=N_QUEUE if n_most is None else max(0, n_most - n_slots),
+        n_queue_max=N_QUEUE if n_most is None else n_most - n_slots,
         n_prefill_beside=serving.max_batch_prefill_tokens,
         embeddings=serving.embedding,
         reranking=serving.reranking,

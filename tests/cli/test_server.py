@@ -107,6 +107,7 @@ def test_the_defaults_are_safe(monkeypatch):
     "args, wanted",
     [
         (["-np", "4", "--max-concurrent-requests", "10"], {"n_slots": 4, "n_queue_max": 6}),
+        (["--max-concurrent-requests", "2"], {"n_slots": 2, "n_queue_max": 0}),
         (["-c", "1024", "-np", "4", "--no-kv-unified"], {"n_ctx_request": 256}),
         (["--max-total-tokens", "100", "--max-input-tokens", "50"], {"n_ctx_request": 100, "n_input_max": 50}),
         (["-a", "b,a", "--alias", "c"], {"aliases": ("a", "b", "c")}),
@@ -185,6 +186,7 @@ def test_keys_come_from_options_files_and_the_environment(monkeypatch, tmp_path)
         (["--spec-type", "draft-simple"], "needs a draft model"),
         (["--no-kv-unified"], "it needs -c"),
         (["--max-total-tokens", "0"], "at least"),
+        (["--max-concurrent-requests", "0"], "--max-concurrent-requests: must be at least 1, not 0"),
         (["--embd-normalize", "-2"], "-2 is not -1, 0, 1, 2 or"),
         (["--grammar", "yes"], "line 1"),
         (["-j", '{"type": 1}'], "/type"),

@@ -174,7 +174,7 @@ def test_what_makes_no_sense_is_refused_with_its_reason(server, route, body, sta
 
 
 def test_a_full_queue_is_429_with_a_time_to_come_again(server, monkeypatch):
-    monkeypatch.setattr(server.scheduler, "n_queue_max", 0)
+    monkeypatch.setattr(server.engine, "n_queue_max", -server.engine.info.n_slots)
     request = urllib.request.Request(
         f"{server.url}/v1/completions", b'{"prompt": "a"}', {"Content-Type": "application/json"}
     )

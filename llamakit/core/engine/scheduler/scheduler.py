@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class Scheduler:
     """Serves jobs on all sequences of a context, which nobody else may touch until `close`.
 
-    Up to context.n_seq_max jobs run at once, the others wait in the order they came, at most n_queue_max. While others
+    Up to context.n_seq_max jobs run at once, and n_queue_max more may wait, in the order they came. While others
     draw, at most n_prefill_beside tokens of prompts are computed in a step, so that they need not wait long. Prompts
     that begin alike are computed once. `adapters` are those that requests may name; `adapter_scales` holds for those
     that name none. A `guesser` makes texts come sooner, see `speculation`; models whose layers remember do without. A
@@ -141,6 +141,11 @@ class Scheduler:
         return self._thread.is_alive()
 
     @property
+    def is_open(self) -> bool:
+        """Whether it takes requests: until `close`, or a mistake of ours ends it."""
+        return self._is_open
+
+    @property
     def seconds_stuck(self) -> float:
         """How long the present step has lasted; 0 while there is nothing to do."""
         return 0.0 if self._is_asleep else time.monotonic() - self.last_step
@@ -212,12 +217,14 @@ class Scheduler:
     def close(self, *, drain: bool = False) -> None:
         """Take no more requests, and end: at once, cancelling all jobs, or with `drain` when they are done.
 
-        Returns when the thread has ended; the context is the caller's again. A second call cancels what drains.
+        Returns when the thread has ended; the context is the caller's again, all of its cache free. A second call
+        cancels what drains.
         """
         with self._changed:
             self._is_open, self._is_draining = False, drain
             self._changed.notify()
         self._thread.join()
+        self.tree.clear()
 
     def __enter__(self) -> Scheduler:
         return self
@@ -238,9 +245,10 @@ class Scheduler:
     def _check_open(self, n: int) -> None:
         if not self._is_open:
             raise SchedulerClosed("the scheduler is closed: no more requests are taken")
-        if len(self._queue) + n > self.n_queue_max:
+        n_open, n_most = self.n_running + self.n_waiting, len(self.slots) + self.n_queue_max
+        if n_open + n > n_most:
             self._steps.counters.n_refused += n
-            raise QueueFull(f"{len(self._queue)} requests are waiting, no more may; try again later")
+            raise QueueFull(f"{n_open} requests are running or waiting, and no more than {n_most} may; try again later")
 
     def _next_number(self) -> int:
         self._n_submitted += 1

@@ -374,8 +374,16 @@ def test_a_queue_has_an_end(path, vocab):
         scheduler.submit(endless.request(vocab)).next_event(60)
         for _ in range(2):
             scheduler.submit(endless.request(vocab))
-        with pytest.raises(QueueFull, match="2 requests are waiting"):
+        with pytest.raises(QueueFull, match="3 requests are running or waiting, and no more than 3 may"):
             scheduler.submit(endless.request(vocab))
+
+
+def test_without_a_queue_slots_take_what_they_can_serve(path, vocab):
+    with serving(path, vocab, 2, n_queue_max=0) as (_, scheduler):
+        endless = Case((1, 40), n_predict=-1, n_keep=1).request(vocab)
+        scheduler.submit_many([endless, Case((1, 41), n_predict=-1, n_keep=1).request(vocab)])
+        with pytest.raises(QueueFull, match="2 requests are running or waiting"):
+            scheduler.submit(Case((1, 42)).request(vocab))
 
 
 # closing
