@@ -108,7 +108,7 @@ def test_formats_and_templates_of_ones_own(path):
     made = Jinja2ChatFormatter("{% for m in messages %}[{{ m.content }}]{% endfor %}", eos_token="</s>")(
         messages=MESSAGES
     )
-    assert made.prompt == "[the cat?]" and made.stop == "</s>"
+    assert made.prompt == "[the cat?]" and made.stop == ["</s>"]
 
 
 def test_a_tokenizer_of_hugging_faces_serves():
