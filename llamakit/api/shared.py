@@ -98,6 +98,8 @@ class SharedContext:
     def _running(self, tokens: Sequence[int] = ()) -> Scheduler:
         if self._context is None:
             raise UsageError(CLOSED)
+        if self._scheduler is not None and not self._scheduler.is_open:  # it has died; the log says of what
+            self._end_scheduler(self._context, ())
         if self._scheduler is None:
             n = self._context.truncate(min(len(tokens), self._context.n_past()))
             state = self._context.save_state(tokens[:n]) if n else None

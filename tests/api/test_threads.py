@@ -11,6 +11,7 @@ import pytest
 
 from llamakit.api.completion import Wanted
 from llamakit.api.llama import Llama
+from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import UsageError
 from tests.api.model import PROMPT
@@ -126,6 +127,29 @@ def test_token_by_token_waits_for_completions_of_other_threads(path):
                 llm.reset()
                 llm.eval(PROMPT)
             assert [future.result() for future in futures] == alone
+
+
+def test_both_ways_in_turn_leave_the_cache_to_each_other(path):
+    with Llama(path, n_ctx=64, verbose=False) as llm:
+        for i in range(40):
+            assert said(llm, PROMPTS[i % len(PROMPTS)])
+            llm.reset()
+            llm.eval(PROMPT)
+            with llm.alone() as context:
+                assert context.cache.pool.n_free == context.cache.pool.n_blocks - 1
+
+
+def test_a_scheduler_that_has_died_is_followed_by_another(path, monkeypatch):
+    def die(scheduler):
+        raise MemoryError("no room")
+
+    with Llama(path, n_ctx=64, verbose=False) as llm:
+        text = said(llm, "the cat")
+        with monkeypatch.context() as patch:
+            patch.setattr(Scheduler, "_admit", die)
+            with pytest.raises(MemoryError):
+                said(llm, "the cat")
+        assert said(llm, "the cat") == text
 
 
 def test_a_stream_that_is_dropped_ends_its_job(path):

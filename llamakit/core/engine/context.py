@@ -335,6 +335,11 @@ class Context:
         self._plain, self._hidden = self.formula.fused(), None
         self._programs = self._prepared(self._programs.of(adapt(self._plain, self._adapters.changes)))
 
+    def prepare(self, runs: Sequence[tuple[int, int]]) -> None:
+        """Have the programs of such runs, (tokens, outputs) each, compiled before they are needed."""
+        for n_tokens, n_outputs in runs:
+            self._programs.find(n_tokens, n_outputs, self.has_few)
+
     def run_kernels(self, steps: list[Step], kernels: Kernels) -> None:
         """Run kernels that are no part of the model on its threads, e.g. over the rows of a slice."""
         self.executor.run(link(steps, kernels), self.n_threads_batch)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from llamakit.core.engine.context import Chunk, Outputs
 from llamakit.core.engine.pooling import Pool, Pooling, pooling_of
 from llamakit.core.engine.programs import FEW
 from llamakit.core.engine.scheduler.drawing import Drawing
@@ -64,14 +63,11 @@ class Steps:
 
     def prepare(self) -> None:
         """Have the programs that the first requests need compiled: for several sequences, for guesses."""
-        seqs = [slot.seq for slot in self.slots[:2]]
-        if len(seqs) > 1:
-            for n in (1, FEW // 2 + 1):
-                self.context.decode([Chunk((0,) * n, seq) for seq in seqs])
-                self.context.cache.clear()
-        elif self.context.has_few:
-            self.context.decode([Chunk((0, 0), outputs=Outputs.ALL)])
-            self.context.cache.clear()
+        runs = [(2, 2), (FEW + 2, 2)] if len(self.slots) > 1 else [(2, 2)] if self.context.has_few else []
+        try:
+            self.context.prepare(runs)
+        except Exception:  # those that need them will hear of it
+            log.warning("the programs of the first requests could not be prepared", exc_info=True)
 
     def pool(self, request: EmbeddingRequest) -> Pool:
         """The way from states to a vector. Raises ModelError for one that the model has not."""

@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from llamakit.core.engine.context import Context
 from llamakit.core.engine.scheduler import Ended, Failed, QueueFull, Request
 from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.grammar.gbnf import parse_gbnf
@@ -151,3 +152,16 @@ def test_fault_90_the_same_seed_gives_the_same_beside_neighbours_that_fail_and_l
             canceller.join()
         wait_until(lambda: scheduler.n_running == 0)
         assert all(isinstance(other.end, Failed | Ended) or other.end is not None for other in others)
+
+
+def test_programs_that_cannot_be_prepared_are_asked_for_again(path, vocab, monkeypatch, caplog):
+    def prepare(context, runs):
+        raise MemoryError("no room for a program")
+
+    fine = Case((1, 50), n_predict=5)
+    (wanted,) = alone(path, vocab, [fine])
+    monkeypatch.setattr(Context, "prepare", prepare)
+    with serving(path, vocab, 2) as (_, scheduler):
+        assert result(scheduler.submit(fine.request(vocab))) == wanted
+        assert scheduler.is_open
+    assert "no room for a program" in caplog.text

@@ -14,7 +14,7 @@ from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import LlamakitError
 
-from .serving import Case, serving, wait_until
+from .serving import Case, result, serving, wait_until
 
 
 class Breaking:
@@ -86,3 +86,11 @@ def test_jobs_of_all_kinds_leave_nothing_behind(path, vocab, n_jobs):
         assert min(ends.values()) > 0
         assert done.n_ended + done.n_failed + done.n_cancelled == n_jobs
         assert grown < 2_000_000
+
+
+def test_a_closed_scheduler_leaves_the_whole_cache_to_its_context(path, vocab):
+    with serving(path, vocab, 2) as (context, scheduler):
+        result(scheduler.submit(Case((1, *range(20, 100))).request(vocab)))
+        assert scheduler.tree.nodes
+        scheduler.close()
+        assert context.cache.pool.n_free == context.cache.pool.n_blocks
