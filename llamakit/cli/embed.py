@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli.console import progress
 from llamakit.cli.options import shared as o
-from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.prompt import PromptOptions, read_prompt, unescape
 from llamakit.cli.options.shared import OUTPUT, option
 from llamakit.cli.parsing.reader import InvalidArgument
@@ -24,7 +24,7 @@ FIRST, EDGE = 16, 3  # numbers shown of each of several vectors; of a token's, a
 
 def embed(
     *,
-    source: ModelOptions,
+    source: NamedModelOptions,
     prompting: PromptOptions,
     pooling: Annotated[
         str | None,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli.console import progress
 from llamakit.cli.options import shared as o
-from llamakit.cli.options.model import ModelOptions, model_path
+from llamakit.cli.options.model import model_path
+from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.shared import OUTPUT, option
 from llamakit.cli.parsing.reader import InvalidArgument
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     *,
-    source: ModelOptions,
+    source: NamedModelOptions,
     tasks: Annotated[
         list[str], option("--tasks", help="Files of tasks, or names of files in --data; repeat or list a,b.")
     ] = [],
@@ -50,6 +51,7 @@ def evaluate(
     by the answers' lengths. HellaSwag and Winogrande in llama.cpp's formats are scored as llama-perplexity does. With
     --vs, the difference comes with its error and the p of McNemar's test.
     """
+    from llamakit.core.gguf.output import file_for
     from llamakit.tools.evaluation import report as r
     from llamakit.tools.evaluation.run import EvalParams, evaluate, find_suites
 
@@ -64,12 +66,11 @@ def evaluate(
         cache_type_v,
     )  # fmt: skip
     runs: list[list[Result]] = []
-    with progress() as report:
+    with file_for(report_html) as write, progress() as report:
         models = [source.path(report), *([model_path(versus, report)] if versus is not None else [])]
         for model in models:
             runs.append(evaluate(model, params, report))
-    if report_html is not None:
-        r.save(report_html, models, runs)
+        write(r.page(models, runs).encode())
     lines = [json_module.dumps(r.as_json(models, runs), indent=2)] if json else table(models, runs)
     sys.stdout.writelines(f"{line}\n" for line in lines)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli.console import Report, log, progress
 from llamakit.cli.options import shared as o
-from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.shared import option
 from llamakit.cli.parsing.reader import InvalidArgument, warn
 
@@ -24,7 +24,7 @@ FORMATS = ("gguf", "dat")
 
 def imatrix(
     *,
-    source: ModelOptions,
+    source: NamedModelOptions,
     file: Annotated[str | None, option("-f", "--file", panel=TEXT, help="Text to compute.")] = None,
     chunk: Annotated[
         int, option("--chunk", "--from-chunk", panel=TEXT, help="Chunks of the text to leave out at its start.")

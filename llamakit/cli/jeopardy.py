@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from llamakit.cli.console import progress
 from llamakit.cli.options import shared as o
-from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.shared import OUTPUT, option
 from llamakit.cli.parsing.reader import InvalidArgument
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def jeopardy(
     *,
-    source: ModelOptions,
+    source: NamedModelOptions,
     questions: Annotated[
         str | None,
         option("-f", "--questions", help="File with a clue a line, or a CSV: category, right answer, clue."),
@@ -37,7 +37,7 @@ def jeopardy(
 ) -> None:
     """Let a model answer clues, several at once, and count the right answers where the file has them."""
     from llamakit.api.llama import Llama
-    from llamakit.core.gguf.output import write_file
+    from llamakit.core.gguf.output import file_for
     from llamakit.tools.evaluation.jeopardy import is_right, read_clues
 
     if questions is None:
@@ -46,7 +46,7 @@ def jeopardy(
         raise InvalidArgument(f"-n: {n_predict} is not a number of tokens")
     clues = read_clues(questions)
     answers: list[str] = []
-    with progress() as report:
+    with file_for(output) as write, progress() as report:
         path = source.path(report)
         n_threads = threads if threads > 0 else None
         with Llama(path, n_ctx=4096, n_threads=n_threads, verbose=False) as llm, ThreadPoolExecutor(16) as pool:
@@ -58,10 +58,9 @@ def jeopardy(
                 answers.append(answer)
                 if report is not None:
                     report("clues", len(answers), len(clues))
-    pairs = list(zip(clues, answers, strict=True))
+        pairs = list(zip(clues, answers, strict=True))
+        write("".join(f"{clue.text}\n{answer}\n------\n" for clue, answer in pairs).encode())
     verdicts = [is_right(answer, clue.right) if clue.right else None for clue, answer in pairs]
-    if output is not None:
-        write_file(output, "".join(f"{clue.text}\n{answer}\n------\n" for clue, answer in pairs).encode())
     n_right, n_judged = sum(map(bool, verdicts)), sum(verdict is not None for verdict in verdicts)
     if json:
         told = [

@@ -8,7 +8,7 @@ import typer
 
 from llamakit.cli.console import progress
 from llamakit.cli.options import shared as o
-from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.prompt import read_file, unescape
 from llamakit.cli.options.shared import option
 from llamakit.cli.parsing.reader import InvalidArgument
@@ -55,7 +55,7 @@ Plot = Annotated[str | None, option("--plot", panel=o.OUTPUT, help="Draw the cur
 
 def perplexity(
     *,
-    source: ModelOptions,
+    source: NamedModelOptions,
     file: Annotated[str | None, option("-f", "--file", panel=MEASURES, help="File with the text or tasks.")] = None,
     binary_file: Annotated[str | None, option("-bf", "--binary-file", panel=MEASURES, help="The same, raw.")] = None,
     prompt: Annotated[str | None, option("-p", "--prompt", panel=MEASURES, help="The text itself.")] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from llamakit.cli.console import is_terminal, progress
 from llamakit.cli.options import shared as o
-from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.prompt import read_file, unescape_bytes
 from llamakit.cli.options.shared import OUTPUT, option
 from llamakit.cli.parsing.reader import InvalidArgument, OptionalWord
@@ -23,7 +23,7 @@ COLOURS, CONTROL, PLAIN = ("\x1b[30;46m", "\x1b[30;42m", "\x1b[30;43m", "\x1b[30
 
 def tokenize(
     *,
-    source: ModelOptions,
+    source: NamedModelOptions,
     prompt: Annotated[str | None, option("-p", "--prompt", panel=OUTPUT, help="Text to cut into tokens.")] = None,
     file: Annotated[str | None, option("-f", "--file", panel=OUTPUT, help="File with the text, taken whole.")] = None,
     stdin: Annotated[bool, option("--stdin", panel=OUTPUT, help="Read the text from standard input.")] = False,

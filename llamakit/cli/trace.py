@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from llamakit.cli.console import progress
 from llamakit.cli.options import shared as o
 from llamakit.cli.options.look import LookOptions
-from llamakit.cli.options.model import ModelOptions
+from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.prompt import PromptOptions, read_prompt
 from llamakit.cli.options.shared import OUTPUT, option
 from llamakit.cli.parsing.reader import InvalidArgument
@@ -23,7 +23,7 @@ WIDE = 12  # characters of a token in a table
 
 def trace(
     *,
-    source: ModelOptions,
+    source: NamedModelOptions,
     prompting: PromptOptions,
     looking: LookOptions,
     values: Annotated[

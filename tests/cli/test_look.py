@@ -32,7 +32,7 @@ def test_trace_shows_sizes_and_writes_the_numbers(model, tmp_path, capsys):
 
 
 def test_trace_prints_json(model, capsys):
-    assert run(["trace", "-m", model, "-p", "hello", "--json"]) == 0
+    assert run(["trace", model, "-p", "hello", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert set(made["values"]) == {"blk.0.out", "blk.1.out"} and made["values"]["blk.0.out"]["rms"] > 0
     assert run(["trace", "-m", model, "--names", "--json"]) == 0

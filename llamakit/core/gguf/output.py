@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from llamakit.errors import GGUFError
@@ -109,9 +111,26 @@ class OutputFile:
 
 def write_file(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
     """A whole file at once. Raises GGUFError for what the system refuses."""
+    with file_for(path) as write:
+        write(data)
+
+
+@contextmanager
+def file_for(path: str | os.PathLike[str] | None) -> Iterator[Callable[[bytes | memoryview], None]]:
+    """What writes a file whole, opened before the work that makes its contents: what is refused is refused at once.
+
+    No path, and nothing is written. Raises GGUFError.
+    """
+    if path is None:
+        yield lambda data: None
+        return
     file = OutputFile(path)
-    try:
+
+    def write(data: bytes | memoryview) -> None:
         file.write(0, data)
         file.commit(memoryview(data).nbytes)
+
+    try:
+        yield write
     finally:
         file.discard()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from llamakit.errors import UsageError
+from llamakit.tools.evaluation.sheets import read_rows
 
 INTRODUCTION = (
     "You will be playing a game of Jeopardy. Simply answer the question in the correct format "
     "(Ex. What is Paris, or Who is George Washington)."
 )
+N_COLUMNS = 3
+HEAD_WORDS = frozenset(
+    ("answer", "category", "clue", "correct", "hint", "model", "original", "prompt", "question", "response", "right")
+)  # of which the names of the columns are
 WRAPPING = re.compile(r"^(what|who|where|when)('s| is| are| was| were) |^(the|a|an) ")
 
 
@@ -28,24 +31,32 @@ class Clue:
 
 
 def read_clues(path: str | Path) -> list[Clue]:
-    """A clue a line, or a CSV with a head: columns of the category, the right answer, and the clue last.
+    """A clue a line, or a CSV, with a head or not: columns of the category, the right answer, and the clue last.
 
     Raises UsageError for a file that is none.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        if Path(path).suffix.lower() == ".csv":
+            clues = clues_of(text)
+        else:
+            clues = [Clue(line.strip()) for line in text.split("\n") if line.strip()]
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, UsageError) as error:
         raise UsageError(f"{path}: {error}") from None
-    if Path(path).suffix.lower() != ".csv":
-        clues = [Clue(line.strip()) for line in text.splitlines() if line.strip()]
-    else:
-        rows = [row for row in csv.reader(io.StringIO(text)) if row]
-        if any(len(row) < 3 for row in rows):
-            raise UsageError(f"{path}: needs three columns at least: category, right answer, clue")
-        clues = [Clue(row[-1].strip(), row[-2].strip(), row[-3].strip()) for row in rows[1:]]
     if not clues:
         raise UsageError(f"{path}: there are no clues in it")
     return clues
+
+
+def clues_of(text: str) -> list[Clue]:
+    rows = list(read_rows(text))
+    for line, row in rows:
+        if len(row) < N_COLUMNS:
+            raise UsageError(f"line {line}: needs three columns at least: category, right answer, clue")
+    has_head = bool(rows) and all(HEAD_WORDS.issuperset(plain(name).split()) for name in rows[0][1][-N_COLUMNS:])
+    return [Clue(row[-1].strip(), row[-2].strip(), row[-3].strip()) for _, row in rows[has_head:]]
 
 
 def prompt_of(clue: Clue, prefix: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.vocab.base import Vocab
+from llamakit.errors import UsageError
 from llamakit.tools.perplexity.choices import n_common
 
 Doubles = npt.NDArray[np.float64]
@@ -60,3 +62,14 @@ def lettered(stem: str, choices: Sequence[str]) -> str:
     """A question with its choices under letters, as MMLU's prompts."""
     lines = [stem.strip(), *(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))]
     return "\n".join([*lines, "Answer:"])
+
+
+def index_of(answer: Any, n: int, *, starts_at: int = 0, is_number: bool = False) -> int:
+    """The place of the right answer, of a number or a letter. Raises UsageError for one that is none."""
+    text = str(answer).strip()
+    place = int(text) - starts_at if text.isdecimal() else -1
+    if place < 0 and not is_number and len(text) == 1:
+        place = LETTERS.find(text.upper())
+    if not 0 <= place < n:
+        raise UsageError(f"the answer {answer!r} is none of the {n}")
+    return place

@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from llamakit.core.gguf.output import write_file
 from llamakit.tools.evaluation.run import Result, difference
 from llamakit.tools.perplexity.statistics import Share
 
@@ -55,12 +54,8 @@ def share_json(share: Share) -> dict[str, Any]:
     return {"value": share.value, "error": share.estimate.error, "low": low, "high": high, "n": share.n}
 
 
-def save(path: str | Path, models: Sequence[str], runs: Sequence[Sequence[Result]]) -> None:
-    """Write the page. Raises GGUFError for what the system refuses."""
-    write_file(path, page(models, runs).encode())
-
-
 def page(models: Sequence[str], runs: Sequence[Sequence[Result]]) -> str:
+    """One page of HTML."""
     names = [Path(model).name for model in models]
     title = f"Evaluation: {' and '.join(names)}"
     bars = [

@@ -69,7 +69,10 @@ def parse(text: str) -> list[Sentence]:
 
 def sentences(text: str) -> Iterator[Sentence]:
     for n, line in enumerate(text.split("\n")[:-1], start=1):
-        fields = next(csv.reader([line]))
+        try:
+            fields = next(csv.reader([line]))
+        except csv.Error as error:
+            raise UsageError(f"line {n}: is not CSV: {error}") from None
         if len(fields) != N_FIELDS:
             raise UsageError(f"line {n}: {len(fields)} fields; a Winogrande task has {N_FIELDS}: {line[:60]!r}")
         _, sentence, word1, word2, answer = fields

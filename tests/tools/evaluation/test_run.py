@@ -102,10 +102,14 @@ def test_a_name_that_means_several_files_is_refused(tmp_path):
 def test_the_command_prints_a_table_json_and_a_page(path, folder, tmp_path, capsys):
     other = str(write_tiny(tmp_path / "other.gguf", Tiny(**{**vars(TINY), "seed": 5})))
     report = tmp_path / "report.html"
-    base = ["eval", "-m", str(path), "--tasks", "words", "--data", str(folder), "-t", "1"]
+    base = ["eval", str(path), "--tasks", "words", "--data", str(folder), "-t", "1"]
     assert run_command([*base, "--vs", other, "--report", str(report)]) == 0
     assert "words" in capsys.readouterr().out and "<svg" in report.read_text()
     assert run_command([*base, "--json", "--n-tasks", "5"]) == 0
     assert json.loads(capsys.readouterr().out)["tasks"][0]["n_tasks"] == 5
+    (tmp_path / "nothing.gguf").touch()  # a page that cannot be written is refused before a model is opened
+    refused = ["eval", str(tmp_path / "nothing.gguf"), *base[2:], "--report", str(tmp_path / "none/report.html")]
+    assert run_command(refused) == 2
+    assert "none/report.html: cannot write" in capsys.readouterr().err
     assert run_command(["eval", "-m", str(path)]) == 1
     assert "--tasks" in capsys.readouterr().err
