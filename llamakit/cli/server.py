@@ -192,7 +192,7 @@ def origins(access: AccessOptions, hosts: list[str], has_keys: bool) -> Origins:
     names = LOOPBACK | {host.strip("[]").lower() for host in (*hosts, *named) if not is_path(host)}
     is_any = ANY in named or (not named and not is_private(hosts))  # who may connect from elsewhere has names for us
     return Origins(
-        hosts=None if is_any or any(map(is_path, hosts)) else frozenset(names),
+        hosts=None if is_any else frozenset(names),
         allowed=listed(access.cors_origins),
         methods=access.cors_methods,
         headers=access.cors_headers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from llamakit.server.models.models import Models
 from llamakit.server.models.routes import models_routes
 from llamakit.server.native.routes import native_routes
 from llamakit.server.openai.routes import openai_routes
-from llamakit.server.operations.auth import PUBLIC, ApiKeys
+from llamakit.server.operations.auth import ApiKeys
 from llamakit.server.operations.guard import Guard, Operations
 from llamakit.server.operations.headers import encoded
 from llamakit.server.operations.limits import Limits
@@ -58,7 +58,8 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
         ApiKeys(settings.api_keys),
         settings.origins,
         settings.limits or Limits(),
-        public_under(settings.api_prefix),
+        settings.api_prefix,
+        is_page,
         observers,
     )
     app.add_middleware(Guard, operations=operations)
@@ -85,16 +86,6 @@ def add_pages(app: FastAPI, settings: ServerSettings) -> None:
         app.mount(settings.api_prefix or "/", files, name="files")
     elif settings.has_web_page:
         app.include_router(web_routes(), prefix=settings.api_prefix)
-
-
-def public_under(prefix: str) -> Callable[[str], bool]:
-    """Which paths need no key: the page's, and those of whoever watches the server."""
-
-    def is_public(path: str) -> bool:
-        path = path.removeprefix(prefix)
-        return path in PUBLIC or is_page(path)
-
-    return is_public
 
 
 def tracing_of(settings: ServerSettings) -> Tracing | None:

@@ -103,6 +103,11 @@ def test_the_defaults_are_safe(monkeypatch):
     assert (web.has_metrics, web.has_props, web.has_slots, model.draft) == (False, False, True, None)
 
 
+def test_fault_82_names_are_checked_beside_a_unix_socket_too(monkeypatch):
+    web = settings(monkeypatch, "--host", "127.0.0.1,/tmp/llamakit.sock")[0]
+    assert web.origins.hosts == {"localhost", "127.0.0.1", "::1"}
+
+
 @pytest.mark.parametrize(
     "args, wanted",
     [

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from starlette.datastructures import Headers
 
-PUBLIC = {"/health", "/v1/health", "/ping"}  # for whoever watches the server
+WATCHED = {"/health", "/v1/health", "/ready", "/live", "/ping"}  # for whoever watches the server
 
 
 class ApiKeys:

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llamakit.server.errors import refusal
-from llamakit.server.operations.auth import PUBLIC, ApiKeys
+from llamakit.server.operations.auth import WATCHED, ApiKeys
 from llamakit.server.operations.headers import encoded
 from llamakit.server.operations.limits import BodyReader, Limits
 from llamakit.server.operations.origins import Origins
@@ -27,13 +27,14 @@ Observer = Callable[[RequestRecord], None]
 
 @dataclass(frozen=True)
 class Operations:
-    """`is_public` tells paths that need no key, besides those for whoever watches the server; `observers` hear of each
-    request that is over: figures, traces, logs."""
+    """`prefix` is in front of all routes. `is_public` tells routes that need no key, besides those for whoever watches
+    the server; `observers` hear of each request that is over: figures, traces, logs."""
 
     keys: ApiKeys = field(default_factory=lambda: ApiKeys(()))
     origins: Origins = field(default_factory=Origins)
     limits: Limits = field(default_factory=Limits)
-    is_public: Callable[[str], bool] = lambda path: False
+    prefix: str = ""
+    is_public: Callable[[str], bool] = lambda route: False
     observers: Sequence[Observer] = ()
 
 
@@ -48,7 +49,8 @@ class Guard:
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         origin_headers: dict[str, str] = {}
-        record = RequestRecord(scope["method"], scope["path"], headers.get("traceparent"))
+        route = scope["path"].removeprefix(self.operations.prefix)
+        record = RequestRecord(scope["method"], scope["path"], route, headers.get("traceparent"))
         set_current(record)
 
         async def send_noted(message: Message) -> None:
@@ -59,7 +61,7 @@ class Guard:
             await send(message)
 
         try:
-            refused = self.refuse(scope, headers)
+            refused = self.refuse(scope, route, headers)
             if refused is not None:
                 return await refused(scope, receive, send_noted)
             origins, origin = self.operations.origins, headers.get("origin", "")
@@ -67,22 +69,28 @@ class Guard:
                 origin_headers = origins.preflight_headers(origin)
                 return await PlainTextResponse("")(scope, receive, send_noted)
             origin_headers = origins.reply_headers(origin)
+            if scope["method"] == "HEAD":  # what GET would answer; the body stays here: the protocol knows who asked
+                scope = {**scope, "method": "GET"}
             await self.app(scope, BodyReader(receive, headers, self.operations.limits), send_noted)
         finally:
             record.ended = time.perf_counter()
             self.tell(record)
 
-    def refuse(self, scope: Scope, headers: Headers) -> Response | None:
+    def refuse(self, scope: Scope, route: str, headers: Headers) -> Response | None:
         """The reply to a request that must not go on."""
-        origins, path = self.operations.origins, scope["path"]
-        host, origin = headers.get("host", ""), headers.get("origin", "")
-        if not origins.knows_host(host):
+        origins, path, is_watched = self.operations.origins, scope["path"], route in WATCHED
+        hosts, origin = headers.getlist("host"), headers.get("origin", "")
+        if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
+            return refusal(path, 400, f"a request has one Host header, not {len(hosts)}")
+        host = hosts[0] if hosts else ""
+        # probes come by any address, and no browser by a UNIX socket or by HTTP/1.0
+        if hosts and not is_watched and not is_on_unix_socket(scope) and not origins.knows_host(host):
             return refusal(path, 403, "the Host header names another server; --allowed-hosts adds names of this one")
         if is_preflight(scope, headers):
             return None
         if origin and not origins.allows(origin, host):
             return refusal(path, 403, "pages of this origin may not ask here; --cors-origins allows them")
-        if not self.operations.keys or path in PUBLIC or self.operations.is_public(path):
+        if not self.operations.keys or is_watched or self.operations.is_public(route):
             return None
         tenant = self.operations.keys.tenant(headers)
         if tenant is None:
@@ -96,6 +104,11 @@ class Guard:
                 observe(record)
             except Exception:  # figures must not fail requests
                 log.exception("a request was not noted")
+
+
+def is_on_unix_socket(scope: Scope) -> bool:
+    server = scope.get("server")
+    return server is not None and server[1] is None
 
 
 def is_preflight(scope: Scope, headers: Headers) -> bool:

@@ -32,6 +32,7 @@ class Generated(Protocol):
 class RequestRecord:
     method: str
     path: str
+    route: str  # the path, without what the server has in front of all its routes
     traceparent: str | None = None
     begun: float = field(default_factory=time.perf_counter)
     validated: float = 0.0  # when its first continuation was submitted; 0: none was

@@ -31,7 +31,7 @@ def make_app():
     async def completion(request: Request):
         return {"n": len(await request.body()), "tenant": getattr(request.state, "tenant", "")}
 
-    @app.get("/health")
+    @app.get("/llm/{route}")
     async def health():
         return {"status": "ok"}
 
@@ -42,7 +42,7 @@ def make_app():
 def address():
     operations = Operations(
         keys=ApiKeys(["sk-one", "sk-two"]), origins=Origins(allowed=("http://friend.com",)), limits=LIMITS,
-        observers=[RECORDS.append],
+        observers=[RECORDS.append], prefix="/llm",
     )  # fmt: skip
     with listening(Guard(make_app(), operations), LIMITS) as address:
         yield address
@@ -72,8 +72,30 @@ def test_fault_81_a_request_without_a_key_is_not(address, key):
     assert status == 401 and body["error"]["type"] == "authentication_error"
 
 
-def test_health_needs_no_key(address):
-    assert ask(address, "GET", "/health", None, Authorization="")[0] == 200
+@pytest.mark.parametrize("route", ["/health", "/live", "/ready"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health_needs_no_key_and_no_name(address, route, method):
+    """A probe asks by the address of a pod."""
+    status, _, body = ask(address, method, f"/llm{route}", None, Authorization="", Host="10.1.2.3:8080")
+    assert (status, body) == (200, {"status": "ok"} if method == "GET" else None)
+
+
+@pytest.mark.parametrize("version, status", [("1.0", 200), ("1.1", 400)])
+def test_a_request_without_a_host_is_of_an_old_client_or_wrong(address, version, status):
+    head = f"POST /completion HTTP/{version}\r\nAuthorization: Bearer sk-one\r\nContent-Length: 2\r\n\r\n{{}}"
+    assert f" {status} " in send(address, head.encode()).decode().partition("\r\n")[0]
+
+
+def test_fault_69_two_hosts_are_refused(address):
+    head = b"POST /completion HTTP/1.1\r\nHost: localhost\r\nHost: evil.com\r\nAuthorization: Bearer sk-one\r\n"
+    reply = send(address, head + b"Content-Length: 2\r\n\r\n{}")
+    assert reply.startswith(b"HTTP/1.1 400") and b"not 2" in reply
+
+
+def test_fault_82_names_are_checked_but_on_a_unix_socket(tmp_path):
+    with listening(Guard(make_app(), Operations()), LIMITS, tmp_path / "here.sock") as path:
+        head = b"POST /completion HTTP/1.1\r\nHost: backend\r\nContent-Length: 2\r\n\r\n{}"
+        assert send(path, head).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +139,10 @@ def test_each_request_is_noted_once_when_it_is_over(address):
     RECORDS.clear()
     ask(address, path="/completion?key=sk-one")
     ask(address, Authorization="")
-    assert [(r.method, r.path, r.status) for r in RECORDS] == [
-        ("POST", "/completion", 200),
-        ("POST", "/completion", 401),
+    ask(address, "HEAD", "/llm/health", None)
+    assert [(r.method, r.path, r.route, r.status) for r in RECORDS] == [
+        ("POST", "/completion", "/completion", 200),
+        ("POST", "/completion", "/completion", 401),
+        ("HEAD", "/llm/health", "/health", 200),
     ]
     assert all(r.ended >= r.begun for r in RECORDS)

@@ -24,7 +24,7 @@ def written(request, monkeypatch):
 
 
 def test_fault_88_a_request_writes_no_line_of_its_own_and_no_terminal_codes(written):
-    log_request(RequestRecord("GET", EVIL, status=404, begun=1.0, ended=1.5))
+    log_request(RequestRecord("GET", EVIL, EVIL, status=404, begun=1.0, ended=1.5))
     text = written.getvalue()
     assert text.count("\n") == 1 and text.endswith("\n")
     assert "\x1b" not in text and "\u202e" not in text
@@ -37,6 +37,6 @@ def test_json_lines_have_the_figures_of_a_request(monkeypatch):
     monkeypatch.setattr(log, "handlers", [handler])
     monkeypatch.setattr(log, "propagate", False)
     monkeypatch.setattr(log, "level", logging.INFO)
-    log_request(RequestRecord("POST", "/v1/completions", status=200, begun=1.0, ended=1.5))
+    log_request(RequestRecord("POST", "/v1/completions", "/v1/completions", status=200, begun=1.0, ended=1.5))
     line = json.loads(stream.getvalue())
     assert (line["method"], line["status"], line["seconds"]) == ("POST", 200, 0.5)

@@ -29,7 +29,9 @@ def said(end: Event | None = None, n_drawn: int = 5) -> Said:
 
 
 def record(status: int = 200, *streams: Said, path: str = "/completion") -> RequestRecord:
-    return RequestRecord("POST", path, begun=1.0, validated=1.1, status=status, ended=2.0, streams=list(streams))
+    return RequestRecord(
+        "POST", f"/llm{path}", path, begun=1.0, validated=1.1, status=status, ended=2.0, streams=list(streams)
+    )
 
 
 def values(text: bytes) -> dict[str, float]:
@@ -94,6 +96,12 @@ def test_fault_86_what_clients_choose_makes_no_labels(metrics: Metrics) -> None:
         metrics.observe(record(404, path=f"/v1/models/{i}"))
         metrics.observe(record(400, path="/completion"))
     assert set(values(metrics.text())) == before
+
+
+@pytest.mark.parametrize("route", ["/v1/engines/copilot-codex/completions", "/vertex", "/v1/messages", "/"])
+def test_requests_that_are_refused_are_counted_whatever_their_api(metrics: Metrics, route: str) -> None:
+    metrics.observe(record(400, path=route))
+    assert values(metrics.text())["tgi_request_count"] == 1
 
 
 def test_requests_that_ask_for_no_tokens_are_not_counted(metrics: Metrics) -> None:

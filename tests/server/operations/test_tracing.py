@@ -23,7 +23,9 @@ def request() -> RequestRecord:
     generated = said()
     usage = generated.usage
     usage.submitted, usage.started, usage.first_drawn, usage.ended = (begun + t for t in (0.1, 0.2, 0.3, 0.9))
-    return RequestRecord("POST", "/generate", PARENT, begun, status=200, ended=begun + 1, streams=[generated])
+    return RequestRecord(
+        "POST", "/generate", "/generate", PARENT, begun, status=200, ended=begun + 1, streams=[generated]
+    )
 
 
 @pytest.fixture

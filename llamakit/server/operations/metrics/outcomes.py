@@ -10,7 +10,8 @@ from llamakit.server.operations.record import RequestRecord
 OVERLOADED = (429, 503)
 GENERATING = {
     "/", "/completion", "/completions", "/v1/completions", "/chat/completions", "/v1/chat/completions", "/responses",
-    "/v1/responses", "/v1/messages", "/infill", "/generate", "/generate_stream", "/invocations",
+    "/v1/responses", "/v1/messages", "/infill", "/generate", "/generate_stream", "/invocations", "/vertex",
+    "/v1/engines/copilot-codex/completions",
 }  # fmt: skip
 
 
@@ -39,4 +40,4 @@ def outcome_of(record: RequestRecord) -> Outcome:
 
 def asks_for_tokens(record: RequestRecord) -> bool:
     """Is it one of those that are counted, whether it was good or not?"""
-    return bool(record.streams) or (record.method == "POST" and record.path in GENERATING)
+    return bool(record.streams) or (record.method == "POST" and record.route in GENERATING)
