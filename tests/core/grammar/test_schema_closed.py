@@ -28,6 +28,8 @@ INNER = {"type": "object", "properties": {"x": {"type": "integer"}}}
         ({"allOf": [INNER, {"properties": {"y": {"type": "integer"}}}]}, '{"x": 1, "y": 2}', True),
         ({**INNER, "anyOf": [{"properties": {"y": {"type": "integer"}}}]}, '{"x": 1, "y": 2}', True),
         ({"enum": [{"properties": {}, "z": 1}]}, '{"properties": {}, "z": 1}', True),
+        ({"properties": {"properties": INNER}}, '{"properties": {"x": 1}}', True),
+        ({"properties": {"properties": INNER}}, '{"properties": {"y": 1}}', False),
     ],
 )
 def test_objects_have_what_they_name(schema, text, ok):

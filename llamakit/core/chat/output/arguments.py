@@ -8,6 +8,7 @@ from functools import cached_property
 
 from llamakit.core.chat.output.tools import Tool, ToolError
 from llamakit.core.grammar.schema import Schemas
+from llamakit.core.grammar.schema_closed import demanded
 from llamakit.core.grammar.schema_document import Document, SchemaError
 from llamakit.core.grammar.schema_numbers import Numbers
 from llamakit.core.grammar.schema_shapes import TRUE, Arrays, At, Bools, Expr, Null, Objects, Shape, all_of
@@ -36,15 +37,18 @@ class Arguments:
     def schemas(self) -> Schemas:
         """Raises ToolError for a schema that cannot be used.
 
-        Where properties are named and nothing is said about others, there are no others: a model would make them up.
+        Where properties are named and nothing is said about others, there are no others: a model would make them up;
+        so for the arguments themselves even where parts of the schema combine others.
         """
         schema = dict(self.tool.parameters)
         if "properties" in schema and not schema.keys() & (COMBINING | CLOSING):
             schema["additionalProperties"] = False
         try:
-            return Schemas(Document({"type": "object", **schema}))
+            return Schemas(Document(demanded({"type": "object", **schema})))
         except SchemaError as error:
             raise self.error(error) from None
+        except RecursionError:
+            raise self.error(SchemaError("", "nested too deeply")) from None
 
     @cached_property
     def object(self) -> Objects:

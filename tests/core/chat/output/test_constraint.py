@@ -168,6 +168,16 @@ def test_arguments_that_are_not_named_are_made_up_and_refused() -> None:
     assert not Grammar(constraint.rules).matches(invented)
 
 
+def test_objects_within_arguments_are_objects_without_other_properties() -> None:
+    point = {"properties": {"x": {"type": "integer"}}}
+    constraint = constraint_for(BY_NAME["hermes"], [Tool("go", parameters={"properties": {"to": point}})])
+    assert constraint is not None
+    grammar = Grammar(constraint.rules)
+    for value, is_right in (('{"x": 1}', True), ('{"x": 1, "y": 2}', False), ('"north"', False)):
+        call = f'<tool_call>\n{{"name": "go", "arguments": {{"to": {value}}}}}\n</tool_call>'
+        assert grammar.matches(call) is is_right, value
+
+
 def test_an_answer_may_have_a_schema_of_its_own_where_calls_have_no_marks() -> None:
     form = BY_NAME["generic"]
     constraint = constraint_for(form, TOOLS, answer_schema={"type": "object", "properties": {"a": {"type": "integer"}}})
