@@ -89,6 +89,19 @@ def test_the_times_of_a_request_are_in_tgis_histograms(metrics: Metrics) -> None
     assert found["tgi_request_max_new_tokens_sum"] == 8
 
 
+def test_a_request_that_was_cancelled_is_in_them_up_to_its_end(metrics: Metrics) -> None:
+    stream = said(n_drawn=5)
+    stream.end, stream.usage.ended = None, 0.0  # the engine has not told yet
+    metrics.observe(record(499, stream))
+    never = said(n_drawn=0)
+    never.end, never.usage = None, Usage(7, submitted=1.1)  # it had to wait until its client left
+    metrics.observe(record(0, never))
+    found = values(metrics.text())
+    assert (found["tgi_request_generated_tokens_sum"], found["tgi_request_generated_tokens_count"]) == (5, 2)
+    assert found["tgi_request_inference_duration_sum"] == pytest.approx(0.8)
+    assert found["tgi_request_inference_duration_count"] == 1
+
+
 def test_fault_86_what_clients_choose_makes_no_labels(metrics: Metrics) -> None:
     metrics.observe(record(200, said()))
     before = set(values(metrics.text()))

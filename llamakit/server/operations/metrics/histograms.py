@@ -35,22 +35,23 @@ class Histograms:
         self.total.observe(record.ended - record.begun)
         self.validation.observe(record.validated - record.begun)
         for stream in record.streams:
-            self.observe_stream(stream, record.begun)
+            self.observe_stream(stream, record)
 
-    def observe_stream(self, stream: Generated, begun: float) -> None:
-        usage = stream.usage
+    def observe_stream(self, stream: Generated, record: RequestRecord) -> None:
+        """One whose client has gone may run yet: for its client it has ended."""
+        usage, ended = stream.usage, stream.usage.ended or record.ended
         self.n_prompt.observe(usage.n_prompt)
+        self.n_drawn.observe(usage.n_drawn)
         if stream.generation.n_predict >= 0:
             self.n_asked.observe(stream.generation.n_predict)
-        if not (usage.started and usage.ended):
+        if not usage.started:
             return
         self.queue.observe(usage.started - usage.submitted)
-        self.inference.observe(usage.ended - usage.started)
-        self.n_drawn.observe(usage.n_drawn)
+        self.inference.observe(ended - usage.started)
         if usage.first_drawn:
-            self.first.observe(usage.first_drawn - begun)
+            self.first.observe(usage.first_drawn - record.begun)
         if usage.n_drawn > 1:
-            self.per_token.observe((usage.ended - usage.first_drawn) / (usage.n_drawn - 1))
+            self.per_token.observe((ended - usage.first_drawn) / (usage.n_drawn - 1))
 
 
 def steps(n_max: int) -> list[float]:
