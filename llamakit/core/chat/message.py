@@ -118,6 +118,13 @@ def check_plain(value: object, where: str, depth: int = 0) -> None:
         raise MessageError(where, f"must be plain data as in JSON, not {described(value)}")
 
 
+def refuse_media(message: Message, where: str) -> None:
+    """Raise MessageError for an image or a sound: nothing is fetched or decoded, models here read texts alone."""
+    for i, part in enumerate(message.content if isinstance(message.content, tuple) else ()):
+        if part.kind != "text":
+            raise MessageError(f"{where}[{i}]", f"{part.kind} input is not supported: the model reads text alone")
+
+
 def parse_messages(value: object, where: str = "messages") -> list[Message]:
     """The messages of an OpenAI request. Raises MessageError, which names the place, where they make no sense."""
     items = a_list(value, where)

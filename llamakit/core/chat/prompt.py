@@ -15,6 +15,9 @@ from llamakit.core.chat.message import Message, Part, ToolCall, join_parts, pars
 from llamakit.core.chat.template import ChatTemplate
 from llamakit.core.vocab import Vocab
 
+# What any template may be told, and what it is told by whoever asks for the prompt.
+SWITCHES = frozenset({"enable_thinking", "thinking", "reasoning_effort", "preserve_reasoning", "preserve_thinking"})
+GIVEN = frozenset({"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"})
 _CUT = "⟪cut here⟫"  # marks the end of a message that is to be continued
 PARAGRAPHS = "\n\n"  # between the parts of such a message, as in llama-server
 

@@ -55,6 +55,22 @@ class ChatTemplate:
         return self._tool_use or self
 
     @cached_property
+    def variables(self) -> frozenset[str]:
+        """The names that the template reads, with or without tools; rendering tells of one that cannot be read."""
+        from jinja2 import TemplateError as JinjaError
+        from jinja2 import meta
+
+        from llamakit.core.chat.environment import safe_environment
+
+        names: set[str] = set()
+        for text in {self.source, self.with_tools().source}:
+            try:
+                names |= meta.find_undeclared_variables(safe_environment().parse(text))
+            except (JinjaError, RecursionError):
+                continue
+        return frozenset(names - safe_environment().globals.keys())
+
+    @cached_property
     def capabilities(self) -> Capabilities:
         """What the template understands, found out by a dozen short renderings."""
         from llamakit.core.chat.capabilities import probe

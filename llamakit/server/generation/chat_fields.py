@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from llamakit.core.chat.errors import MessageError
-from llamakit.core.chat.message import Message, check_plain, described, parse_messages
+from llamakit.core.chat.message import Message, check_plain, described, parse_messages, refuse_media
 from llamakit.core.chat.output.format import ReasoningFormat
 from llamakit.core.chat.output.tools import Tool, ToolChoice, parse_functions, parse_tool_choice, parse_tools
+from llamakit.core.chat.prompt import GIVEN, SWITCHES
 from llamakit.core.chat.request import AnswerForm
 from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.gbnf import parse_gbnf
@@ -49,8 +48,7 @@ CHAT_FIELDS = (
     REASONING_FORMAT, REASONING_EFFORT, BUDGET, BUDGET_MESSAGE, VARIABLES, OPENS, CONTINUES,
 )  # fmt: skip
 
-OURS = {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "chat_template", "tokenize"}
-KNOWN = {"enable_thinking", "thinking", "reasoning_effort", "preserve_reasoning", "preserve_thinking"}
+OURS = GIVEN | {"chat_template", "tokenize"}
 CONTINUATIONS = {"none": False, "auto": True, "content": True, "reasoning": True}
 
 
@@ -117,13 +115,6 @@ def with_calls(message: Any) -> Any:
     if changed.get("content") is None and changed.get("refusal") is not None:
         changed["content"] = changed["refusal"]
     return changed
-
-
-def refuse_media(message: Message, where: str) -> None:
-    """Nothing is fetched or decoded: the models here read texts alone."""
-    for i, part in enumerate(message.content if isinstance(message.content, tuple) else ()):
-        if part.kind != "text":
-            raise MessageError(f"{where}[{i}]", f"{part.kind} input is not supported: the model reads text alone")
 
 
 def read_tools(body: Body) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
@@ -236,21 +227,9 @@ def unread_variables(body: Body, template: ChatTemplate) -> list[str]:
     return [f"{VARIABLES.name}.{name}" for name in given if name not in read_by(template)]
 
 
-@lru_cache(64)
 def read_by(template: ChatTemplate) -> frozenset[str]:
-    """The variables that a template reads, with or without tools, and those that every one may be told."""
-    from jinja2 import TemplateError as JinjaError
-    from jinja2 import meta
-
-    from llamakit.core.chat.environment import safe_environment
-
-    names = set(KNOWN)
-    for variant in {template, template.with_tools()}:
-        try:
-            names |= meta.find_undeclared_variables(safe_environment().parse(variant.source))
-        except (JinjaError, RecursionError):
-            continue  # rendering will tell
-    return frozenset(names - OURS)
+    """The variables that a client may set: those that the template reads, and those that every one may be told."""
+    return frozenset((template.variables | SWITCHES) - OURS)
 
 
 def without_chat(body: Body) -> dict[str, Any]:

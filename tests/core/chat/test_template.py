@@ -33,3 +33,12 @@ def test_a_template_renders_as_hugging_face_renders_it(path: Path) -> None:
             n_rendered += 1
             assert template.render(messages, tools, opens, **more) == expected, name
     assert n_rendered >= 10
+
+
+def test_the_variables_of_a_template_are_known() -> None:
+    with_tools = ChatTemplate("{{ tools }}{{ strictness }}")
+    source = (
+        "{% set made = 1 %}{{ made }}{% if x is defined %}{{ strftime_now('%d') }}{{ y.z }}{% endif %}{{ messages }}"
+    )
+    assert ChatTemplate(source, tool_use=with_tools).variables == {"x", "y", "messages", "tools", "strictness"}
+    assert ChatTemplate("{% if %}").variables == frozenset()
