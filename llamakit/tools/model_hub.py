@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -156,10 +157,10 @@ def probe_file(url: str, name: str) -> RemoteFile:
 
 
 def choose(files: Sequence[RemoteFile], model: HubModel) -> list[RemoteFile]:
-    """The file of the model, or all shards of it. Raises DownloadError when there is none."""
+    """The file of the model, or all shards of it. Raises DownloadError when there is none, or are several."""
     models = [file for file in files if not NOT_MODELS.search(Path(file.path).name)]
     if model.file is not None:
-        found = [file for file in files if file.path == model.file]
+        found = [file for file in files if file.path == model.file] or of_pattern(models, model)
     else:
         found = of_quant(models, model.quant or DEFAULT_QUANT) or ([] if model.quant else models)
     if not found:
@@ -177,6 +178,16 @@ def choose(files: Sequence[RemoteFile], model: HubModel) -> list[RemoteFile]:
     if missing:
         raise DownloadError(f"{model.repo} lacks {missing[0]}, a part of {found[0].path}")
     return [by_path[path] for path in shard.siblings()]
+
+
+def of_pattern(files: Sequence[RemoteFile], model: HubModel) -> list[RemoteFile]:
+    """The one model whose path the model's file, read as a pattern, means. Raises DownloadError where several are."""
+    found = [file for file in files if fnmatchcase(file.path, model.file or "")]
+    first = [file for file in found if (shard := ShardName.parse(file.path)) is None or shard.number == 1]
+    if len(first) > 1:
+        names = ", ".join(file.path for file in first[:20])
+        raise DownloadError(f"{model.repo} has several files of the pattern {model.file}: {names}")
+    return first
 
 
 def of_quant(files: Sequence[RemoteFile], quant: str) -> list[RemoteFile]:

@@ -28,7 +28,7 @@ class HubModel:
     hub: str  # "hf" or "modelscope"
     repo: str  # "org/name"
     quant: str | None = None
-    file: str | None = None  # path in the repository
+    file: str | None = None  # path in the repository, or a pattern of one
 
     def __str__(self) -> str:
         file = f"/{self.file}" if self.file else ""
@@ -68,13 +68,13 @@ def parse_source(spec: str) -> Source:
 
 
 def parse_hub_model(hub: str, text: str) -> HubModel:
-    """`ORG/REPO[/FILE][:QUANT]`."""
+    """`ORG/REPO[/FILE][:QUANT]`; FILE may be a pattern, as *Q4_0.gguf."""
     place, _, quant = text.partition(":")
     org, _, rest = place.partition("/")
     name, _, file = rest.partition("/")
     if not NAME.fullmatch(org) or not NAME.fullmatch(name):
         raise UsageError(f"{text!r} is no repository: it has the form ORG/REPO[:QUANT] or ORG/REPO/FILE.gguf")
-    if file and (quant or not is_safe(file)):
+    if file and (quant or not (is_safe(file) or is_pattern(file))):
         raise UsageError(f"{file!r} is no GGUF file of a repository")
     if quant and not NAME.fullmatch(quant):
         raise UsageError(f"{quant!r} is no quantization; Q4_K_M is one")
@@ -112,6 +112,10 @@ def parse_wheel(project: str) -> WheelModel:
 def is_safe(file: str) -> bool:
     """Is this the path of a GGUF file below a folder, whoever wrote it?"""
     return file.lower().endswith(".gguf") and is_below(file)
+
+
+def is_pattern(file: str) -> bool:
+    return is_below(file) and not {"*", "?", "["}.isdisjoint(file)
 
 
 def is_below(file: str) -> bool:

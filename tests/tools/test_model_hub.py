@@ -59,6 +59,8 @@ REPO = files(
         ({"quant": "F16"}, ["m-F16.gguf"]),
         ({"quant": "Q8_0"}, ["Q8_0/m-Q8_0-00001-of-00002.gguf", "Q8_0/m-Q8_0-00002-of-00002.gguf"]),
         ({"file": "mmproj-F16.gguf"}, ["mmproj-F16.gguf"]),
+        ({"file": "*-Q4_0.gguf"}, ["m-Q4_0.gguf"]),
+        ({"file": "*Q8_0*"}, ["Q8_0/m-Q8_0-00001-of-00002.gguf", "Q8_0/m-Q8_0-00002-of-00002.gguf"]),
         (
             {"file": "Q8_0/m-Q8_0-00002-of-00002.gguf"},
             ["Q8_0/m-Q8_0-00001-of-00002.gguf", "Q8_0/m-Q8_0-00002-of-00002.gguf"],
@@ -78,6 +80,8 @@ def test_without_the_default_the_first_is_chosen() -> None:
     [
         (REPO, {"quant": "Q5_K_M"}, "has no Q5_K_M; it has m-BF16.gguf"),
         (REPO, {"file": "x.gguf"}, "has no x.gguf"),
+        (REPO, {"file": "*Q9*"}, r"has no \*Q9\*; it has"),
+        (REPO, {"file": "m-Q4_0*.gguf"}, r"has several files of the pattern .*: m-Q4_0.gguf, m-Q4_0_4_4.gguf"),
         (files("mmproj-F16.gguf"), {}, "holds no GGUF file"),
         ([], {}, "convert-hf"),
         (files("m-00002-of-00002.gguf"), {}, "lacks m-00001-of-00002.gguf"),

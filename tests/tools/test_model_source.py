@@ -23,6 +23,7 @@ HUB_PAGE = "https://huggingface.co/org/repo/blob/main/q%204/m.gguf"
         ("hf:org/repo", HubModel("hf", "org/repo")),
         ("hf:org/repo:Q8_0", HubModel("hf", "org/repo", quant="Q8_0")),
         ("hf:org/repo/a/m.gguf", HubModel("hf", "org/repo", file="a/m.gguf")),
+        ("hf:org/repo/*q8_0*", HubModel("hf", "org/repo", file="*q8_0*")),
         ("modelscope:org/repo:IQ4_XS", HubModel("modelscope", "org/repo", quant="IQ4_XS")),
         ("https://a.test/x/m.gguf", UrlModel("https://a.test/x/m.gguf")),
         ("https://a.test/x y/m.gguf?s=1#top", UrlModel("https://a.test/x%20y/m.gguf?s=1")),
@@ -46,7 +47,8 @@ def test_a_file_that_is_there_goes_before_a_name(tmp_path: Path, monkeypatch: py
     [
         "hf:", "hf:org", "hf:org/", "hf:../repo", "hf:org/..", "hf:org/.hidden", "hf:a b/c", "hf:org/repo/../../m.gguf",
         "hf:org/repo//etc/m.gguf", "hf:org/repo/.x.gguf", "hf:org/repo/m.bin", "hf:org/repo:Q4/0",
-        "hf:org/repo/m.gguf:Q8_0", "hf:org/repo\x00", "modelscope:x", "pypi:torch", "https://", "https:///m.gguf", "https://[/m.gguf",
+        "hf:org/repo/m.gguf:Q8_0", "hf:org/repo\x00", "hf:org/repo/../*.gguf", "modelscope:x", "pypi:torch",
+        "https://", "https:///m.gguf", "https://[/m.gguf",
         "https://a.test/", "https://a.test/page.html", "https://a.test/%2e%2e%2fm", "https://a.test:x/m.gguf",
     ],
 )  # fmt: skip
