@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llamakit.cli.console import Report, progress
@@ -26,10 +26,13 @@ from llamakit.cli.options.tgi import GenerateOptions, generate_limits
 from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.cli.run_log import INFO, LogOptions
 from llamakit.cli.server_model import AnswerOptions, listed, model_settings
+from llamakit.cli.server_several import below, check_several, keys_of, known_models, read_config
 
 if TYPE_CHECKING:
     from llamakit.server.operations.origins import Origins
     from llamakit.server.settings import ModelSettings, ServerSettings
+
+HOST, PORT = "127.0.0.1", 8080
 
 
 def server(
@@ -54,16 +57,19 @@ def server(
     from llamakit.server.hosts import check_extra
 
     check_extra()
-    hosts = [host.strip() for host in web.host.split(",") if host.strip()]
+    config = None if several.config_file is None else read_config(several.config_file)
     keys = read_keys(access)
+    if config is not None:
+        web, keys = below(web, config), keys or keys_of(config)
+    hosts = [host.strip() for host in (HOST if web.host is None else web.host).split(",") if host.strip()]
     check_exposure(hosts, keys, web.insecure)
     spawned = None
     if not several.sources:
         from llamakit.server.engine.spawn import spawn
 
         spawned = spawn()  # imports what it needs while this process does
-    elif source.spec is not None:
-        raise InvalidArgument(f"-m names one model, {several.sources[0]} several: choose")
+    else:
+        check_several(several, source, serving, context)
     sampling_params(sampling)  # what is wrong with it is said before a model is fetched
     most = serving.max_concurrent_requests, serving.max_input_tokens, serving.max_total_tokens
     limits = generate_limits(generating, *most)
@@ -82,12 +88,18 @@ def server(
 
     configure_logs(as_json=ending.json_output, level=level_of(log))
     settings = replace(server_settings(web, access, ending, hosts, keys), generate=limits)
-    place = hosts, web.port, web.reuse_port
+    place = hosts, PORT if web.port is None else web.port, web.reuse_port
     if spawned is not None:
         code = serve(settings, common, *place, spawned)
     else:
-        known = known_models(several, common)
-        code = serve_many(settings, known, several.models_max, *place, loads_itself=several.models_autoload)
+        from llamakit.server.models import fetched as hub
+
+        known = known_models(several, common, config)
+        fetch = partial(hub.fetched, offline=source.offline, token=source.hf_token)
+        code = serve_many(
+            settings, known, several.models_max, *place, loads_itself=several.models_autoload,
+            answers_to_all=config is not None, fetch=fetch,
+        )  # fmt: skip
     if code:
         from typer import Exit
 
@@ -100,29 +112,6 @@ def fetched(settings: ModelSettings, source: ModelOptions, report: Report | None
     if draft is not None and draft.path is not None:
         draft = replace(draft, path=model_path(draft.path, report, source.offline, source.hf_token))
     return replace(settings, path=source.path(report), draft=draft)
-
-
-def known_models(several: ModelsOptions, common: ModelSettings) -> Callable[[], Mapping[str, ModelSettings]]:
-    """What finds the models of a folder, or those of a file of settings."""
-    if len(several.sources) > 1:
-        raise InvalidArgument(f"only one of {' and '.join(several.sources)} can be given")
-    if several.config_file is not None:
-        from llamakit.server.models import python_settings as p
-
-        models = [p.model_settings(model) for model in p.read_file(several.config_file).models]
-        return lambda: {model.aliases[0]: model for model in models}
-    if several.models_preset is not None:
-        from llamakit.cli.server_presets import models_of_preset
-
-        preset = several.models_preset
-        models_of_preset(preset, common)  # what is wrong with it is said at once
-        return lambda: models_of_preset(preset, common)
-    from llamakit.server.models.folder import models_of
-
-    folder = several.models_dir or ""
-    if not models_of(folder, common):
-        raise InvalidArgument(f"--models-dir {folder}: there is no GGUF file in it")
-    return lambda: models_of(folder, common)
 
 
 def read_keys(access: AccessOptions) -> tuple[str, ...]:

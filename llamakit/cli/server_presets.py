@@ -23,14 +23,16 @@ from llamakit.cli.compat import NO_EFFECT, Takes
 from llamakit.cli.options.prompt import read_text
 from llamakit.cli.parsing.declared import Declaration, declaration
 from llamakit.cli.parsing.groups import flatten
-from llamakit.cli.parsing.reader import FALSEY, TRUTHY, InvalidArgument, read, spellings_of
+from llamakit.cli.parsing.reader import FALSEY, TRUTHY, InvalidArgument, default_of, read, spellings_of, warn
 from llamakit.cli.server_model import model_settings
 
 if TYPE_CHECKING:
     from llamakit.server.settings import ModelSettings
 
 TOP, EVERY = "\0", "*"  # lines before all sections, as `version = 1`; the section that holds for all models
-OF_THE_ROUTER = {"version", "load-on-startup", "stop-timeout", "dedup-cache-models"}  # passed over
+LOAD_ON_STARTUP = "load-on-startup"
+OF_THE_ROUTER = {"version", LOAD_ON_STARTUP}  # no options
+WITHOUT_EFFECT = {"stop-timeout", "dedup-cache-models"}  # an engine that must go is ended at once
 
 
 class Ini(ConfigParser):
@@ -54,19 +56,27 @@ def models_of_preset(path: str, common: ModelSettings) -> dict[str, ModelSetting
         if name in (TOP, EVERY):
             continue
         try:
-            settings = settings_of(command_line(ini[EVERY] if EVERY in ini else {}, section))
+            every = ini[EVERY] if EVERY in ini else {}
+            settings = settings_of(command_line(every, section))
+            starts = is_on(LOAD_ON_STARTUP, {**every, **section}.get(LOAD_ON_STARTUP, "off"))
             if not settings.path:
                 raise InvalidArgument("names no model: model, hf-repo or model-url")
         except InvalidArgument as error:
             raise InvalidArgument(f"--models-preset {path}: [{name}]: {error}") from None
         settings = merged(common, settings, usual)
-        found[name] = replace(settings, aliases=(name, *settings.aliases))
+        found[name] = replace(settings, aliases=(name, *settings.aliases), loads_at_start=starts)
     return found
 
 
 def settings_of(words: list[str]) -> ModelSettings:
     """What options, as a command line has them, say of a model."""
     settings: ModelSettings = flatten(model_settings)(**read(command(), words))
+    return settings
+
+
+def usual_settings() -> ModelSettings:
+    """What holds where neither options nor variables say anything."""
+    settings: ModelSettings = flatten(model_settings)(**{param.name: default_of(param) for param in command().params})
     return settings
 
 
@@ -96,17 +106,29 @@ def command_line(*sections: Mapping[str, str]) -> list[str]:
 
 def words(key: str, value: str) -> Iterator[str]:
     """A key and its value as words of a command line; none for a switch that is off."""
-    if key in OF_THE_ROUTER:
+    if key in WITHOUT_EFFECT:
+        warn_once(f"{key} has no effect in llamakit")
+    if key in OF_THE_ROUTER | WITHOUT_EFFECT:
         return
     name = name_of(key)
     if takes_value().get(name, True):  # an unknown one is refused where it is read
         yield from (name, value)
-    elif value.lower() in TRUTHY:
+    elif is_on(key, value):
         yield name
-    elif value.lower() not in FALSEY:
-        raise InvalidArgument(f"{key} is on or off, not {value!r}")
     elif (opposite := name.replace("--", "--no-", 1)) in takes_value():
         yield opposite
+
+
+def is_on(key: str, value: str) -> bool:
+    if value.lower() not in TRUTHY | FALSEY:
+        raise InvalidArgument(f"{key} is on or off, not {value!r}")
+    return value.lower() in TRUTHY
+
+
+@cache
+def warn_once(message: str) -> None:
+    """The file is read whenever the models are looked for again."""
+    warn(message)
 
 
 def name_of(key: str) -> str:

@@ -46,13 +46,17 @@ def run(args: Sequence[str], environment: Mapping[str, str]) -> int:
             f"host {settings.host}: other machines could use the server; set --api_key, or --insecure true"
         )
     from llamakit.server.launch import serve, serve_many
+    from llamakit.server.models.fetched import fetched
     from llamakit.server.operations.logs import configure_logs
 
     configure_logs()
     server_settings = p.server_settings(settings.server)
     if len(models) == 1:
-        return serve(server_settings, models[0], hosts, settings.port)
-    return serve_many(server_settings, lambda: {m.aliases[0]: m for m in models}, 1, hosts, settings.port)
+        return serve(server_settings, fetched(models[0]), hosts, settings.port)
+    known = {model.aliases[0]: model for model in models}
+    if len(known) < len(models):
+        raise UsageError("models: two of them have the same name; give them a model_alias each")
+    return serve_many(server_settings, lambda: known, 1, hosts, settings.port, answers_to_all=True)
 
 
 def of_command_line(args: Sequence[str]) -> dict[str, list[str]]:
@@ -88,6 +92,10 @@ def show_help() -> int:
         print(f"{title}: " + " ".join(f"--{name}" for name in names))
         ignored = [name for name, setting in settings.items() if not setting.has_effect]
         print("  accepted, without effect: " + " ".join(f"--{name}" for name in ignored) + "\n")
+    print(
+        "Vectors of texts are served unless --embedding is false. --draft_model prompt-lookup-decoding guesses from the"
+    )
+    print("text. --hf_model_repo_id ORG/REPO: --model is a file of it, or a pattern such as '*Q4_K_M.gguf'.")
     print("--config_file FILE: JSON or YAML with these settings, and those of several `models`.")
     return 0
 

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from llamakit.server.engine.engine import EngineState
 from llamakit.server.errors import body_of
+from llamakit.server.models.many import ManyModels
 from llamakit.server.models.models import Models
 
 OLD = 10.0  # seconds without a sign of an engine that has work: it gives one every second
@@ -31,6 +32,8 @@ def health_routes() -> APIRouter:
 
 def why_not_ready(models: Models) -> str | None:
     """What keeps requests from being served; None where nothing does."""
+    if isinstance(models, ManyModels):  # one that loads, or fails, does not keep others from being served
+        return None if models.is_open else "the server ends"
     for served in models.served:
         engine = served.engine
         if engine.state is EngineState.LOADING and not engine.was_ready:

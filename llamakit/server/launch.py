@@ -19,7 +19,8 @@ from llamakit.server.engine.engine import Engine
 from llamakit.server.engine.process import ProcessChannel
 from llamakit.server.engine.spawn import Spawned
 from llamakit.server.listening import address_of, close, listen
-from llamakit.server.models.many import ManyModels
+from llamakit.server.models.fetched import fetched
+from llamakit.server.models.many import Fetch, ManyModels
 from llamakit.server.models.models import Models, OneModel
 from llamakit.server.models.served import open_served
 from llamakit.server.operations.connections import protocol_class
@@ -146,9 +147,11 @@ def serve_many(
     reuse_port: bool = False,
     *,
     loads_itself: bool = True,
+    answers_to_all: bool = False,
+    fetch: Fetch = fetched,
 ) -> int:
     """Serve several models until told to end; see ManyModels.   -> exit code"""
-    models = ManyModels(known, n_most, loads_itself=loads_itself)
+    models = ManyModels(known, n_most, loads_itself=loads_itself, answers_to_all=answers_to_all, fetch=fetch)
     listening = listen(hosts, port, reuse_port=reuse_port)
     try:
         return run(settings, models, listening)

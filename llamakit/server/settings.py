@@ -73,6 +73,7 @@ class ModelSettings:
     show_special: bool = False
     slot_save_path: str | None = None  # folder of saved slots; None: they cannot be saved
     spm_infill: bool = False  # suffix before prefix
+    loads_at_start: bool = False  # one of several: loaded before it is asked for
 
 
 @dataclass(frozen=True)

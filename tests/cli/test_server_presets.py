@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from llamakit.cli.parsing.reader import InvalidArgument
-from llamakit.cli.server_presets import models_of_preset, settings_of
+from llamakit.cli.server_presets import models_of_preset, settings_of, warn_once
 
 PRESET = """
 version = 1
@@ -32,6 +32,7 @@ cache-prompt = off
 reasoning-preserve = off
 mlock = off
 special = on
+load-on-startup = off
 """
 
 
@@ -51,6 +52,7 @@ def test_sections_are_models(preset):
     assert (small.chat.use_jinja, small.chat.variables["a"], small.sampling) == (False, "b=c", {"temperature": 0.5})
     assert (large.path, large.aliases) == ("hf:org/large:Q4_0", ("org/large:Q4_0",))
     assert (large.n_predict, large.cache_prompt, large.show_special, large.opening.n_ctx) == (7, False, True, 512)
+    assert (small.loads_at_start, large.loads_at_start) == (True, False)
     assert (small.chat.variables["preserve_reasoning"], large.chat.variables["preserve_reasoning"]) == (True, False)
 
 
@@ -71,9 +73,21 @@ def test_the_command_line_goes_first_and_the_environment_last(preset, monkeypatc
         ("[a]\nmodel = x\nctx-size = many", r"\[a\]: --ctx-size: 'many' is not a whole number"),
         ("[a]\nmodel = x\nport = 80", r"\[a\]: invalid argument: --port"),
         ("[a]\nmodel = x\njinja = perhaps", r"\[a\]: jinja is on or off, not 'perhaps'"),
+        ("[a]\nmodel = x\nload-on-startup = soon", r"\[a\]: load-on-startup is on or off, not 'soon'"),
         ("[a]\nmodel = x\n[a]\nmodel = y", "section 'a' already exists"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_section(preset, text, message):
     with pytest.raises(InvalidArgument, match=message):
         models_of_preset(preset(text), settings_of([]))
+
+
+def test_keys_without_effect_are_named_once(preset, capsys):
+    warn_once.cache_clear()
+    path = preset("[*]\nstop-timeout = 3\n[a]\nmodel = x\ndedup-cache-models = on\n[b]\nmodel = y")
+    for _ in range(2):
+        models_of_preset(path, settings_of([]))
+    said = capsys.readouterr().err.splitlines()
+    assert sorted(said) == [
+        "warn: dedup-cache-models has no effect in llamakit", "warn: stop-timeout has no effect in llamakit",
+    ]  # fmt: skip

@@ -32,9 +32,15 @@ class WebOptions:
     """Where the server listens, and what it shows."""
 
     host: Annotated[
-        str, web("--host", env="HOST", help="Addresses to listen on, a,b; one that ends in .sock is a UNIX socket.")
-    ] = "127.0.0.1"
-    port: Annotated[int, web("--port", env="PORT", help="Port; 0: any that is free.")] = 8080
+        str | None,
+        web(
+            "--host", env="HOST", help="Addresses to listen on, a,b; one that ends in .sock is a UNIX socket.",
+            show_default="127.0.0.1",
+        ),
+    ] = None  # fmt: skip
+    port: Annotated[int | None, web("--port", env="PORT", help="Port; 0: any that is free.", show_default="8080")] = (
+        None
+    )
     reuse_port: Annotated[
         bool, web("--reuse-port", env="REUSE_PORT", help="Let other servers listen on the port too.")
     ] = False
@@ -264,9 +270,10 @@ class ModelsOptions:
     config_file: Annotated[
         str | None,
         option(
-            "--config-file", panel=MODELS, help="File of settings and models, as llama-cpp-python's server reads it."
+            "--config-file", panel=MODELS,
+            help="File of settings and models, as llama-cpp-python's server reads it; options go before what it says.",
         ),
-    ] = None
+    ] = None  # fmt: skip
 
     @property
     def sources(self) -> list[str]:

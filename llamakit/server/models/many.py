@@ -13,6 +13,7 @@ from llamakit.errors import LlamakitError, UsageError
 from llamakit.server.engine.engine import Engine, EngineState
 from llamakit.server.engine.errors import EngineLoading
 from llamakit.server.engine.process import ProcessChannel
+from llamakit.server.models.events import EVERY_MODEL, ModelEvents
 from llamakit.server.models.fetched import fetched
 from llamakit.server.models.models import UnknownModel
 from llamakit.server.models.served import Served, open_served
@@ -24,6 +25,7 @@ POLL = 0.05  # seconds between looks whether a model that must make way is still
 SHOWN = 20  # names in an error
 
 NewEngine = Callable[[ModelSettings], Engine]
+Fetch = Callable[[ModelSettings], ModelSettings]  # with paths in place of names; takes its time
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Entry:
     served: Served | None = None
     last_used: float = 0.0
     error: str | None = None  # why it could not be loaded the last time
+    is_told: bool = False  # that it is loaded, to those who listen
 
     @property
     def status(self) -> str:
@@ -54,7 +57,8 @@ def engine_process(settings: ModelSettings) -> Engine:
 
 class ManyModels:
     """`known` gives the models by their names whenever it is called, the default first; at most `n_most` are loaded, 0:
-    any number. Without `loads_itself`, only `load` loads one."""
+    any number. Without `loads_itself`, a request loads one only where it says so. With `answers_to_all`, the default is
+    asked where a request names none that there is, as in llama-cpp-python's server."""
 
     def __init__(
         self,
@@ -62,9 +66,14 @@ class ManyModels:
         n_most: int,
         *,
         loads_itself: bool = True,
+        answers_to_all: bool = False,
+        fetch: Fetch = fetched,
         new_engine: NewEngine = engine_process,
     ) -> None:
-        self.known, self.n_most, self.loads_itself, self._new_engine = known, n_most, loads_itself, new_engine
+        self.known, self.n_most, self.loads_itself = known, n_most, loads_itself
+        self.answers_to_all, self._fetch, self._new_engine = answers_to_all, fetch, new_engine
+        self.events = ModelEvents()
+        self._starting: asyncio.Task[None] | None = None
         self.entries: dict[str, Entry] = {}
         self.is_open = True
         self._changing: asyncio.Lock | None = None
@@ -80,14 +89,41 @@ class ManyModels:
                 found[name].settings = settings
         self.entries = {**found, **loaded}
 
+    async def reload(self) -> None:
+        """`rescan`, and tell of it."""
+        await asyncio.to_thread(self.rescan)
+        self.events.tell(EVERY_MODEL, "models_reload")
+
     def start(self) -> None:
         self._changing = asyncio.Lock()
+        self._starting = asyncio.get_running_loop().create_task(self._load_first_ones())
 
-    async def get(self, name: str | None) -> Served:
-        entry = self.find(name)
-        if entry.served is None and not self.loads_itself:
+    async def _load_first_ones(self) -> None:
+        """Load those that are to be there from the start, one after the other. Requests need not wait for them."""
+        for entry in [entry for entry in self.entries.values() if entry.settings.loads_at_start]:
+            try:
+                await self.load(entry)
+            except LlamakitError as error:
+                log.error("%s could not be loaded: %s", entry.name, error)
+
+    async def get(self, name: str | None, loads: bool | None = None, is_use: bool = True) -> Served:
+        entry = self.chosen(name)
+        if entry.served is None and not (self.loads_itself if loads is None else loads):
             raise UsageError(f"model {entry.name!r} is not loaded: POST /models/load loads it")
-        return await self.load(entry)
+        last_used = entry.last_used
+        served = await self.load(entry)
+        if not is_use:
+            entry.last_used = last_used
+        return served
+
+    def chosen(self, name: str | None) -> Entry:
+        """The model that a request is for. Raises UnknownModel."""
+        try:
+            return self.find(name)
+        except UnknownModel:
+            if self.answers_to_all and self.entries:
+                return self.find(None)
+            raise
 
     def find(self, name: str | None) -> Entry:
         """Raises UnknownModel."""
@@ -113,6 +149,9 @@ class ManyModels:
             entry.error = str(error)
             await self.unload(entry)
             raise
+        if not entry.is_told:
+            entry.is_told = True
+            self.events.status(entry.name, "loaded")
         entry.error, entry.last_used = None, time.monotonic()
         return served
 
@@ -125,19 +164,23 @@ class ManyModels:
             while self.n_most and len(self.loaded) >= self.n_most:
                 await self._make_way()
             log.info("loading %s", entry.name)
+            self.events.status(entry.name, "loading")
             try:
-                settings = await asyncio.to_thread(fetched, entry.settings)
-            except LlamakitError as error:
-                entry.error = str(error)
-                raise
-            engine = self._new_engine(settings)
-            engine.start()
-            try:
-                entry.served = await asyncio.to_thread(open_served, settings, engine)
+                entry.served = await self._open(entry.settings)
             except BaseException as error:
                 entry.error = str(error)
-                await engine.close()
+                self.events.status(entry.name, "unloaded")
                 raise
+
+    async def _open(self, settings: ModelSettings) -> Served:
+        settings = await asyncio.to_thread(self._fetch, settings)
+        engine = self._new_engine(settings)
+        engine.start()
+        try:
+            return await asyncio.to_thread(open_served, settings, engine)
+        except BaseException:
+            await engine.close()
+            raise
 
     async def _make_way(self) -> None:
         """Unload the model that was not used for longest, of those without work; wait for one where all have some."""
@@ -150,10 +193,11 @@ class ManyModels:
             await self._unload(entry)
 
     async def _unload(self, entry: Entry) -> None:
-        served, entry.served = entry.served, None
+        served, entry.served, entry.is_told = entry.served, None, False
         if served is not None:
             log.info("unloading %s", entry.name)
             await served.engine.close()
+            self.events.status(entry.name, "unloaded")
 
     @property
     def loaded(self) -> list[Entry]:
@@ -175,6 +219,7 @@ class ManyModels:
 
     def refuse(self) -> None:
         self.is_open = False
+        self.events.end()
         for served in self.served:
             served.engine.refuse()
 
@@ -183,6 +228,9 @@ class ManyModels:
             served.engine.end_all()
 
     async def close(self) -> None:
-        self.is_open = False
+        self.refuse()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
         for entry in self.loaded:
             await self.unload(entry)

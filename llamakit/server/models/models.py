@@ -20,8 +20,11 @@ class Models(Protocol):
     def start(self) -> None:
         """Begin to load what is to be there from the start; called in the event loop."""
 
-    async def get(self, name: str | None) -> Served:
+    async def get(self, name: str | None, loads: bool | None = None, is_use: bool = True) -> Served:
         """The model of a name, or the default one, ready for requests.
+
+        `loads`: whether it may be loaded for that; None: as the server is set up. Without `is_use` it is only looked
+        at, which does not make it one that was used.
 
         Raises UnknownModel; EngineLoading and EngineLost where it is not ready, or will not be.
         """
@@ -53,7 +56,7 @@ class OneModel:
     def start(self) -> None:
         self.served[0].engine.start()
 
-    async def get(self, name: str | None) -> Served:
+    async def get(self, name: str | None, loads: bool | None = None, is_use: bool = True) -> Served:
         (served,) = self.served
         served.engine.check_ready()
         return served

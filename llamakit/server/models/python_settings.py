@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -13,12 +14,14 @@ from llamakit.core.chat.python_formats import template_text
 from llamakit.core.engine.rope_overrides import SCALING_TYPES, RopeParams
 from llamakit.core.gguf.types import GGMLType
 from llamakit.errors import UsageError
-from llamakit.server.settings import ChatSettings, ModelSettings, ServerSettings
+from llamakit.server.settings import N_SLOTS, ChatSettings, DraftSettings, ModelSettings, ServerSettings
 from llamakit.tools.completion import ContextParams
 from llamakit.tools.text_file import read_text
 
+log = logging.getLogger(__name__)
+
 TRUE, FALSE = {"1", "on", "t", "true", "y", "yes"}, {"0", "off", "f", "false", "n", "no"}
-N_SLOTS = 16
+FROM_THE_TEXT = "prompt-lookup-decoding"  # the draft model that is none
 
 
 def switch(value: Any) -> bool:
@@ -48,12 +51,19 @@ def cache_type(value: Any) -> str:
 @dataclass(frozen=True)
 class Setting:
     read: Callable[[Any], Any]
-    has_effect: bool = True  # False: a processor has no use for it
+    has_effect: bool = True
+    warns: bool = False  # without effect, though it would change something
 
 
-NO_EFFECT = """n_gpu_layers split_mode main_gpu tensor_split vocab_only use_mlock rpc_servers mul_mat_q logits_all
-    offload_kqv flash_attn last_n_tokens_size lora_base numa cache cache_type cache_size clip_model_path
-    hf_tokenizer_config_path hf_pretrained_model_name_or_path verbose""".split()
+def anything(value: Any) -> Any:
+    return value
+
+
+# A processor has no use for them, or prefixes are kept for all models.
+NO_EFFECT = """n_gpu_layers split_mode main_gpu tensor_split mul_mat_q logits_all offload_kqv flash_attn
+    last_n_tokens_size cache cache_type cache_size verbose""".split()
+NOT_DONE_HERE = """vocab_only use_mlock rpc_servers lora_base numa clip_model_path hf_tokenizer_config_path
+    hf_pretrained_model_name_or_path""".split()
 MODEL: Mapping[str, Setting] = {
     "model": Setting(str), "model_alias": Setting(str), "use_mmap": Setting(switch), "kv_overrides": Setting(texts),
     "seed": Setting(int), "n_ctx": Setting(int), "n_batch": Setting(int), "n_ubatch": Setting(int),
@@ -64,7 +74,8 @@ MODEL: Mapping[str, Setting] = {
     "chat_format": Setting(str), "chat_template_kwargs": Setting(mapping), "hf_model_repo_id": Setting(str),
     "draft_model": Setting(str), "draft_model_num_pred_tokens": Setting(int), "type_k": Setting(cache_type),
     "type_v": Setting(cache_type),
-    **{name: Setting(lambda value: value, has_effect=False) for name in NO_EFFECT},
+    **{name: Setting(anything, has_effect=False) for name in NO_EFFECT},
+    **{name: Setting(anything, has_effect=False, warns=True) for name in NOT_DONE_HERE},
 }  # fmt: skip
 SERVER: Mapping[str, Setting] = {
     "host": Setting(str), "port": Setting(int), "ssl_keyfile": Setting(str), "ssl_certfile": Setting(str),
@@ -103,6 +114,8 @@ def read_settings(given: Mapping[str, Any], known: Mapping[str, Setting], where:
             raise UsageError(f"{where}: there is no setting {name!r}")
         if value is None:
             continue
+        if setting.warns and str(value).strip().lower() not in FALSE:
+            log.warning("%s: %s has no effect in llamakit", where, name)
         try:
             found[name] = setting.read(value)
         except (ValueError, TypeError, RecursionError) as error:
@@ -142,8 +155,6 @@ def model_settings(m: Mapping[str, Any], server: Mapping[str, Any] | None = None
     """Raises UsageError for what makes no sense."""
     if not m.get("model"):
         raise UsageError("model: a GGUF file must be named")
-    if m.get("hf_model_repo_id"):
-        raise UsageError(f"hf_model_repo_id: fetch it first: llamakit pull hf:{m['hf_model_repo_id']}")
     scaling = m.get("rope_scaling_type", -1)
     opening = ContextParams(
         n_ctx=m.get("n_ctx", 2048),
@@ -168,21 +179,35 @@ def model_settings(m: Mapping[str, Any], server: Mapping[str, Any] | None = None
         adapters=((m["lora_path"], 1.0),) if m.get("lora_path") else (),
     )
     return ModelSettings(
-        path=m["model"],
+        path=f"hf:{m['hf_model_repo_id']}/{m['model']}" if m.get("hf_model_repo_id") else m["model"],
         aliases=(m.get("model_alias") or m["model"],),
         opening=opening,
         n_slots=N_SLOTS,
+        draft=draft_settings(m),
+        embeddings=m.get("embedding", True),
         chat=ChatSettings(template=template_text(m.get("chat_format")), variables=m.get("chat_template_kwargs", {})),
         sampling={} if m.get("seed", 0xFFFFFFFF) == 0xFFFFFFFF else {"seed": m["seed"]},
         sse_ping_interval=-1 if (server or {}).get("disable_ping_events") else 30,
     )
 
 
-def server_settings(server: Mapping[str, Any]) -> ServerSettings:
+def draft_settings(m: Mapping[str, Any]) -> DraftSettings | None:
+    """Raises UsageError for less than one token."""
+    model, n_most = m.get("draft_model"), m.get("draft_model_num_pred_tokens", 10)
+    if n_most < 1:
+        raise UsageError(f"draft_model_num_pred_tokens: {n_most} is less than 1")
+    return DraftSettings(None if model == FROM_THE_TEXT else model, n_most) if model else None
+
+
+def api_keys(server: Mapping[str, Any]) -> tuple[str, ...]:
     key = server.get("api_key")
+    return (key,) if key else ()
+
+
+def server_settings(server: Mapping[str, Any]) -> ServerSettings:
     return ServerSettings(
         api_prefix=str(server.get("root_path", "")).rstrip("/"),
-        api_keys=(key,) if key else (),
+        api_keys=api_keys(server),
         ssl_key_file=server.get("ssl_keyfile"),
         ssl_cert_file=server.get("ssl_certfile"),
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from llamakit.errors import UsageError
 from llamakit.server.models.many import Entry, ManyModels
 from llamakit.server.openai.models import model_object
+from llamakit.server.respond import anext_of
+from llamakit.server.sse import PING, EventStream, Style
 from llamakit.server.strict_json import parse_json
 
 
@@ -20,7 +22,7 @@ def models_routes(models: ManyModels) -> APIRouter:
     @router.get("/v1/models", include_in_schema=False)
     async def list_models(reload: bool = False) -> dict[str, Any]:
         if reload:
-            await asyncio.to_thread(models.rescan)
+            await models.reload()
         return {"object": "list", "data": [told(entry) for entry in models.entries.values()]}
 
     @router.get("/v1/models/{name}", include_in_schema=False)
@@ -39,6 +41,12 @@ def models_routes(models: ManyModels) -> APIRouter:
             raise UsageError(f"model {entry.name!r} is not loaded")
         await models.unload(entry)
         return {"success": True}
+
+    @router.get("/models/sse", include_in_schema=False)
+    async def listen() -> Response:
+        events = models.events.listen()
+        first = asyncio.ensure_future(anext_of(events))
+        return EventStream(events, first, Style(has_done=False), PING, {})
 
     return router
 

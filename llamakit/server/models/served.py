@@ -85,9 +85,15 @@ def open_served(settings: ModelSettings, engine: Engine) -> Served:
 
 
 async def served_for(request: Request, model: str | None = None, *, wakes: bool = True) -> Served:
-    """The model that a request is for, loaded. Raises UnknownModel, EngineLoading, EngineLost."""
+    """The model that a request is for, loaded. Raises UnknownModel, EngineLoading, EngineLost.
+
+    Looking (GET) loads no model, and keeps none from making way, unless ?autoload says so.
+    """
     models: Models = request.app.state.models
-    served = await models.get(model)
+    is_use = request.method != "GET"
+    said = request.query_params.get("autoload")
+    loads = said in ("true", "1") if said else (None if is_use else False)
+    served = await models.get(model, loads, is_use)
     if wakes:
         served.engine.wake()
     return served

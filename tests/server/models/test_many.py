@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 from contextlib import contextmanager
 
 import pytest
@@ -118,6 +120,80 @@ def test_without_loading_by_itself_a_model_must_be_loaded(many):
     run(models, task)
 
 
+def test_a_request_may_say_whether_a_model_is_loaded_for_it(many):
+    models = many()
+
+    async def task():
+        with pytest.raises(UsageError, match="model 'a' is not loaded"):
+            await models.get("a", loads=False)
+        assert (await models.get("a", loads=True)).name == (await models.get("a", loads=False)).name == "a"
+
+    run(models, task)
+
+
+def test_looking_at_a_model_does_not_keep_it_from_making_way(many):
+    models = many()
+
+    async def task():
+        for name in ("a", "b"):
+            await models.get(name)
+        await models.get("a", is_use=False)
+        await models.get("c")
+        assert loaded(models) == ["b", "c"]
+
+    run(models, task)
+
+
+def test_the_first_answers_to_all_names_where_that_is_wanted(many):
+    models = many(answers_to_all=True)
+
+    async def task():
+        assert [(await models.get(name)).name for name in ("b", "gpt-4", None)] == ["b", "a", "a"]
+        with pytest.raises(UnknownModel):
+            models.find("gpt-4")  # it cannot be unloaded by any name
+
+    run(models, task)
+
+
+def test_some_are_loaded_from_the_start_on(path, scheduler, caplog):
+    known = {
+        "a": ModelSettings(str(path)),
+        "b": ModelSettings("nowhere.gguf", loads_at_start=True),
+        "c": ModelSettings(str(path), loads_at_start=True),
+    }
+    models = ManyModels(lambda: known, 2, new_engine=lambda _: Engine(LocalChannel(scheduler)))
+
+    async def task():
+        while loaded(models) != ["c"]:
+            await asyncio.sleep(0.01)
+
+    run(models, task)
+    assert "b could not be loaded: nowhere.gguf" in caplog.text
+
+
+def test_what_becomes_of_models_is_told(many):
+    models = many()
+    events = []
+
+    async def listen():
+        async for event in models.events.listen():
+            events.append((event.data["model"], event.data["event"], event.data.get("data", {}).get("status")))
+
+    async def task():
+        listening = asyncio.create_task(listen())
+        await asyncio.sleep(0)
+        await models.get("a")
+        await models.get("a")
+        await models.unload(models.find("a"))
+        await models.reload()
+        models.refuse()
+        await listening  # it ends with the server
+
+    run(models, task)
+    status = [("a", "model_status", each) for each in ("loading", "loaded", "unloaded")]
+    assert events == [*status, ("*", "models_reload", None)]
+
+
 def test_settings_that_have_changed_hold_from_the_next_load_on(path, scheduler):
     known = {"a": ModelSettings(str(path)), "b": ModelSettings(str(path))}
     models = ManyModels(lambda: known, 2, new_engine=lambda _: Engine(LocalChannel(scheduler)))
@@ -133,7 +209,7 @@ def test_settings_that_have_changed_hold_from_the_next_load_on(path, scheduler):
 
 def test_a_model_of_a_hub_is_fetched_when_it_is_loaded(path, scheduler, monkeypatch):
     asked = []
-    monkeypatch.setattr("llamakit.tools.pull.resolve", lambda spec, *_: asked.append(spec) or path)
+    monkeypatch.setattr("llamakit.tools.pull.resolve", lambda spec, *_, **more: asked.append(spec) or path)
     known = {"a": ModelSettings("hf:org/repo:Q4_0", draft=DraftSettings("hf:org/small"))}
     models = ManyModels(lambda: known, 1, new_engine=lambda _: Engine(LocalChannel(scheduler)))
     assert asked == []
@@ -174,3 +250,33 @@ def test_routes_of_a_router(many, scheduler):
             answer = server.ask("/v1/completions", body)
             assert answer.status in (400, 404)
             assert "there is a, b, c" in answer.json["error"]["message"]
+
+
+def test_looking_loads_nothing_by_itself(many, scheduler):
+    models = many()
+    with serving(models, scheduler) as server:
+        for path in ("/slots?model=a", "/props?model=a", "/lora-adapters?model=a", "/slots", "/info"):
+            answer = server.ask(path)
+            assert answer.status in (400, 422) and "'a' is not loaded" in answer.body.decode()
+        assert (loaded(models), server.ask("/health").status) == ([], 200)
+        assert server.ask("/props?model=b&autoload=true").json["model_alias"] == "b"
+        for said in ("false", "0"):
+            answer = server.ask(f"/completion?autoload={said}", {"model": "a", "prompt": "a", "n_predict": 1})
+            assert answer.status == 400 and "not loaded" in answer.json["error"]["message"]
+        assert loaded(models) == ["b"]
+        assert server.ask("/slots?model=b").status == 200
+
+
+def test_events_of_a_router_are_a_stream(many, scheduler):
+    models = many()
+    with serving(models, scheduler) as server:
+        connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+        connection.request("GET", "/models/sse")
+        answer = connection.getresponse()
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        server.ask("/models/load", {"model": "b"})
+        lines = [answer.readline() for _ in range(4)]
+        connection.close()
+    assert [json.loads(line.removeprefix(b"data:")) for line in lines if line.strip()] == [
+        {"model": "b", "event": "model_status", "data": {"status": status}} for status in ("loading", "loaded")
+    ]

@@ -9,6 +9,7 @@ import pytest
 from llamakit.errors import UsageError
 from llamakit.server.__main__ import main, of_command_line, of_environment
 from llamakit.server.models import python_settings as p
+from llamakit.server.settings import DraftSettings
 
 FILE = {
     "host": "127.0.0.1",
@@ -60,6 +61,34 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path, text, message):
         p.read_file(str(path))
 
 
+@pytest.mark.parametrize(
+    "said, draft",
+    [
+        ({}, None),
+        ({"draft_model_num_pred_tokens": "3"}, None),
+        ({"draft_model": "prompt-lookup-decoding"}, DraftSettings(None, 10)),
+        ({"draft_model": "small.gguf", "draft_model_num_pred_tokens": "3"}, DraftSettings("small.gguf", 3)),
+    ],
+)
+def test_guessing(said, draft):
+    assert p.model_settings(p.read_settings({"model": "m.gguf", **said}, p.MODEL, "")).draft == draft
+
+
+def test_a_model_of_a_repository_is_a_file_of_it():
+    found = p.model_settings({"model": "*q4_0.gguf", "hf_model_repo_id": "org/repo"})
+    assert (found.path, found.aliases) == ("hf:org/repo/*q4_0.gguf", ("*q4_0.gguf",))
+
+
+def test_vectors_are_served_unless_that_is_ruled_out():
+    found = [p.model_settings({"model": "m", **said}).embeddings for said in ({}, {"embedding": False})]
+    assert found == [True, False]
+
+
+def test_what_would_change_something_and_does_not_is_named(caplog):
+    p.read_settings({"n_gpu_layers": 9, "numa": False, "clip_model_path": "c.gguf"}, p.MODEL, "f.json: models[0]")
+    assert caplog.messages == ["f.json: models[0]: clip_model_path has no effect in llamakit"]
+
+
 @pytest.mark.parametrize("text, wanted", [("1", True), ("Yes", True), ("t", True), ("off", False), ("N", False)])
 def test_switches_have_many_words(text, wanted):
     assert p.MODEL["use_mmap"].read(text) is wanted
@@ -82,11 +111,40 @@ def test_command_lines_and_environments():
         (["--model", "m.gguf", "--no_such", "1"], "there is no setting 'no_such'"),
         (["--model", "m.gguf", "--host", "0.0.0.0"], "set --api_key"),
         (["--config_file", "/nowhere.json"], "/nowhere.json"),
+        (["--model", "m.gguf", "--draft_model", "d", "--draft_model_num_pred_tokens", "0"], "0 is less than 1"),
     ],
 )
 def test_what_is_wrong_with_a_command_line_is_one_line(capsys, args, message):
     assert main(args, {}) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What servers are started with."""
+    calls = []
+    monkeypatch.setattr("llamakit.server.operations.logs.configure_logs", lambda **options: None)
+    for name in ("serve", "serve_many"):
+        monkeypatch.setattr(
+            f"llamakit.server.launch.{name}", lambda settings, model, *_, **options: calls.append((model, options)) or 0
+        )
+    return calls
+
+
+def test_the_model_is_fetched_before_it_is_served(started, monkeypatch):
+    monkeypatch.setattr("llamakit.tools.pull.resolve", lambda spec, *_, **more: f"cache/{spec.rpartition('/')[2]}")
+    assert main(["--model", "m.gguf", "--hf_model_repo_id", "org/repo"], {}) == 0
+    assert started[0][0].path == "cache/m.gguf"
+
+
+def test_of_several_models_the_first_answers_to_all_names(started, tmp_path, capsys):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps(FILE))
+    assert main(["--config_file", str(path)], {}) == 0
+    assert started[0][1] == {"answers_to_all": True}
+    path.write_text(json.dumps({"models": [{"model": "a"}, {"model": "a"}]}))
+    assert main(["--config_file", str(path)], {}) == 2
+    assert "two of them have the same name" in capsys.readouterr().err
 
 
 def test_help_names_all_settings(capsys):
