@@ -13,7 +13,7 @@ from llamakit.core.sampling.stage import Setup, Stage, current, new_candidates
 from llamakit.core.sampling.stages import edits
 
 KERNELS = [
-    *(f"sampling.{name}" for name in "begin allow bias penalties temperature greedy draw".split()),
+    *(f"sampling.{name}" for name in "begin allow bias penalties temperature greedy likeliest draw".split()),
     *(f"sampling_select.{name}" for name in "top_k top_p min_p".split()),
     *(f"sampling_spread.{name}" for name in "top_n_sigma typical_p tfs_z xtc".split()),
     *(f"sampling_entropy.{name}" for name in "dynamic_temperature mirostat mirostat_2".split()),

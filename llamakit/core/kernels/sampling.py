@@ -158,6 +158,18 @@ def greedy(op, thread, n_threads):
                     return
 
 
+@kernel(Choose)
+def likeliest(op, thread, n_threads):
+    """The first candidate with the largest logit; the others stay, for their scores to be told"""
+    c = op.candidates
+    top = largest(c)
+    c.chosen = -1
+    for i in range(c.n):
+        if c.logits[i] == top and top > -INFINITY:
+            c.chosen = c.ids[i]
+            return
+
+
 class Draw(Record):
     candidates: Ptr[Candidates]
     noise: Ptr[Noise]

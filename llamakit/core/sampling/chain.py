@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from llamakit.core.kernels.store import Kernels, KernelStore
 from llamakit.core.sampling.history import History
-from llamakit.core.sampling.logprobs import largest
+from llamakit.core.sampling.logprobs import largest, logprobs
 from llamakit.core.sampling.params import ALL, SamplingParams
 from llamakit.core.sampling.reasoning_budget import ReasoningBudget
 from llamakit.core.sampling.seed import choose_seed
@@ -68,7 +68,7 @@ def build_chain(s: Setup) -> list[Stage]:
 
 def build_chooser(s: Setup) -> Stage:
     if s.params.is_greedy:
-        return choose.greedy(s)
+        return choose.likeliest(s) if s.params.keeps_others else choose.greedy(s)
     if s.params.mirostat:
         return choose.mirostat(s)
     return choose.AdaptiveP(s) if "adaptive_p" in s.params.stages else choose.draw(s)
@@ -193,6 +193,14 @@ class Sampler:
         places = largest(logits, n)
         weights = np.exp(logits.astype(np.float64) - logits.max())
         return ids[places].copy(), weights[places] / weights.sum()
+
+    def scores_left(self, token: int, n: int) -> tuple[float, npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """After all stages: the log-probability of a token (-inf: no candidate any more), and the n likeliest candidates
+        with theirs."""
+        ids, logits = current(self.candidates)
+        places = largest(logits, n)
+        own = logprobs(logits, np.flatnonzero(ids == token))
+        return float(own[0]) if len(own) else -np.inf, ids[places].copy(), logprobs(logits, places)
 
     def accept(self, token: int) -> None:
         """The sequence goes on with this token."""

@@ -68,6 +68,7 @@ class SamplingParams:
     watermark_gamma: float = 0.5  # share of the tokens that are green after each token
     watermark_delta: float = 0.0  # added to the logits of these; 0: off
     ignore_eos: bool = False
+    keeps_others: bool = False  # at temperature 0 the others stay candidates, for scores after the penalties
     logit_bias: Mapping[int, float] = field(default_factory=dict)  # added to the logits of tokens; -inf bans one
 
     def __post_init__(self) -> None:

@@ -13,7 +13,12 @@ from llamakit.server.generation.fields import CompletionFields
 OWN = (
     "n_predict", "n_keep", "n_discard", "stream", "n_probs", "timings_per_token", "post_sampling_probs",
 )  # fmt: skip
-NOT_ITS = {"frequency_is_share", "watermark_gamma", "watermark_delta"}  # llama-server has no such fields
+NOT_ITS = {
+    "frequency_is_share",
+    "watermark_gamma",
+    "watermark_delta",
+    "keeps_others",
+}  # llama-server has no such fields
 IDLE = {
     "chat_format": "Content-only",
     "reasoning_format": "none",

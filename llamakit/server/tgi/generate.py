@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
@@ -57,8 +57,9 @@ class Ask:
     def generation(self) -> Generation:
         p = self.parameters
         needs_scores = self.is_stream or p.has_details or p.best_of > 1
+        sampling = p.sampling if p.is_plain else replace(p.sampling, keeps_others=needs_scores)
         return Generation(
-            self.tokens, p.sampling, p.constraint or usual_constraint(self.served), n_predict=self.n_predict,
+            self.tokens, sampling, p.constraint or usual_constraint(self.served), n_predict=self.n_predict,
             n_logprobs=p.top_n_tokens if needs_scores else None, post_sampling_probs=not p.is_plain,
             n_prompt_logprobs=0 if p.has_input_details else None, show_special=True, adapters=p.adapters,
             stop=p.stop, stops_at_ends=True,

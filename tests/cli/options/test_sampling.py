@@ -104,7 +104,12 @@ def test_values_that_make_no_sense_are_refused():
 
 def test_every_parameter_has_an_option_and_the_help_tells_its_default(capsys):
     names = {field.name for field in fields(SamplingOptions)}
-    for_requests = {"frequency_is_share", "watermark_gamma", "watermark_delta"}  # of text-generation-inference's API
+    for_requests = {
+        "frequency_is_share",
+        "watermark_gamma",
+        "watermark_delta",
+        "keeps_others",
+    }  # of text-generation-inference's API
     assert {field.name for field in fields(SamplingParams)} - names == {"min_keep"} | for_requests
     assert names - {field.name for field in fields(SamplingParams)} == {"sampler_seq"}
 

@@ -113,6 +113,9 @@ def test_temperature_divides_without_overflow(logits, t):
 @each_vocabulary
 def test_greedy_takes_the_first_of_the_largest(logits):
     assert Chain(logits).run(choose.greedy).chosen == np.argmax(logits)
+    chain = Chain(logits).run(choose.likeliest)
+    assert chain.chosen == np.argmax(logits)
+    np.testing.assert_array_equal(chain.values, logits)
 
 
 def draw_with(chain, first, second):

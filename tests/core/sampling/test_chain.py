@@ -261,6 +261,23 @@ def test_left_are_the_probabilities_of_the_draw(options):
     assert (first.tolist(), second.tolist()) == (ids[:2].tolist(), probs[:2].tolist())
 
 
+def test_greedy_can_leave_the_others_for_their_scores():
+    logits = np.log(np.array([0.5, 0.3, 0.15, 0.05], np.float32))
+    options = {"samplers": ("penalties", "temperature"), "temperature": 0.0, "presence_penalty": 2.0}
+    sampler, usual = (Sampler(SamplingParams(keeps_others=keeps, **options), 4) for keeps in (True, False))
+    for each in sampler, usual:
+        each.accept(0)
+        assert each.sample(logits) == 1
+    penalized = logits.astype(np.float64) - [2, 0, 0, 0]
+    want = penalized - np.log(np.exp(penalized).sum())
+    own, ids, scores = sampler.scores_left(1, 3)
+    assert ids.tolist() == [1, 2, 0]
+    np.testing.assert_allclose([own, *scores], [want[1], *want[[1, 2, 0]]], rtol=1e-6)
+    assert sampler.scores_left(7, 0)[0] == -np.inf
+    own, ids, scores = usual.scores_left(1, 3)
+    assert (own, ids.tolist(), scores.tolist()) == (0, [1], [0])
+
+
 def test_a_chain_runs_in_the_users_order():
     logits = np.log(np.array([0.4, 0.3, 0.2, 0.1], np.float32))
     late = Sampler(SamplingParams(samplers=("top_k", "top_p"), top_k=2, top_p=0.6), 4)  # 0.4 / 0.7 is not enough

@@ -258,3 +258,22 @@ def test_scores_are_those_of_what_was_drawn_from(generate):
     narrow = generate(details=True, top_k=1, seed=5).json["details"]["tokens"]
     assert all(math.isclose(token["logprob"], 0, abs_tol=1e-6) for token in narrow)
     assert any(token["logprob"] < -0.1 for token in plain)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"repetition_penalty": 1.3},
+        {"frequency_penalty": 0.5},
+        {"watermark": True},
+        {"grammar": {"type": "regex", "value": "[a-z]+"}},
+    ],
+)
+def test_the_likeliest_tokens_have_scores_after_penalties_and_the_grammar(generate, parameters):
+    reply = generate(details=True, top_n_tokens=2, **parameters).json
+    details = reply["details"]
+    for token, top in zip(details["tokens"], details["top_tokens"], strict=True):
+        assert [top[0]["id"], top[0]["logprob"]] == [token["id"], token["logprob"]]
+        assert len(top) == 2 and top[0]["logprob"] >= top[1]["logprob"]
+    assert any(token["logprob"] < -0.01 for token in details["tokens"])
+    assert generate(**parameters).json == {"generated_text": reply["generated_text"]}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llamakit.core.vocab.base import Vocab
 
 Floats = npt.NDArray[np.float32]
-TINY = 1e-300  # a probability whose logarithm is still a number
+LEAST = -690.0  # log-probability where there is none: JSON has no infinity
 
 
 class Reader(Protocol):
@@ -123,10 +123,9 @@ class Continuation:
             return Piece(token, text)
         if not self.request.scores_after_sampling:
             return ScoredPiece(token, text, *scored(logits, token, n))
-        ids, probs = self.request.sampler.left(len(logits))
-        scores = np.log(np.maximum(probs, TINY))
-        own = float(scores[ids == token][0]) if token in ids else float(np.log(TINY))
-        return ScoredPiece(token, text, own, tuple(zip(ids[:n].tolist(), scores[:n].tolist(), strict=True)))
+        own, ids, scores = self.request.sampler.scores_left(token, n)
+        scores = np.maximum(scores, LEAST)
+        return ScoredPiece(token, text, max(own, LEAST), tuple(zip(ids.tolist(), scores.tolist(), strict=True)))
 
     def text_left(self) -> str:
         return self.text.flush()

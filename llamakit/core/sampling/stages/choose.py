@@ -20,6 +20,10 @@ def greedy(s: Setup) -> Stage:
     return Stage("sampling.greedy", kernels.Choose(candidates=s.candidates))
 
 
+def likeliest(s: Setup) -> Stage:
+    return Stage("sampling.likeliest", kernels.Choose(candidates=s.candidates))
+
+
 def draw(s: Setup) -> Stage:
     generator = Generator(s.seed, n_words=2)
     return RandomStage("sampling.draw", kernels.Draw(candidates=s.candidates, noise=generator.noise), generator)
