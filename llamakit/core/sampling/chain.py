@@ -195,8 +195,8 @@ class Sampler:
         return ids[places].copy(), weights[places] / weights.sum()
 
     def scores_left(self, token: int, n: int) -> tuple[float, npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """After all stages: the log-probability of a token (-inf: no candidate any more), and the n likeliest candidates
-        with theirs."""
+        """After all stages: the log-probability of a token (-inf: no candidate any more), and the n likeliest ones with
+        theirs."""
         ids, logits = current(self.candidates)
         places = largest(logits, n)
         own = logprobs(logits, np.flatnonzero(ids == token))
