@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def create_chat_completion(
     llama: Llama,
     template: ChatTemplate,
+    /,
     messages: Sequence[Mapping[str, Any]],
     functions: Sequence[Mapping[str, Any]] | None = None,
     function_call: str | Mapping[str, Any] | None = None,

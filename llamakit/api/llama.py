@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from llamakit.api.completion import create_completion, following_seed
 from llamakit.api.drafts import guesser_of
 from llamakit.api.embedding import create_embedding, embed, parse_pooling, pooling_name
 from llamakit.api.options import cache_type, metadata_as_text, n_embd_of, rope_overrides
+from llamakit.api.parameters import Later, takes_behind_second
 from llamakit.api.reports import describe, say_when_compiling
 from llamakit.api.said import Sayer, begun
 from llamakit.api.shared import CLOSED, SharedContext
@@ -30,6 +31,7 @@ from llamakit.errors import UsageError
 
 if TYPE_CHECKING:
     from llamakit.api.cache import BaseLlamaCache
+    from llamakit.api.chat import create_chat_completion as chat_function
     from llamakit.api.completion import Wanted
     from llamakit.api.drafts import LlamaDraftModel
     from llamakit.api.embedding import Vector
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from llamakit.core.engine.trace import Hook, Trace
     from llamakit.core.grammar.grammar import Grammar
     from llamakit.core.sampling.chain import Constraint
+else:
+    chat_function = Later("llamakit.api.chat", "create_chat_completion")
 
 PARALLEL = 16  # texts that are computed together, at most
 
@@ -254,16 +258,11 @@ class Llama(TokenApi):
         return grammar.matcher(self.vocab) if isinstance(grammar, Grammar) else grammar
 
     # completions and vectors
-    def create_completion(
-        self, prompt: str | Sequence[int], suffix: str | None = None, max_tokens: int | None = 16, **options: Any
-    ) -> dict[str, Any] | Iterator[dict[str, Any]]:
-        """Complete a text; see `completion.create_completion` for the options."""
-        return create_completion(self, prompt, suffix, max_tokens, **options)
+    create_completion = __call__ = create_completion
 
-    __call__ = create_completion
-
+    @takes_behind_second(chat_function)
     def create_chat_completion(self, messages: Sequence[Mapping[str, Any]], *arguments: Any, **options: Any) -> Any:
-        """The assistant's next message, in OpenAI's shape; see `chat.create_chat_completion` for the options.
+        """The assistant's next message, in OpenAI's shape: what `chat.create_chat_completion` takes but the template.
 
         `chat_handler`, or one that was registered under the name of `chat_format`, does it instead if there is any.
         """
@@ -280,6 +279,7 @@ class Llama(TokenApi):
             self._template = template_of(self, self.chat_format)
         return create_chat_completion(self, self._template, messages, *arguments, **options)
 
+    @takes_behind_second(chat_function)
     def create_chat_completion_openai_v1(self, *arguments: Any, **options: Any) -> Any:
         """The same as objects of the package `openai`. Raises UsageError where it is not installed."""
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -25,6 +25,13 @@ GONE = {
 CONTEXT_PARAMS = ("n_ubatch", "pooling_type", "rope_freq_base", "rope_freq_scale", "offload_kqv")
 MODEL_PARAMS = ("n_gpu_layers", "split_mode", "main_gpu", "tensor_split", "vocab_only", "use_mmap", "use_mlock")
 SHOWN = ("lora_base", "lora_scale", "lora_path", "numa", "tensor_split", "kv_overrides")
+
+
+def shown_with_others(function: Callable[..., Any]) -> inspect.Signature:
+    """Its parameters, and any other by name."""
+    signature = inspect.signature(function)
+    others = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD, annotation="Any")
+    return signature.replace(parameters=[*signature.parameters.values(), others])
 
 
 class Llama(OurLlama):
@@ -58,6 +65,9 @@ class Llama(OurLlama):
         self.n_threads_batch = given["n_threads_batch"] or self.n_threads
         for name in SHOWN:
             setattr(self, name, given[name])
+
+    # What there is to choose, for those who look before they call.
+    vars(__init__)["__signature__"] = shown_with_others(OurLlama.__init__)
 
     @property
     def ctx(self) -> int | None:
