@@ -8,12 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from llamakit.api import arguments
+from llamakit.api.arguments import biases, listed, plain, shown, texts, whole_number
 from llamakit.api.completion import Wanted
 from llamakit.api.drawing import Processor
 from llamakit.api.said import Sayer
-from llamakit.core.chat.message import parse_messages
+from llamakit.core.chat.message import parse_messages, refuse_media
 from llamakit.core.chat.output.output import Delta
 from llamakit.core.chat.output.tools import parse_functions, parse_tool_choice, parse_tools
+from llamakit.core.chat.prompt import GIVEN, SWITCHES
 from llamakit.core.chat.request import AnswerForm, Chat, Opening, constraint_of, open_chat
 from llamakit.core.engine.scheduler import ScoredPiece
 from llamakit.core.grammar.grammar import Grammar
@@ -63,20 +66,27 @@ def create_chat_completion(
     top_logprobs: int | None = None,
     **variables: Any,
 ) -> dict[str, Any] | Iterator[dict[str, Any]]:
-    """The assistant's next message, by the template. `variables` are the template's, as enable_thinking.
+    """The assistant's next message, by the template. `variables` are those that the template reads, and switches that
+    every one may be told, as enable_thinking; another name is a TypeError.
 
     With tools the model may call them, and what it writes is held to their schemas; `response_format` is
     {"type": "json_object"}, with a "schema" or not, or OpenAI's {"type": "json_schema", ...}. Raises UsageError,
     MessageError, ToolError, GrammarError and TemplateError for what makes no sense, naming the place.
     """
+    check_names(template, variables)
     is_legacy = tools is None and functions is not None
     if is_legacy:
-        parsed, choice = parse_functions(list(functions or ()), plain(function_call))
+        parsed, choice = parse_functions(objects("functions", functions), plain(function_call))
     else:
-        parsed = parse_tools(None if tools is None else [plain(tool) for tool in tools])
+        parsed = parse_tools(objects("tools", tools))
         choice = parse_tool_choice(plain(tool_choice), parsed)
+    said = parse_messages(objects("messages", messages))
+    for i, message in enumerate(said):
+        refuse_media(message, f"messages[{i}].content")
+    n_predict = 0 if max_tokens is None else whole_number("max_tokens", max_tokens)
+    n_top = 0 if top_logprobs is None else whole_number("top_logprobs", top_logprobs, least=0)
     chat = Chat(
-        tuple(parse_messages([plain(message) for message in messages])), parsed, choice,
+        tuple(said), parsed, choice,
         False if is_legacy else None, answer_form(response_format, grammar), variables=variables,
     )  # fmt: skip
     opening = open_chat(template, chat)
@@ -88,14 +98,14 @@ def create_chat_completion(
         top_k=top_k, top_p=top_p, min_p=min_p, typical_p=typical_p, temperature=temperature,
         repeat_penalty=repeat_penalty, frequency_penalty=frequency_penalty, presence_penalty=presence_penalty,
         tfs_z=tfs_z, mirostat=mirostat_mode, mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
-        logit_bias={int(token): float(bias) for token, bias in (logit_bias or {}).items()},
+        logit_bias=biases(logit_bias),
         seed=llama.next_seed() if seed is None else seed,
     ))  # fmt: skip
     wanted = Wanted(
-        tokens, params, tuple([stop] if isinstance(stop, str) else stop or ()),
-        min(max_tokens, room) if max_tokens and max_tokens > 0 else room, tuple(logits_processor or ()),
+        tokens, params, texts("stop", stop), min(n_predict, room) if n_predict > 0 else room,
+        arguments.functions("logits_processor", logits_processor),
         constraint=matcher_of(constraint_of(template, chat, opening), llama.vocab),
-        n_logprobs=(top_logprobs or 0) if logprobs else None, show_special=opening.shows_special, is_whole=not stream,
+        n_logprobs=n_top if logprobs else None, show_special=opening.shows_special, is_whole=not stream,
     )  # fmt: skip
     speech = Speech(llama, llama.say(wanted), opening, stream, is_legacy)
     base = {"id": f"chatcmpl-{uuid.uuid4()}", "created": int(time.time()), "model": model or llama.model_path}
@@ -112,14 +122,30 @@ def matcher_of(constraint: Constraint | None, vocab: Vocab) -> Matcher | None:
     return grammar.lazy_matcher(vocab, constraint.triggers)
 
 
-def plain(value: Any) -> Any:
-    """Of a mapping of any kind, a dictionary."""
-    return dict(value) if isinstance(value, Mapping) else value
+def check_names(template: ChatTemplate, variables: Mapping[str, Any]) -> None:
+    """Raise TypeError, as for any function, for a name that is neither an argument nor the template's."""
+    for name in variables.keys() - ((template.variables | SWITCHES) - GIVEN):
+        raise TypeError(
+            f"create_chat_completion() got an unexpected keyword argument {name!r}; the template does not read it"
+        )
+
+
+def objects(name: str, value: Any) -> list[Any]:
+    """A list whose mappings, of any kind, are dictionaries."""
+    return [plain(each) for each in listed(name, value, "objects")]
 
 
 def answer_form(response_format: Mapping[str, Any] | None, grammar: Grammar | None) -> AnswerForm | None:
     """Objects have the properties that their schema names, and no others unless it speaks of them."""
-    if response_format is None or response_format.get("type", "text") == "text":
+    if grammar is not None and not isinstance(grammar, Grammar):
+        raise UsageError(
+            f"grammar is {shown(grammar)}; it must be a LlamaGrammar, as LlamaGrammar.from_string makes one"
+        )
+    if response_format is not None and not isinstance(response_format, Mapping):
+        raise UsageError(f"response_format is {shown(response_format)}; it must be an object with a type")
+    if response_format is not None and "type" not in response_format:
+        raise UsageError("response_format.type: is missing; it must be text, json_object or json_schema")
+    if response_format is None or response_format["type"] == "text":
         return None if grammar is None else AnswerForm("grammar", rules=grammar.rules)
     if grammar is not None:
         raise UsageError("response_format: cannot be used beside a grammar")

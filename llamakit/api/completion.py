@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from llamakit.api.arguments import a_function, biases, functions, shown, texts, token_ids, whole_number
 from llamakit.api.drawing import CallingSampler, Criterion, Processor
 from llamakit.api.said import Said, Sayer
 from llamakit.api.scores import Scores
@@ -55,7 +56,7 @@ def create_completion(
     With a suffix, what stands between the prompt and it, for models with fill-in-the-middle tokens. The text ends
     before the first of the `stop` texts; `echo` puts the prompt in front; `logprobs` gives each token's, and so many of
     the likeliest; `model` is the name to answer with. A stream gives chunks, the last of which says why it ended.
-    Raises UsageError when the prompt is empty or leaves no room.
+    Raises UsageError when the prompt is empty or leaves no room, and for arguments of the wrong kind, by their names.
     """
     tokens = prompt_tokens(llama, prompt, suffix)
     room = llama.n_ctx() - len(tokens)
@@ -63,26 +64,26 @@ def create_completion(
         raise UsageError("the prompt is empty, and this model begins texts with no token of its own")
     if room <= 0:
         raise UsageError(f"Requested tokens ({len(tokens)}) exceed context window of {llama.n_ctx()}")
-    if logprobs is not None and logprobs < 0:
-        raise UsageError(f"logprobs is {logprobs}; it must be at least 0")
+    n_predict = 0 if max_tokens is None else whole_number("max_tokens", max_tokens)
+    n_logprobs = None if logprobs is None else whole_number("logprobs", logprobs, least=0)
+    a_function("stopping_criteria", stopping_criteria)
     params = llama.sampling_params(SamplingParams(
         top_k=top_k, top_p=top_p, min_p=min_p, typical_p=typical_p, temperature=temperature,
         repeat_penalty=repeat_penalty, frequency_penalty=frequency_penalty, presence_penalty=presence_penalty,
         tfs_z=tfs_z, mirostat=mirostat_mode, mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
-        logit_bias={int(token): float(bias) for token, bias in (logit_bias or {}).items()},
+        logit_bias=biases(logit_bias),
         seed=llama.next_seed() if seed is None else seed,
     ))  # fmt: skip
     wanted = Wanted(
-        tuple(tokens), params, tuple([stop] if isinstance(stop, str) else stop or ()),
-        min(max_tokens, room) if max_tokens and max_tokens > 0 else room,
-        tuple(logits_processor or ()), stopping_criteria, llama.constraint(grammar), logprobs,
-        n_prompt_logprobs=logprobs if echo else None, is_whole=not stream,
+        tuple(tokens), params, texts("stop", stop), min(n_predict, room) if n_predict > 0 else room,
+        functions("logits_processor", logits_processor), stopping_criteria, llama.constraint(grammar), n_logprobs,
+        n_prompt_logprobs=n_logprobs if echo else None, is_whole=not stream,
     )  # fmt: skip
     shown = (prompt if isinstance(prompt, str) else llama.detokenize(tokens).decode("utf-8", "replace")) if echo else ""
     offset = 0 if echo or not isinstance(prompt, str) else len(prompt)
     answer = Answer(f"cmpl-{uuid.uuid4()}", int(time.time()), model or llama.model_path, shown, offset)
     sayer = llama.say(wanted)
-    return chunks(llama, answer, sayer, logprobs) if stream else whole(llama, answer, sayer, logprobs)
+    return chunks(llama, answer, sayer, n_logprobs) if stream else whole(llama, answer, sayer, n_logprobs)
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,15 @@ def prompt_tokens(llama: Llama, prompt: str | Sequence[int], suffix: str | None)
     if suffix is None:
         if isinstance(prompt, str):
             return llama.tokenize(prompt.encode("utf-8", "ignore"), special=True)
-        return [int(id) for id in prompt]
+        return token_ids("prompt", prompt)
+    if not isinstance(suffix, str):
+        raise UsageError(f"suffix is {shown(suffix)}; it must be a text")
     special = vocab.special
     pre, suf, mid = special.fim_pre, special.fim_suf, special.fim_mid
     if pre is None or suf is None or mid is None:
         raise UsageError("suffix: this model has no tokens for filling in the middle")
     bos = [vocab.bos_id] if vocab.add_bos and vocab.bos_id is not None else []
-    before = vocab.encode(prompt, add_special=False) if isinstance(prompt, str) else [int(id) for id in prompt]
+    before = vocab.encode(prompt, add_special=False) if isinstance(prompt, str) else token_ids("prompt", prompt)
     behind = vocab.encode(suffix, add_special=False)
     if llama.spm_infill:
         return [*bos, suf, *behind, pre, *before, mid]

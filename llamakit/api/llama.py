@@ -255,7 +255,13 @@ class Llama(TokenApi):
     def constraint(self, grammar: Grammar | Constraint | None) -> Constraint | None:
         from llamakit.core.grammar.grammar import Grammar
 
-        return grammar.matcher(self.vocab) if isinstance(grammar, Grammar) else grammar
+        if isinstance(grammar, Grammar):
+            return grammar.matcher(self.vocab)
+        if grammar is not None and not hasattr(grammar, "fill_mask"):
+            raise UsageError(
+                f"grammar is {grammar!r:.60}; it must be a LlamaGrammar: LlamaGrammar.from_string makes one"
+            )
+        return grammar
 
     # completions and vectors
     create_completion = __call__ = create_completion

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llamakit.api.chat import answer_form, create_chat_completion, plain
+from llamakit.api.arguments import plain, texts, whole_number
+from llamakit.api.chat import answer_form, create_chat_completion, objects
 from llamakit.api.chat_formats import Handler, register_chat_completion_handler, template_of, unregister_chat_handler
 from llamakit.api.chat_formats import handler_of as registered
 from llamakit.api.drawing import StoppingCriteriaList
@@ -102,6 +103,7 @@ def handler_of(chat_formatter: Formatter) -> Callable[..., Any]:
         top_logprobs: int | None = None,
         **options: Any,
     ) -> Any:
+        n_top = 0 if top_logprobs is None else whole_number("top_logprobs", top_logprobs, least=0)
         drawing = {name: options.pop(name, default) for name, default in DRAWING.items()}
         tool = named_tool(tools, tool_choice, functions, function_call)
         made = chat_formatter(
@@ -114,8 +116,8 @@ def handler_of(chat_formatter: Formatter) -> Callable[..., Any]:
             grammar = Grammar(rules_of_schema(form.schema, form.param))
         answer = llama.create_completion(
             llama.tokenize(made.prompt.encode(), add_bos=not made.added_special, special=True),
-            stop=[*listed(stop), *listed(made.stop)], stream=stream, stopping_criteria=made.stopping_criteria,
-            grammar=grammar, logprobs=(top_logprobs or 0) if logprobs else None, **drawing,
+            stop=[*texts("stop", stop), *texts("stop", made.stop)], stream=stream,
+            stopping_criteria=made.stopping_criteria, grammar=grammar, logprobs=n_top if logprobs else None, **drawing,
         )  # fmt: skip
         name = None if tool is None else tool.name
         return as_chat(answer, name) if isinstance(answer, dict) else as_chunks(answer, name)
@@ -126,15 +128,11 @@ def handler_of(chat_formatter: Formatter) -> Callable[..., Any]:
 def named_tool(tools: Any, tool_choice: Any, functions: Any, function_call: Any) -> Tool | None:
     """The one that has to be called. Raises ToolError for tools or a choice that make no sense."""
     if functions is not None:
-        parsed, choice = parse_functions([*map(plain, functions)], plain(function_call))
+        parsed, choice = parse_functions(objects("functions", functions), plain(function_call))
     else:
-        parsed = parse_tools(None if tools is None else [*map(plain, tools)])
+        parsed = parse_tools(objects("tools", tools))
         choice = parse_tool_choice(plain(tool_choice), parsed)
     return next((tool for tool in parsed if tool.name == choice.name), None)
-
-
-def listed(stop: str | Sequence[str] | None) -> list[str]:
-    return [stop] if isinstance(stop, str) else [*(stop or ())]
 
 
 class Jinja2ChatFormatter:
