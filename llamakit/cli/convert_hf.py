@@ -160,6 +160,7 @@ def convert_hf(
         for name, nearest in unknown(plan):
             warn(f"no place for tensor {name}{nearest}")
         raise InvalidArgument(f"{len(plan.unknown)} tensors have no place in {source.family.arch}; --dry-run shows all")
+    plan.check()
     _write(
         plan,
         output,

@@ -22,7 +22,8 @@ def show(plan: Plan, output: Path, as_json: bool) -> None:
             for w in plan.weights
         ]  # fmt: skip
         found = {"output": str(output), "type": plan.output_type.name, "n_bytes": plan.n_bytes, "tensors": tensors}
-        print(json.dumps({**found, "left_out": list(plan.left_out), "unknown": dict(unknown(plan))}, indent=1))
+        found |= {"left_out": list(plan.left_out), "unknown": dict(unknown(plan)), "problems": list(plan.problems)}
+        print(json.dumps(found, indent=1))
         return
     for key, value in plan.keys.items():
         is_long = not isinstance(value, (int, float, str)) and len(value) > 8
@@ -33,6 +34,8 @@ def show(plan: Plan, output: Path, as_json: bool) -> None:
         print(f"left out: {name}")
     for name, nearest in unknown(plan):
         print(f"no place: {name}{nearest}")
+    for problem in plan.problems:
+        print(f"cannot be loaded: {problem}")
     print(f"{output}: {plan.output_type.name}, {len(plan.weights)} tensors, {plan.n_bytes / 1e6:.1f} MB")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from llamakit.convert.weight import BF16, Array, Weight
 from llamakit.errors import ModelError, UsageError, printable
 
 INDEX, MISTRAL_INDEX = "model.safetensors.index.json", "consolidated.safetensors.index.json"
+PICKLE_INDEX = "pytorch_model.bin.index.json"
+_ONE_OF = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)")
 FLOAT8 = {"F8_E4M3": (4, 7), "F8_E5M2": (5, 15)}  # bits of the exponent, its bias
 
 
@@ -77,11 +80,11 @@ def open_checkpoint(folder: Path, allow_pickle: bool = False, is_mistral: bool =
     """
     index = folder / (MISTRAL_INDEX if is_mistral else INDEX)
     if index.is_file():
-        return _open_index(index)
+        return _open_index(index, read_safetensors)
     for pattern in ("consolidated*.safetensors",) if is_mistral else ("model*.safetensors", "*.safetensors"):
         paths = [path for path in sorted(folder.glob(pattern)) if not path.name.startswith("adapter_")]
         if paths:
-            return _merged(paths)
+            return _merged(_whole_set(paths), read_safetensors)
     if is_mistral:
         pickles = sorted(folder.glob("consolidated*.pth"))
     else:
@@ -96,10 +99,32 @@ def open_checkpoint(folder: Path, allow_pickle: bool = False, is_mistral: bool =
         )
     from llamakit.convert.pickled import read_pickled
 
-    return Checkpoint({name: tensor for path in pickles for name, tensor in read_pickled(path).items()})
+    pickle_index = folder / PICKLE_INDEX
+    if not is_mistral and pickle_index.is_file():
+        return _open_index(pickle_index, read_pickled)
+    return _merged(_whole_set(pickles), read_pickled)
 
 
-def _open_index(path: Path) -> Checkpoint:
+Read: TypeAlias = Callable[[Path], dict[str, StoredTensor]]
+
+
+def _whole_set(paths: list[Path]) -> list[Path]:
+    """Files without an index. Raises ModelError where one is missing of those numbered 00001-of-0000N."""
+    matches = [match for path in paths if (match := _ONE_OF.fullmatch(path.name))]
+    names = {path.name for path in paths}
+    for stem, n, end in dict.fromkeys((match[1], match[3], match[4]) for match in matches):
+        wanted = [f"{stem}-{i:05}-of-{n}{end}" for i in range(1, int(n) + 1)]
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise _files_missing(paths[0].parent, missing, len(wanted))
+    return paths
+
+
+def _files_missing(folder: Path, missing: list[str], n: int) -> ModelError:
+    return ModelError(f"{folder}: {len(missing)} of {n} files are missing, the first is {missing[0]}")
+
+
+def _open_index(path: Path, read: Read) -> Checkpoint:
     index, folder = read_json(path), path.parent
     weight_map = index.get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
@@ -110,18 +135,18 @@ def _open_index(path: Path) -> Checkpoint:
             raise ModelError(printable(f"{path}: {name!r} is no name of a file beside it; refused"))
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
-        raise ModelError(f"{folder}: {len(missing)} of {len(files)} files are missing, the first is {missing[0]}")
-    checkpoint = _merged([folder / name for name in files])
+        raise _files_missing(folder, missing, len(files))
+    checkpoint = _merged([folder / name for name in files], read)
     for name, file in weight_map.items():
         if name not in checkpoint or checkpoint.tensors[name].source.path.name != file:
             raise ModelError(printable(f"{path}: tensor {name!r} is not in {file}"))
     return checkpoint
 
 
-def _merged(paths: list[Path]) -> Checkpoint:
+def _merged(paths: list[Path], read: Read) -> Checkpoint:
     tensors: dict[str, StoredTensor] = {}
     for path in paths:
-        for name, tensor in read_safetensors(path).items():
+        for name, tensor in read(path).items():
             if name in tensors:
                 where = tensors[name].source.path.name
                 raise ModelError(printable(f"{path}: tensor {name!r} is in {where} too"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -36,19 +36,21 @@ class Config:
 
     path: Path
     values: Mapping[str, Any]
+    may_be_tied: builtins.bool = False  # a part of the file says that the head is the embedding
 
     @classmethod
     def read(cls, folder: Path) -> Config:
         """config.json of a folder, the part for text laid over the rest."""
         path = folder / "config.json"
         values = read_json(path)
+        ties = {values.get("tie_word_embeddings")}
         for part in _TEXT_PARTS:
             if isinstance(values.get(part), dict):
-                is_untied = False in (level.get("tie_word_embeddings") for level in (values, values[part]))
+                ties.add(values[part].get("tie_word_embeddings"))
                 values = {**values, **values[part]}
-                if is_untied:  # where they disagree, a head is stored
+                if False in ties:  # where they disagree, a head that is stored counts
                     values["tie_word_embeddings"] = False
-        return cls(path, values)
+        return cls(path, values, True in ties)
 
     @property
     def architecture(self) -> builtins.str:
@@ -119,7 +121,7 @@ class Config:
         return Config(self.path, value or {})
 
     def overlaid(self, **values: Any) -> Config:
-        return Config(self.path, {**self.values, **values})
+        return replace(self, values={**self.values, **values})
 
     @property
     def n_layer(self) -> builtins.int:

@@ -15,6 +15,7 @@ from llamakit.convert.config import Config
 from llamakit.convert.description import Size, general_keys
 from llamakit.convert.families.mistral_native import read_params
 from llamakit.convert.family import Family, Mapped
+from llamakit.convert.fit import problems
 from llamakit.convert.quantized.methods import dequantized
 from llamakit.convert.registry import find_family
 from llamakit.convert.vocabulary.files import TokenizerFiles
@@ -96,10 +97,16 @@ class Plan:
     weights: Sequence[PlannedWeight]
     left_out: Sequence[str] = field(default_factory=list)
     unknown: Sequence[str] = field(default_factory=list)
+    problems: Sequence[str] = field(default_factory=list)  # why the file could not be loaded
 
     @property
     def n_bytes(self) -> int:
         return sum(weight.n_bytes for weight in self.weights)
+
+    def check(self) -> None:
+        """Raises one ModelError that lists why the file could not be loaded."""
+        if self.problems:
+            raise ModelError(f"{self.folder}: what would be written cannot be loaded: {'; '.join(self.problems)}")
 
     def file_name(self) -> str:
         """The name by GGUF's naming convention."""
@@ -201,9 +208,10 @@ def make_plan(
     choose: Chooser | None = None,
     as_q8_0: Collection[str] = (),
 ) -> Plan:
-    """Settle the type of every tensor; `choose` overrules the type of those that may be quantized, `as_q8_0` both.
+    """Settle the type of every tensor, and hold keys and tensors against the architecture.
 
-    Raises ModelError for names too long or shapes that GGUF cannot hold.
+    `choose` overrules the type of those that may be quantized, `as_q8_0` both. Raises ModelError for names too long or
+    shapes that GGUF cannot hold.
     """
     keys = {**keys, "general.file_type": output_type.number, "general.quantization_version": QUANTIZATION_VERSION}
     planned = []
@@ -213,7 +221,8 @@ def make_plan(
         is_q8_0 = name in as_q8_0 and len(weight.shape) > 1 and weight.shape[-1] % Q8_0_BLOCK == 0
         type_ = GGMLType.Q8_0 if is_q8_0 else _type(name, weight, output_type, choose)
         planned.append(PlannedWeight(name, weight, type_))
-    return Plan(source.folder, output_type, keys, planned, source.mapped.left_out, source.mapped.unknown)
+    misfits = problems(source.family, plain_values(keys), source.mapped.weights)
+    return Plan(source.folder, output_type, keys, planned, source.mapped.left_out, source.mapped.unknown, misfits)
 
 
 def _type(name: str, weight: Weight, output_type: OutputType, choose: Chooser | None) -> GGMLType:

@@ -63,9 +63,10 @@ def load_kernels(plan: Plan) -> None:
 def carry_out(plan: Plan, output: Path, options: Options) -> Generator[Step, None, None]:
     """Write the file, or the shards named after it; whoever stops asking discards what was written.
 
-    Raises ModelError for tensors with NaN or infinity, saying how many, unless they are allowed; GGUFError for files
-    that cannot be written.
+    Raises ModelError before anything is written for a plan of a file that could not be loaded, and for tensors with
+    NaN or infinity, saying how many, unless they are allowed; GGUFError for files that cannot be written.
     """
+    plan.check()
     with _opened(plan, output, options) as writers:
         for planned, writer in zip(plan.weights, writers, strict=True):
             writer.declare_tensor(planned.name, planned.shape, planned.type)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from llamakit.cli.app import run
-from llamakit.convert.checkpoint import INDEX, open_checkpoint
+from llamakit.convert.checkpoint import INDEX, PICKLE_INDEX, open_checkpoint
 from llamakit.convert.plan import OUTPUT_TYPES, Source, make_plan, metadata
 from llamakit.convert.run import Options, carry_out
 from llamakit.convert.safetensors import read_safetensors
@@ -107,6 +107,13 @@ def test_fault_46_a_tensor_in_two_files(folder: Path) -> None:
         open_checkpoint(folder)
 
 
+@pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", "pytorch_model-00001-of-00002.bin"])
+def test_fault_46_a_set_without_its_index_must_be_whole(name: str, folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(ModelError, match=f"1 of 2 files are missing, the first is {name.replace('00001', '00002')}"):
+        open_checkpoint(folder, allow_pickle=True)
+
+
 class Evil:
     """Its pickle would create a file."""
 
@@ -172,6 +179,18 @@ def test_fault_47_tensors_of_a_pickle_are_read_on_request(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     write_pickle(folder / "pytorch_model.bin", out.getvalue(), {"0": array.tobytes()})
     np.testing.assert_array_equal(open_checkpoint(folder, allow_pickle=True).weight("a").load(), array)
+
+
+def test_fault_46_the_index_of_pickles_is_read(folder: Path) -> None:
+    array, out = np.zeros(4, np.float32), io.BytesIO()
+    _TorchPickler(out, 2).dump({"a": array})
+    (folder / "model.safetensors").unlink()
+    write_pickle(folder / "pytorch_model-1.bin", out.getvalue(), {"0": array.tobytes()})
+    (folder / PICKLE_INDEX).write_text(json.dumps({"weight_map": {"a": "pytorch_model-1.bin"}}))
+    assert list(open_checkpoint(folder, allow_pickle=True)) == ["a"]
+    (folder / PICKLE_INDEX).write_text(json.dumps({"weight_map": {"a": "pytorch_model-1.bin", "b": "absent.bin"}}))
+    with pytest.raises(ModelError, match=r"1 of 2 files are missing, the first is absent\.bin"):
+        open_checkpoint(folder, allow_pickle=True)
 
 
 @pytest.mark.parametrize(

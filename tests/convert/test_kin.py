@@ -136,7 +136,9 @@ CASES: dict[str, tuple[dict[str, Any], Shapes]] = {
         weights("model.layers", {**ATTENTION, **FEED_FORWARD, "post_norm1": (32,), "post_norm2": (32,)}, WHOLE),
     ),
     "VaultGemmaForCausalLM": (
-        {"sliding_window": 8, "head_dim": 8, "hidden_activation": "gelu_pytorch_tanh"},
+        {
+            "sliding_window": 8, "head_dim": 8, "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True,
+        },
         weights(
             "model.layers",
             {

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Concat, Embed, LayerNorm, Linear, Node, RmsNorm, SelectRows, Tokens, in_order
 from llamakit.core.graph.ops.attention import Attention, KeepSource
 from llamakit.core.graph.ops.compressed import CompressedAttention
@@ -17,7 +16,7 @@ from llamakit.core.graph.ops.recurrent import Recurrent
 from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.hparams import LAYER_EPS, RMS_EPS, HParams
 from llamakit.core.models.rope_settings import original_context, read_rotation
-from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.tensors import ModelFile, Tensors
 from llamakit.core.quants import dequantize
 from llamakit.errors import ModelError
 
@@ -52,7 +51,7 @@ class Decoder:
     n_exact: int = 0  # the longest text that all of the model's formula is computed for, if it is not for any
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
-    def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
+    def __init__(self, meta: Metadata, reader: ModelFile) -> None:
         self.meta, self.reader = meta, reader
         self.layer_outputs: list[Node] = []  # of the graph that was made last
         self.hp = HParams.read(meta, self.eps_key(), self.may_be_zero)

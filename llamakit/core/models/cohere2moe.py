@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Node
 from llamakit.core.graph.ops.rotation import Rotation
 from llamakit.core.models.blocks.mixture import mixture
@@ -12,7 +11,7 @@ from llamakit.core.models.expert_transformer import ExpertTransformer
 from llamakit.core.models.hparams import RMS_EPS
 from llamakit.core.models.rope_settings import layers_that_turn
 from llamakit.core.models.sliding_window import SlidingWindow
-from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.tensors import ModelFile, Tensors
 
 
 class Cohere2Moe(ExpertTransformer, SlidingWindow, CommandR):
@@ -24,7 +23,7 @@ class Cohere2Moe(ExpertTransformer, SlidingWindow, CommandR):
     window_period = 4
     is_dense_first = True
 
-    def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
+    def __init__(self, meta: Metadata, reader: ModelFile) -> None:
         self.has_layer_norm = not meta.has(RMS_EPS)
         super().__init__(meta, reader)
 

@@ -24,6 +24,7 @@ class Laguna(HeadNorms, ExpertTransformer, SlidingWindow):
         self.w.pass_over("output.scale")
 
     def gated(self, attended: Node, x: Node, w: Tensors, i: int) -> Node:
-        n = self.reader.tensor(w.full_name("attn_gate")).shape[-1]
-        n = self.hp.heads[i] if n == self.hp.heads[i] else attended.width
+        name = w.full_name("attn_gate")
+        is_by_head = name in self.reader and self.reader.tensor(name).shape[-1] == self.hp.heads[i]
+        n = self.hp.heads[i] if is_by_head else attended.width
         return Mul(attended, Activation(w.matrix("attn_gate", n, x.width).unscaled(x), "softplus"))

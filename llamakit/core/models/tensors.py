@@ -3,18 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import GGMLType
 from llamakit.core.graph.ops import Linear, Node, Weight
 from llamakit.errors import ModelError
 
 SUFFIXES = (".weight", ".bias", ".scale")
+
+
+class FileTensor(Protocol):
+    """What a formula sees of a tensor: `shape` in GGUF order, `data` slowest dimension first."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def type(self) -> GGMLType: ...
+    @property
+    def data(self) -> NDArray[Any]: ...
+
+
+class ModelFile(Protocol):
+    """What a formula is held against: an open file, or one that is yet to be written."""
+
+    @property
+    def tensors(self) -> Sequence[FileTensor]: ...
+    def tensor(self, name: str) -> FileTensor:
+        """Raises KeyError."""
+
+    def __contains__(self, name: object) -> bool: ...
+
+
+class Misfit(ModelError):
+    """Tensors that are not those of the formula: `problems` are names, each with what is wrong."""
+
+    def __init__(self, path: Path, problems: Sequence[tuple[str, str]]) -> None:
+        self.problems = problems
+        shown = "; ".join(f"{name} {what}" for name, what in problems[:20])
+        more = f"; and {len(problems) - 20} more" if len(problems) > 20 else ""
+        super().__init__(f"{path}: the tensors do not fit the metadata: {shown}{more}")
 
 
 @dataclass(frozen=True)
@@ -65,26 +101,25 @@ class Ledger:
     def has(self, name: str) -> bool:
         return name in self.found and not self.is_passed_over(name)
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[tuple[str, str]]:
         """All that is missing, misshapen or unknown."""
         problems = [
-            f"{name} is missing (needs shape {list(shape)})"
+            (name, f"is missing (needs shape {list(shape)})")
             for name, (shape, is_optional) in self.asked.items()
             if not is_optional and name not in self.found
         ]
         for name, weight in self.found.items():
             if name not in self.asked:
                 if not self.is_passed_over(name):
-                    problems.append(f"{name} is not a tensor of this architecture")
+                    problems.append((name, "is not a tensor of this architecture"))
             elif without_ones(weight.shape) != without_ones(self.asked[name][0]):
-                problems.append(f"{name} has shape {list(weight.shape)}, needs {list(self.asked[name][0])}")
+                problems.append((name, f"has shape {list(weight.shape)}, needs {list(self.asked[name][0])}"))
         return problems
 
     def check(self, path: Path) -> None:
-        """Raises one ModelError that lists all problems."""
+        """Raises one Misfit that lists all problems."""
         if problems := self.problems():
-            shown = "; ".join(problems[:20]) + (f"; and {len(problems) - 20} more" if len(problems) > 20 else "")
-            raise ModelError(f"{path}: the tensors do not fit the metadata: {shown}")
+            raise Misfit(path, problems)
 
 
 class Tensors:
@@ -97,7 +132,7 @@ class Tensors:
         self._ledger, self._prefix, self._scales = ledger, prefix, prefix if scales is None else scales
 
     @classmethod
-    def of_file(cls, reader: GGUFReader) -> Tensors:
+    def of_file(cls, reader: ModelFile) -> Tensors:
         return cls(
             Ledger({t.name: Weight(t.name, tuple(int(n) for n in t.shape[::-1]), t.type) for t in reader.tensors})
         )
@@ -166,7 +201,7 @@ class Tensors:
         ]
 
     def check(self, path: Path) -> None:
-        """After the formula has asked for all: raises one ModelError that lists what does not fit."""
+        """After the formula has asked for all: raises one Misfit that lists what does not fit."""
         self._ledger.check(path)
 
 

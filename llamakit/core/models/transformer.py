@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from llamakit.core.gguf.metadata import Metadata
-from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.graph.ops import Clamp, Node, Rope
 from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.graph.ops.rotation import Rotation
@@ -15,7 +14,7 @@ from llamakit.core.models.blocks import feed_forward
 from llamakit.core.models.blocks.attention import head_norm, qkv
 from llamakit.core.models.blocks.layer_lists import layers_with_window
 from llamakit.core.models.hparams import MOST_LAYERS
-from llamakit.core.models.tensors import Tensors
+from llamakit.core.models.tensors import ModelFile, Tensors
 
 
 class Transformer(Decoder):
@@ -27,7 +26,7 @@ class Transformer(Decoder):
     max_bias: float = 0.0  # of ALiBi
     first_cache = 0  # the cache layer of layer 0
 
-    def __init__(self, meta: Metadata, reader: GGUFReader) -> None:
+    def __init__(self, meta: Metadata, reader: ModelFile) -> None:
         self.activation = feed_forward.read_activation(meta, self.activation, self.activation_names)
         n_block = meta.int("block_count", min=1, max=MOST_LAYERS)
         self.window = meta.int("attention.sliding_window", 0, min=0)
