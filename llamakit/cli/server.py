@@ -71,8 +71,7 @@ def server(
     else:
         check_several(several, source, serving, context)
     sampling_params(sampling)  # what is wrong with it is said before a model is fetched
-    most = serving.max_concurrent_requests, serving.max_input_tokens, serving.max_total_tokens
-    limits = generate_limits(generating, *most)
+    limits = generate_limits(generating, serving.max_input_tokens, serving.max_total_tokens)
     common: ModelSettings = model_settings(
         source=source, serving=serving, context=context, answering=answering, template=template, sampling=sampling,
         drafting=drafting, rotation=rotation, adapting=adapting,

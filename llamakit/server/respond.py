@@ -17,7 +17,7 @@ from llamakit.server.engine.generation import Generation
 from llamakit.server.engine.stream import Stream
 from llamakit.server.errors import ClientGone
 from llamakit.server.generation.answer import Answer
-from llamakit.server.generation.field import kind_of
+from llamakit.server.generation.field import FieldError, kind_of
 from llamakit.server.models.served import Served
 from llamakit.server.operations.record import current
 from llamakit.server.sse import OPENAI, PING, Event, Events, EventStream, Style, client_gone
@@ -33,12 +33,22 @@ PATIENCE = 15.0  # seconds that a stream's head waits for its first event, so th
 
 @asynccontextmanager
 async def submitted(
-    request: Request, served: Served, generations: Sequence[Generation], n: int = 1, hidden: Collection[int] = ()
+    request: Request,
+    served: Served,
+    generations: Sequence[Generation],
+    n: int = 1,
+    hidden: Collection[int] = (),
+    counted: str = "n",
 ) -> AsyncIterator[list[list[Answer]]]:
     """n answers to each prompt, without `hidden` tokens; they are cancelled however the block ends.
 
-    Raises what `Engine.submit` does. Cells of the cache are shared by requests with the same API key alone.
+    Raises what `Engine.submit` does, and FieldError for more answers than can ever be: of the field `counted` where n
+    are too many, else of the prompts. Cells of the cache are shared by requests with the same API key alone.
     """
+    most = served.engine.n_streams_max
+    if len(generations) * n > most:
+        wanted = f"asks for {len(generations) * n} answers at once, and no more than {most} can run or wait"
+        raise FieldError(counted if n > most else "prompt", wanted)
     salt = getattr(request.state, "tenant", "")
     streams: list[list[Stream]] = []
     try:

@@ -42,10 +42,7 @@ class GenerateOptions:
 
 
 def generate_limits(
-    options: GenerateOptions,
-    max_concurrent_requests: int | None,
-    max_input_tokens: int | None,
-    max_total_tokens: int | None,
+    options: GenerateOptions, max_input_tokens: int | None, max_total_tokens: int | None
 ) -> GenerateLimits:
     """Raises InvalidArgument for limits that leave no room."""
     from llamakit.server.tgi.limits import GenerateLimits
@@ -60,10 +57,4 @@ def generate_limits(
             raise InvalidArgument(f"{name}: must be at least 1")
     if max_input_tokens is not None and max_total_tokens is not None and max_input_tokens >= max_total_tokens:
         raise InvalidArgument("--max-input-tokens: must be less than --max-total-tokens")
-    usual = GenerateLimits()
-    return GenerateLimits(
-        max_concurrent_requests=max_concurrent_requests or usual.max_concurrent_requests,
-        max_input_tokens=max_input_tokens,
-        max_total_tokens=max_total_tokens,
-        **asdict(options),
-    )
+    return GenerateLimits(max_input_tokens=max_input_tokens, max_total_tokens=max_total_tokens, **asdict(options))

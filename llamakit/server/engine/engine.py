@@ -76,7 +76,7 @@ class Channel(Protocol):
 class Engine:
     """Serves generations. All methods are for the event loop that it was started in.
 
-    At most info.n_slots + n_queue_max streams are open at once. After `sleep_after` seconds without work the engine
+    At most `n_streams_max` streams are open at once. After `sleep_after` seconds without work the engine
     is ended, and its memory free, until `wake`.
     """
 
@@ -135,6 +135,11 @@ class Engine:
         return self._info
 
     @property
+    def n_streams_max(self) -> int:
+        """Answers that may run or wait. Raises EngineLoading until it is known."""
+        return self.info.n_slots + self.n_queue_max
+
+    @property
     def is_busy(self) -> bool:
         """Whether it works for anybody, or is about to."""
         return bool(self.streams or self._calls)
@@ -150,7 +155,7 @@ class Engine:
         self.wake()
         if self.info.is_divided:
             generation = replace(generation, n_ctx=self.info.n_ctx)
-        most = self.info.n_slots + self.n_queue_max
+        most = self.n_streams_max
         if len(self.streams) + n > most:
             raise QueueFull(f"{len(self.streams)} requests are running or waiting, and no more than {most} may")
         streams = [Stream(next(self._numbers), generation, self._cancel, self._read) for _ in range(n)]

@@ -162,7 +162,8 @@ class Choice:
 
 async def whole(request: Request, ask: Ask) -> dict[str, Any]:
     told: list[dict[str, Any]] = []
-    async with submitted(request, ask.served, ask.generations, ask.n_drawn) as answers:
+    counted = "best_of" if ask.n_drawn > ask.n else "n"
+    async with submitted(request, ask.served, ask.generations, ask.n_drawn, counted=counted) as answers:
         for i_prompt, of_prompt in enumerate(answers):
             choices = [Choice(ask, i_prompt, answer) for answer in of_prompt]
             texts = {}

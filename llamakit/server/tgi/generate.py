@@ -18,7 +18,6 @@ from llamakit.core.engine.scheduler import (
     Ended,
     Failed,
     PromptScores,
-    QueueFull,
     SchedulerClosed,
     ScoredPiece,
 )
@@ -29,7 +28,7 @@ from llamakit.server.generation.request import usual_constraint
 from llamakit.server.models.served import Served, served_for
 from llamakit.server.respond import ignored, json_object, stream, submitted, unless_gone
 from llamakit.server.sse import Event, Events
-from llamakit.server.tgi.errors import OVERLOADED, STREAM, Invalid
+from llamakit.server.tgi.errors import STREAM, Invalid
 from llamakit.server.tgi.limits import GenerateLimits, limits_of
 from llamakit.server.tgi.parameters import NAMES, Parameters, read_parameters
 
@@ -85,10 +84,7 @@ async def respond(request: Request, body: Body, is_stream: bool) -> Response:
 async def ask_for(request: Request, body: Body, is_stream: bool) -> Ask:
     received, limits = time.perf_counter(), limits_of(request)
     served = await served_for(request, None)
-    ask = await run_in_threadpool(read, body, served, limits, is_stream, received)
-    if len(served.engine.streams) + ask.parameters.best_of > limits.max_concurrent_requests:
-        raise QueueFull(OVERLOADED)
-    return ask
+    return await run_in_threadpool(read, body, served, limits, is_stream, received)
 
 
 def read(body: Body, served: Served, limits: GenerateLimits, is_stream: bool, received: float) -> Ask:
@@ -197,7 +193,7 @@ class Text:
 
 
 async def whole(request: Request, ask: Ask) -> tuple[dict[str, Any], dict[str, str]]:
-    async with submitted(request, ask.served, [ask.generation], ask.parameters.best_of) as answers:
+    async with submitted(request, ask.served, [ask.generation], ask.parameters.best_of, counted="best_of") as answers:
         texts = await asyncio.gather(*(Text(ask, answer.stream).whole() for answer in answers[0]))
     ordered = sorted(texts, key=lambda text: -text.score)
     best, others = ordered[0], ordered[1:]

@@ -21,7 +21,7 @@ async def info(request: Request) -> Response:
             "model_dtype": served.info.file_type,
             "model_device_type": "cpu",
             "model_pipeline_tag": "text-generation",
-            "max_concurrent_requests": limits.max_concurrent_requests,
+            "max_concurrent_requests": served.engine.n_streams_max,
             "max_best_of": limits.max_best_of,
             "max_stop_sequences": limits.max_stop_sequences,
             "max_input_tokens": limits.input_tokens(served),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 class GenerateLimits:
     """The launcher's options, by their names."""
 
-    max_concurrent_requests: int = 128
     max_best_of: int = 2
     max_stop_sequences: int = 4
     max_top_n_tokens: int = 5

@@ -13,13 +13,13 @@ limits = pytest.importorskip("llamakit.server.tgi.limits")
 
 
 def test_without_options_the_limits_are_the_launchers():
-    assert generate_limits(GenerateOptions(), None, None, None) == limits.GenerateLimits()
+    assert generate_limits(GenerateOptions(), None, None) == limits.GenerateLimits()
 
 
 def test_options_are_named_as_the_limits():
     assert {f.name for f in fields(GenerateOptions)} <= {f.name for f in fields(limits.GenerateLimits)}
-    made = generate_limits(GenerateOptions(max_best_of=5, has_grammar=False), 7, 10, 20)
-    assert (made.max_best_of, made.has_grammar, made.max_concurrent_requests) == (5, False, 7)
+    made = generate_limits(GenerateOptions(max_best_of=5, has_grammar=False), 10, 20)
+    assert (made.max_best_of, made.has_grammar) == (5, False)
     assert (made.max_input_tokens, made.max_total_tokens) == (10, 20)
 
 
@@ -36,4 +36,4 @@ def test_options_are_named_as_the_limits():
 )
 def test_limits_that_leave_no_room_are_refused(options, lengths, message):
     with pytest.raises(InvalidArgument, match=message):
-        generate_limits(options, None, *lengths)
+        generate_limits(options, *lengths)

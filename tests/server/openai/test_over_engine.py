@@ -174,7 +174,8 @@ def test_what_makes_no_sense_is_refused_with_its_reason(server, route, body, sta
 
 
 def test_a_full_queue_is_429_with_a_time_to_come_again(server, monkeypatch):
-    monkeypatch.setattr(server.engine, "n_queue_max", -server.engine.info.n_slots)
+    monkeypatch.setattr(server.engine, "n_queue_max", 1 - server.engine.info.n_slots)
+    monkeypatch.setitem(server.engine.streams, -1, None)
     request = urllib.request.Request(
         f"{server.url}/v1/completions", b'{"prompt": "a"}', {"Content-Type": "application/json"}
     )
@@ -182,6 +183,24 @@ def test_a_full_queue_is_429_with_a_time_to_come_again(server, monkeypatch):
         urllib.request.urlopen(request, timeout=60)
     with refused.value as error:
         assert (error.code, error.headers["Retry-After"]) == (429, "1")
+
+
+@pytest.mark.parametrize(
+    "route, body, param",
+    [
+        ("/completion", {"prompt": ["a", "b", "c"]}, "prompt"),
+        ("/v1/completions", {"prompt": ["a", "b", "c"]}, "prompt"),
+        ("/v1/completions", {"prompt": "a", "best_of": 3}, "best_of"),
+        ("/v1/completions", {"prompt": "a", "n": 3}, "n"),
+        ("/v1/chat/completions", {"messages": MESSAGES, "n": 3}, "n"),
+    ],
+)
+def test_more_answers_than_can_ever_be_are_refused_by_name(server, monkeypatch, route, body, param):
+    """A 429 would send the client back for ever."""
+    monkeypatch.setattr(server.engine, "n_queue_max", 2 - server.engine.info.n_slots)
+    status, answer = post(server, route, body)
+    assert (status, answer["error"]["param"]) == (400, param)
+    assert "asks for 3 answers at once, and no more than 2 can run or wait" in answer["error"]["message"]
 
 
 @pytest.fixture(scope="module")

@@ -243,13 +243,16 @@ def test_fault_74_a_prompt_beyond_the_context_is_refused_with_the_counts(server,
 
 def test_a_server_with_too_much_to_do_says_so(server, generate, monkeypatch):
     monkeypatch.setitem(server.engine.streams, -1, None)
-    from llamakit.server.tgi.limits import GenerateLimits
-
-    monkeypatch.setattr(
-        "llamakit.server.tgi.generate.limits_of", lambda request: GenerateLimits(max_concurrent_requests=1)
-    )
+    monkeypatch.setattr(server.engine, "n_queue_max", 1 - server.engine.info.n_slots)
     reply = generate()
     assert (reply.status, reply.json) == (429, {"error": "Model is overloaded", "error_type": "overloaded"})
+
+
+def test_more_answers_than_can_ever_be_are_refused_by_name(server, generate, monkeypatch):
+    monkeypatch.setattr(server.engine, "n_queue_max", 1 - server.engine.info.n_slots)
+    reply = generate(best_of=2, do_sample=True)
+    assert (reply.status, reply.json["error_type"]) == (422, "validation")
+    assert "'best_of': asks for 2 answers at once, and no more than 1 can run or wait" in reply.json["error"]
 
 
 def test_scores_are_those_of_what_was_drawn_from(generate):

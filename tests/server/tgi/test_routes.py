@@ -29,6 +29,7 @@ def test_info_tells_what_is_served(server):
     info = server.ask("/info").json
     n_ctx = server.engine.info.n_ctx
     assert (info["model_id"], info["max_input_tokens"], info["max_total_tokens"]) == ("tiny", n_ctx - 1, n_ctx)
+    assert info["max_concurrent_requests"] == server.engine.info.n_slots + server.engine.n_queue_max
     assert (info["max_best_of"], info["max_stop_sequences"], info["max_client_batch_size"]) == (2, 4, 4)
 
 
