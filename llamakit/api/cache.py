@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llamakit.api.state import LlamaState
+from llamakit.api.turns import SequenceBusy
 from llamakit.core.engine.generate import n_common
 from llamakit.core.gguf.output import write_file
 from llamakit.core.sampling.params import RANDOM_SEED
@@ -180,17 +181,26 @@ def begin_with(cache: BaseLlamaCache, llama: Llama, tokens: Sequence[int]) -> No
         state = cache[tokens]
     except KeyError:
         return
-    scheduler, seed = llama.shared.scheduler(), llama.seed
+    scheduler = llama.shared.scheduler()
     if n_common(state.input_ids.tolist(), tokens) <= scheduler.recall(tokens)[0]:
         return
     try:
-        if llama.has_free_sequence():
-            llama.load_state(state)
-            llama.seed = seed  # the state's is of the text that it was made with
-        else:
+        if not (llama.has_free_sequence() and loaded(llama, state)):
             scheduler.learn(state.llama_state)
     except LlamakitError as error:  # of another model, or damaged: the text will be computed
         warnings.warn(f"the cache is of no use here: {error}", stacklevel=4)
+
+
+def loaded(llama: Llama, state: LlamaState) -> bool:
+    """Let the sequence be a state, but for its seed: that is of the text that it was made with. False while others
+    work on it."""
+    seed = llama.seed
+    try:
+        llama.load_state(state)
+    except SequenceBusy:
+        return False
+    llama.seed = seed
+    return True
 
 
 def keep(cache: BaseLlamaCache, llama: Llama, tokens: Sequence[int]) -> None:

@@ -15,13 +15,13 @@ from llamakit.api.cache import begin_with, keep
 from llamakit.api.completion import create_completion, following_seed
 from llamakit.api.drafts import guesser_of
 from llamakit.api.embedding import create_embedding, embed, parse_pooling, pooling_name
-from llamakit.api.options import cache_type, metadata_as_text, n_embd_of, rope_overrides
+from llamakit.api.options import cache_type, check_options, is_causal, metadata_as_text, n_embd_of, rope_overrides
 from llamakit.api.parameters import Later, takes_behind_second
 from llamakit.api.reports import describe, say_when_compiling
 from llamakit.api.said import Sayer, begun
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.tokenizers import LlamaTokenizer
-from llamakit.api.tokens import TokenApi, or_minus_one
+from llamakit.api.tokens import Hooked, TokenApi, or_minus_one
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import Model, load_model
 from llamakit.core.gguf.reader import GGUFReader
@@ -58,9 +58,10 @@ class Llama(TokenApi):
     ggml type id. kv_overrides replaces metadata by full keys. With vocab_only, only `tokenize` and `detokenize` work.
     rope_* and yarn_* replace the model's own rotation. With embedding, texts become vectors (`embed`), pooled as
     pooling_type says. lora_path is a GGUF adapter, used at lora_scale. draft_model guesses tokens, which changes no
-    answer. With profile, the time of each op is kept (see `profile`). What speaks of GPUs, memory locks and the like
-    is accepted and changes nothing: n_gpu_layers, split_mode, main_gpu, tensor_split, use_mlock, offload_kqv,
-    flash_attn, op_offload, swa_full, no_perf, numa, attention_type.
+    answer. attention_type 0 or 1 lets tokens see earlier ones alone, or later ones too. With profile, the time of
+    each op is kept (see `profile`). What speaks of GPUs, memory locks and the like changes nothing, and verbose says
+    so: n_gpu_layers, split_mode, main_gpu, tensor_split, use_mlock, offload_kqv, flash_attn, op_offload, swa_full,
+    no_perf, numa.
 
     Raises GGUFError for a damaged or missing file, ModelError for one that does not fit this machine or no known
     architecture, UsageError for arguments out of range.
@@ -118,6 +119,7 @@ class Llama(TokenApi):
         profile: bool = False,
     ) -> None:
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        check_options(self._arguments)
         self.model_path, self.verbose = str(model_path), verbose
         self.embedding, self.pooling, self.spm_infill = embedding, parse_pooling(pooling_type), spm_infill
         self.chat_format, self.chat_handler, self.draft_model = chat_format, chat_handler, draft_model
@@ -145,6 +147,7 @@ class Llama(TokenApi):
             self._vocab, reader = None, self._loaded.reader
             n_vocab, self._n_embd = self._loaded.n_vocab, self._loaded.hparams.n_embd
             decoder = self._loaded.decoder
+            decoder.is_causal = is_causal(attention_type, decoder.is_causal)
             context = Context(
                 self._loaded, n_ctx=n_ctx, n_batch=n_batch, n_ubatch=n_ubatch if decoder.is_causal else n_batch,
                 n_threads=n_threads, n_threads_batch=n_threads_batch, type_k=cache_type(type_k),
@@ -161,7 +164,7 @@ class Llama(TokenApi):
             shared = SharedContext(context, lambda: model.vocab, guesser)
             opened.callback(shared.close)
             if verbose:
-                print(describe(context), file=sys.stderr)
+                print(describe(context, self._arguments), file=sys.stderr)
         super().__init__(shared, n_ctx, n_vocab, seed, logits_all, last_n_tokens_size)
         self.metadata = metadata_as_text(reader.metadata)
         self.n_batch = min(n_batch, n_ctx)
@@ -300,7 +303,7 @@ class Llama(TokenApi):
     def say(self, wanted: Wanted) -> Sayer:
         """Let something be said, beside what others ask for. Raises UsageError, QueueFull."""
         self.shared.scheduler(self.input_ids[: self.n_tokens].tolist())
-        if self.cache is not None:
+        if self.cache is not None and self._hooked is not Hooked.NOW:
             begin_with(self.cache, self, wanted.tokens)
         sayer = Sayer(self.shared.submit([wanted.request(self)])[0], self.vocab.eog_ids)
         sayer.when_said = self._is_said
@@ -309,7 +312,7 @@ class Llama(TokenApi):
         return sayer
 
     def _is_said(self, sayer: Sayer) -> None:
-        if self.cache is not None:
+        if self.cache is not None and self._hooked is not Hooked.NOW:
             keep(self.cache, self, [*sayer.request.tokens, *sayer.drawn])
         self._take_over(sayer.seen)
 
@@ -360,7 +363,9 @@ class Llama(TokenApi):
                 llama.eval(tokens)
             t["blk.3.attn_out"]
 
-        For this thread's own sequence: completions of other threads wait until it ends.
+        All that this thread computes meanwhile is seen from its first token on, though it was computed before:
+        `eval`, `generate`, completions. What others want waits until the trace ends. What hooks have changed is not
+        used afterwards: `scores` and `sample` alone tell of it, until more is computed. Traces cannot be nested.
         """
         from llamakit.api.looking import LlamaTrace
 

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class LlamaTrace(Trace):
-    """A trace that has the context for its thread from `with` to its end."""
+    """A trace that has the context for its thread from `with` to its end.
+
+    It begins with an empty cache, so that it sees all that is used, and leaves one behind if it had hooks. There is one
+    at a time: within another, of any thread's, UsageError is raised or the other's end awaited.
+    """
 
     def __init__(self, llama: Llama, *patterns: str, hooks: Mapping[str, Hook] | None = None) -> None:
         self._llama, self._open = llama, ExitStack()
@@ -26,17 +30,22 @@ class LlamaTrace(Trace):
             super().__init__(context, *patterns, hooks=hooks)
 
     def __enter__(self) -> LlamaTrace:
-        self._open.enter_context(self._llama.alone())
+        context = self._open.enter_context(self._llama.alone())
         try:
             super().__enter__()
         except BaseException:
             self._open.close()
             raise
+        context.cache.clear()
+        self._llama.begin_watched(bool(self._hooks))
         return self
 
     def __exit__(self, *error: object) -> None:
-        with self._open:
+        with self._open, self._llama.alone() as context:  # what runs is seen to its end
             super().__exit__(*error)
+            if self._hooks:
+                context.cache.clear()
+                self._llama.end_hooks()
 
 
 class LlamaProfile:

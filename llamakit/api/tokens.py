@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from llamakit.api.drawing import Criterion, Processor
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.state import LlamaState
+from llamakit.api.turns import Turns
 from llamakit.core.engine.context import Chunk, Context, Outputs
 from llamakit.core.sampling.chain import Constraint, Sampler
 from llamakit.core.sampling.order import DEFAULT_ORDER, with_tail_free
@@ -31,11 +32,21 @@ WHOLE_VOCABULARY: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+class Hooked(Enum):
+    """Whether hooks change what is computed (see `looking.py`)."""
+
+    NO = "what is kept is the model's own"
+    NOW = "hooks are on"
+    BEFORE = "the last logits are what hooks have made of them"
+
+
 class TokenApi:
     """The tokens evaluated so far and their logits. Without a context there is nothing to evaluate with.
 
     `n_tokens` are evaluated; setting it to less forgets those behind. `input_ids[:n_tokens]` are their ids.
     A completion leaves its tokens here when it ends, unless another thread is evaluating a sequence of its own.
+    Threads may go on with what others have left, but one works here at a time: while a call, or a generator that has
+    not ended, of another one does, what would change the sequence raises UsageError.
     """
 
     def __init__(
@@ -45,13 +56,27 @@ class TokenApi:
         self._shared, self._n_ctx, self._n_vocab = shared, n_ctx, n_vocab
         self.logits_all, self.last_n_tokens_size = logits_all, last_n_tokens_size
         self.set_seed(seed)
-        self.n_tokens = 0
+        self._n_tokens = 0
         self.input_ids: Tokens = np.zeros(n_ctx, np.int32)
         # n_tokens when `_last` was computed; -1: others have computed the tokens, and kept no logits
         self._n_scored = 0
-        self._thread: int | None = None  # whose sequence it is; None: that of the last completion, if any
+        self._hooked = Hooked.NO
+        self._turns = Turns()
+        self._n_generators = 0  # that have begun: the last of them goes on
         self._last: Floats = np.zeros(n_vocab, np.float32)
         self._rows = new_rows(n_ctx, n_vocab) if logits_all and shared else None
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens are evaluated. It can be made less: UsageError for other numbers."""
+        return self._n_tokens
+
+    @n_tokens.setter
+    def n_tokens(self, n: int) -> None:
+        if not 0 <= n <= self._n_tokens:
+            raise UsageError(f"n_tokens cannot be {n}: {self._n_tokens} tokens were evaluated; more are by `eval`")
+        with self._turns.use():
+            self._n_tokens = n
 
     def n_ctx(self) -> int:
         """Positions that the sequence can have."""
@@ -80,10 +105,15 @@ class TokenApi:
 
         Raises UsageError for an id that is no token, ModelError when they do not fit n_ctx: then nothing was added.
         """
+        if len(tokens):
+            with self._turns.use():
+                self._renew()
+                if self._rows is not None:
+                    self._evaluate_again()
+                self._evaluate(tokens)
+
+    def _evaluate(self, tokens: Sequence[int]) -> None:
         n_past, n = self.n_tokens, len(tokens)
-        if n == 0:
-            return
-        self._thread = threading.get_ident()
         with self.alone() as context:
             self._catch_up(context)
             logits = context.decode([Chunk(tokens, 0, Outputs.LAST if self._rows is None else Outputs.ALL)])
@@ -91,7 +121,7 @@ class TokenApi:
         if self._rows is not None:
             self._rows[n_past : n_past + n] = logits
         self._last = logits[-1]
-        self.n_tokens = self._n_scored = n_past + n
+        self._n_tokens = self._n_scored = n_past + n
 
     def _catch_up(self, context: Context) -> None:
         """Have the evaluated tokens in the cache, and no others: it may have been used for something else."""
@@ -101,22 +131,41 @@ class TokenApi:
             context.decode([Chunk(self.input_ids[n_left:n_past].tolist(), 0, Outputs.NONE)])
 
     def has_free_sequence(self) -> bool:
-        """May this thread change it? Not while another one evaluates its own."""
-        return self._thread in (None, threading.get_ident())
+        """May a completion of this thread change it? Not while anybody works on it, or where another thread did."""
+        return self._turns.is_free
 
     def _take_over(self, tokens: Sequence[int]) -> None:
         """Let the sequence be what a completion of this thread has computed."""
-        if self.has_free_sequence():
-            self.n_tokens, self._n_scored, self._thread = len(tokens), -1, None
+
+        def change() -> None:
+            self._n_tokens, self._n_scored = len(tokens), -1
             self.input_ids[: len(tokens)] = tokens
+
+        self._turns.leave(change)
 
     def _evaluate_again(self) -> None:
         """Where others have computed the tokens: those whose logits are to be kept."""
         if self._n_scored < 0 < self.n_tokens:
-            n_known = self.n_tokens - 1 if self._rows is None else 0
-            tokens = self.input_ids[n_known : self.n_tokens].tolist()
-            self.n_tokens = n_known
-            self.eval(tokens)
+            with self._turns.use():
+                n_known = self.n_tokens - 1 if self._rows is None else 0
+                tokens = self.input_ids[n_known : self.n_tokens].tolist()
+                self._n_tokens = n_known
+                self._evaluate(tokens)
+
+    # while others look on
+    def begin_watched(self, has_hooks: bool) -> None:
+        """Have all tokens computed again that are needed from now on: somebody watches, and may change them."""
+        self._n_scored = -1
+        self._hooked = Hooked.NOW if has_hooks else Hooked.NO
+
+    def end_hooks(self) -> None:
+        """The logits stay what hooks have made of them; whatever goes on from here does so without."""
+        self._hooked = Hooked.BEFORE if self._n_scored >= 0 else Hooked.NO
+
+    def _renew(self) -> None:
+        """Do not go on from logits that hooks have changed."""
+        if self._hooked is Hooked.BEFORE:
+            self._n_scored, self._hooked = -1, Hooked.NO
 
     @property
     def scores(self) -> Floats:
@@ -164,7 +213,9 @@ class TokenApi:
             repeat_penalty=repeat_penalty, frequency_penalty=frequency_penalty, presence_penalty=presence_penalty,
             tfs_z=tfs_z, mirostat=mirostat_mode, mirostat_tau=mirostat_tau, mirostat_eta=mirostat_eta,
         ))  # fmt: skip
-        return self._sample(Sampler(params, self._n_vocab, constraint=self.constraint(grammar)), idx, logits_processor)
+        with self._turns.use():
+            sampler = Sampler(params, self._n_vocab, constraint=self.constraint(grammar))
+            return self._sample(sampler, idx, logits_processor)
 
     def generate(
         self,
@@ -219,23 +270,30 @@ class TokenApi:
     ) -> Generator[int, Sequence[int] | None, None]:
         """`generate` with the sampling said at once."""
         sampler = Sampler(params, self._n_vocab, constraint=self.constraint(grammar))
-        new = self._keep_prefix(list(tokens)) if reset else list(tokens)
-        while True:
-            self.eval(new)
-            token = self._sample(sampler, None, logits_processor)
-            if stopping_criteria is not None and stopping_criteria(self.input_ids[: self.n_tokens], self._last):
-                return
-            sent = yield token
-            new = [token, *(sent or ())]
+        with self._turns.use():
+            self._n_generators += 1
+            number = self._n_generators
+            new = self._keep_prefix(list(tokens)) if reset else list(tokens)
+            while True:
+                self.eval(new)
+                token = self._sample(sampler, None, logits_processor)
+                if stopping_criteria is not None and stopping_criteria(self.input_ids[: self.n_tokens], self._last):
+                    return
+                sent = yield token
+                self._turns.resume()
+                if number != self._n_generators:
+                    raise UsageError("this `generate` cannot go on: another one has begun on the same sequence")
+                new = [token, *(sent or ())]
 
     def _keep_prefix(self, tokens: list[int]) -> list[int]:
         """Forget what `tokens` do not begin with; returns those left to evaluate: one at least, for its logits."""
+        self._renew()
         n = 0
         while n < min(self.n_tokens, len(tokens)) and self.input_ids[n] == tokens[n]:
             n += 1
         if n == len(tokens) == self.n_tokens == self._n_scored:
             return []
-        self.n_tokens = max(0, min(n, len(tokens) - 1))
+        self._n_tokens = max(0, min(n, len(tokens) - 1))
         return tokens[self.n_tokens :]
 
     def _sample(self, sampler: Sampler, idx: int | None, processors: Iterable[Processor] | None) -> int:
@@ -260,6 +318,7 @@ class TokenApi:
     # the sequence as it is
     def save_state(self) -> LlamaState:
         """To go on from later."""
+        self._renew()
         with self.alone() as context:
             self._catch_up(context)
             tokens = self.input_ids[: self.n_tokens].copy()
@@ -269,19 +328,20 @@ class TokenApi:
 
     def load_state(self, state: LlamaState) -> None:
         """Go on from a state. Raises StateError for one that is damaged, or of another model."""
-        if self.shared.is_serving:
-            self.shared.scheduler().learn(state.llama_state)
-        else:
-            with self.shared.alone() as context:
-                context.load_state(state.llama_state)
-        n = self.n_tokens = state.n_tokens
-        self.input_ids[:n] = state.input_ids[:n]
-        rows = state.scores[-n:] if n else state.scores[:0]
-        if self._rows is not None and len(rows) == n:
-            self._rows[:n] = rows
-        self._n_scored = n if len(rows) else -1
-        self._last = rows[-1].copy() if len(rows) else self._last
-        self.seed = state.seed
+        with self._turns.use():
+            if self.shared.is_serving:
+                self.shared.scheduler().learn(state.llama_state)
+            else:
+                with self.shared.alone() as context:
+                    context.load_state(state.llama_state)
+            n = self._n_tokens = state.n_tokens
+            self.input_ids[:n] = state.input_ids[:n]
+            rows = state.scores[-n:] if n else state.scores[:0]
+            if self._rows is not None and len(rows) == n:
+                self._rows[:n] = rows
+            self._n_scored = n if len(rows) else -1
+            self._last = rows[-1].copy() if len(rows) else self._last
+            self.seed = state.seed
 
     @property
     def shared(self) -> SharedContext:

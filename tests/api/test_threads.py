@@ -14,7 +14,7 @@ from llamakit.api.llama import Llama
 from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import UsageError
-from tests.api.model import PROMPT
+from tests.api.model import PROMPT, take
 
 PROMPTS = [f"the cat {i}" for i in range(24)]
 
@@ -127,6 +127,54 @@ def test_token_by_token_waits_for_completions_of_other_threads(path):
                 llm.reset()
                 llm.eval(PROMPT)
             assert [future.result() for future in futures] == alone
+
+
+def generated(llm, i, n=5):
+    return take(llm.generate([*PROMPT, 80 + i], temp=0), n)
+
+
+def test_a_sequence_is_one_threads_at_a_time(path):
+    """Others are told so, but for completions, and may go on with it when the first one is done."""
+    with Llama(path, n_ctx=128, verbose=False) as llm, ThreadPoolExecutor(1) as pool:
+        text, tokens = said(llm, "the cat"), generated(llm, 0)
+        generator = llm.generate([*PROMPT, 80], temp=0)
+        begun = take(generator, 2)
+        changes = [
+            lambda: llm.eval([7]),
+            lambda: generated(llm, 1),
+            llm.sample,
+            llm.reset,
+            lambda: llm.load_state(state),
+            lambda: setattr(llm, "n_tokens", 1),
+        ]
+        state = llm.save_state()
+        for change in changes:
+            with pytest.raises(UsageError, match="another thread"):
+                pool.submit(change).result()
+        assert pool.submit(said, llm, "the cat").result() == text
+        assert begun + pool.submit(take, generator, 3).result() == tokens  # a generator may be handed on
+        del generator
+        llm.reset()
+        llm.eval(PROMPT)
+        pool.submit(llm.eval, [80]).result()
+        llm_token = pool.submit(llm.sample, temp=0).result()
+        assert llm_token == tokens[0] and llm.n_tokens == len(PROMPT) + 1
+
+
+def test_threads_that_generate_at_once_get_their_own_or_an_error(path):
+    def attempt(i):
+        barrier.wait()
+        try:
+            return generated(llm, i, 20)
+        except UsageError:
+            return None
+
+    barrier = threading.Barrier(4)
+    with Llama(path, n_ctx=128, verbose=False) as llm, ThreadPoolExecutor(4) as pool:
+        alone = [generated(llm, i, 20) for i in range(4)]
+        got = list(pool.map(attempt, range(4)))
+        assert any(got) and all(tokens in (None, alone[i]) for i, tokens in enumerate(got))
+        assert generated(llm, 0, 20) == alone[0]
 
 
 def test_both_ways_in_turn_leave_the_cache_to_each_other(path):

@@ -221,3 +221,44 @@ def test_a_full_context_is_an_error(llm):
     assert len(take(generator, 60)) == 60
     with pytest.raises(ModelError, match="the context is 64"):
         next(generator)
+
+
+def test_n_tokens_can_only_be_made_less(llm):
+    llm.eval(PROMPT)
+    for n in (-1, len(PROMPT) + 1):
+        with pytest.raises(UsageError, match="5 tokens were evaluated"):
+            llm.n_tokens = n
+    llm.n_tokens = len(PROMPT)
+    assert llm.n_tokens == len(PROMPT)
+    llm.n_tokens = 0
+    assert llm.scores.shape == (0, TINY.n_vocab)
+
+
+def test_tokens_behind_a_completion_have_the_logits_of_all(llm_all):
+    llm_all(PROMPT, max_tokens=4, temperature=0)
+    llm_all.eval([7])
+    rows, tokens = llm_all.scores.copy(), list(llm_all.eval_tokens)
+    llm_all.reset()
+    llm_all.eval(tokens)
+    np.testing.assert_array_equal(llm_all.scores, rows)
+
+
+def test_a_generator_does_not_go_on_in_the_sequence_of_another(llm):
+    first = llm.generate(PROMPT, temp=0)
+    next(first)
+    second = llm.generate([1, 80, 81], temp=0)
+    tokens = take(second, 3)
+    with pytest.raises(UsageError, match="another one has begun"):
+        next(first)
+    assert take(llm.generate([1, 80, 81], temp=0), 3) == tokens
+
+
+def test_a_completion_beside_a_generator_leaves_it_alone(llm):
+    tokens = take(llm.generate(PROMPT, temp=0), 4)
+    seen = []
+    for token in llm.generate(PROMPT, temp=0):
+        llm("the cat", max_tokens=2)
+        seen.append(token)
+        if len(seen) == 4:
+            break
+    assert seen == tokens

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.engine.hooks import Hooks, Moment
-from llamakit.core.graph.names import matching, name_nodes
+from llamakit.core.graph.names import LAYER, matching, name_nodes
 from llamakit.core.graph.ops import Node, Weight
 from llamakit.core.graph.ops.attention import Attention
 from llamakit.core.graph.reference.attention import attention_shares
@@ -47,8 +47,10 @@ class Trace:
         trace["blk.3.out"]      # float32 (n_tokens, n_embd)
 
     A hook is called with a Moment whenever there are rows of its value; what is recorded is what it leaves. Values of
-    outputs (`output_norm`, `output`) have rows for those tokens only whose logits were asked for. Raises UsageError for
-    a pattern that names nothing, naming those that are near.
+    outputs (`output_norm`, `output`) have rows for those tokens only whose logits were asked for. What is in the cache
+    is neither recorded nor changed, and what hooks have changed stays in it: truncate what should be computed anew.
+    Traces cannot be nested: a context has one at a time, else UsageError is raised; so it is for a pattern that names
+    nothing, with the names that are near.
     """
 
     def __init__(self, context: Context, *patterns: str, hooks: Mapping[str, Hook] | None = None) -> None:
@@ -67,10 +69,9 @@ class Trace:
         for pattern in patterns:
             these = matching(pattern, names)
             if not these:
-                from difflib import get_close_matches
-
-                near = ", ".join(get_close_matches(pattern, names, 5, 0.3)) or ", ".join(names[:5])
-                raise UsageError(f"no value of this model is called {pattern!r}; some are: {near}")
+                raise UsageError(
+                    f"no value of this model is called {pattern!r}; near it are: {nearest(pattern, names)}"
+                )
             found += [name for name in these if name not in found]
         return found
 
@@ -101,7 +102,7 @@ class Trace:
             for hook in self._hooks.get(name, ()):
                 changed = hook(moment)
                 if changed is not None:
-                    moment.rows[:] = changed
+                    put(name, changed, moment.rows)
         for name in moment.names:
             if name in self._recorded:
                 recorded = self._recorded[name]
@@ -157,6 +158,25 @@ class Trace:
             return None
         tensor = self.context.model.reader.tensor(symbol.name)
         return dequantize(tensor.data, tensor.type).reshape(symbol.shape)
+
+
+def nearest(pattern: str, names: Sequence[str]) -> str:
+    """The five names that are most like a pattern, those of all layers as one."""
+    from difflib import get_close_matches
+
+    kinds = dict.fromkeys(LAYER.sub("blk.*.", name) for name in names)
+    n_layers = len({found[0] for name in names if (found := LAYER.match(name))})
+    near = get_close_matches(LAYER.sub("blk.*.", pattern), kinds, 5, 0)
+    return ", ".join(near) + (f" (layers 0 to {n_layers - 1})" if n_layers else "")
+
+
+def put(name: str, changed: Floats, rows: Floats) -> None:
+    """Raise UsageError where a hook gave what does not fit."""
+    try:
+        rows[:] = changed
+    except (TypeError, ValueError):
+        what = f"shape {np.shape(changed)}" if isinstance(changed, np.ndarray) else repr(changed)[:60]
+        raise UsageError(f"the hook of {name} returned {what}; it must return {rows.shape} numbers, or None") from None
 
 
 def attention_names(nodes: Mapping[str, Node]) -> list[str]:

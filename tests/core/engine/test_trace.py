@@ -151,10 +151,12 @@ def test_what_a_hook_raises_is_raised_where_the_model_runs_and_it_goes_on_afterw
 
 
 def test_names_that_are_not_there_are_told_with_those_that_are(context):
-    with pytest.raises(UsageError, match=r"'blk\.0\.atn_out'.*blk\.0\.attn_out"):
+    with pytest.raises(UsageError, match=r"'blk\.0\.atn_out'; near it are: blk\.\*\.attn_output, blk.*0 to 1"):
         Trace(context, "blk.0.atn_out")
     with Trace(context, "token_embd") as trace, pytest.raises(KeyError):
         trace["blk.0.out"]
+    with pytest.raises(UsageError, match=r"near it are: (blk\.\*\.\w+, |\w+, ){4}[\w.*]+ \(layers"):
+        Trace(context, "nope")
 
 
 def test_one_trace_at_a_time(context):
