@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamakit.core.sampling.chain import Sampler
-from llamakit.errors import LlamakitError
+from llamakit.errors import LlamakitError, UsageError
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int32]
@@ -31,6 +31,15 @@ class StoppingCriteriaList(list[Criterion]):
 
     def __call__(self, input_ids: Tokens, logits: Floats) -> bool:
         return any(criterion(input_ids, logits) for criterion in self)
+
+
+def processed(process: Processor, tokens: Tokens, logits: Floats) -> Floats:
+    """What a processor makes of logits. Raises UsageError where that is not as many numbers."""
+    made: Any = process(tokens, logits.copy())
+    if np.shape(made) != logits.shape:
+        what = "None" if made is None else f"an array of shape {np.shape(made)}"
+        raise UsageError(f"logits_processor: one returned {what}; it must return the {len(logits)} logits")
+    return np.ascontiguousarray(made, np.float32)
 
 
 class MinTokensLogitsProcessor:
@@ -73,7 +82,7 @@ class CallingSampler(Sampler):
             if self._criterion is not None and self._criterion(tokens, logits):
                 raise Enough("the stopping criteria are met")
             for process in self._processors:
-                logits = np.ascontiguousarray(process(tokens, logits.copy()), np.float32)
+                logits = processed(process, tokens, logits)
         return super().sample(logits)
 
     def accept(self, token: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from llamakit.api.arguments import listed, token_ids
 from llamakit.core.engine.pooling import EUCLID, NONE, Pooling, pooling_of
 from llamakit.core.engine.scheduler import EmbeddingRequest
 from llamakit.errors import UsageError
@@ -39,8 +40,8 @@ def embed(
         raise UsageError("Llama model must be created with embedding=True to call this method")
     norm = (EUCLID if normalize else NONE) if isinstance(normalize, bool) else normalize
     requests = []
-    for text in texts:
-        tokens = llama.vocab.encode(text) if isinstance(text, str) else [int(token) for token in text]
+    for i, text in enumerate(listed("input", texts, "texts")):
+        tokens = llama.vocab.encode(text) if isinstance(text, str) else token_ids(f"input[{i}]", text)
         if len(tokens) > llama.n_batch and not truncate:
             raise UsageError(f"Requested tokens ({len(tokens)}) exceed batch size of {llama.n_batch}")
         requests.append(EmbeddingRequest(tuple(tokens[: llama.n_batch]), llama.pooling, norm))

@@ -6,12 +6,50 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llamakit.api.arguments import a_function, shown, whole_number
 from llamakit.core.engine.rope_overrides import SCALING_TYPES as NAMES
 from llamakit.core.engine.rope_overrides import RopeParams
 from llamakit.core.gguf.types import GGMLType
 from llamakit.errors import UsageError
 
+WHOLE_NUMBERS = ("n_ctx", "n_batch", "n_ubatch", "n_threads", "n_threads_batch", "n_parallel", "last_n_tokens_size")
+# Options of machines and builds that this is none of, with what they are where nobody says anything.
+IDLE = {
+    "n_gpu_layers": 0, "split_mode": 1, "main_gpu": 0, "tensor_split": None, "use_mlock": False, "offload_kqv": True,
+    "flash_attn": False, "op_offload": None, "swa_full": None, "no_perf": False, "numa": False,
+}  # fmt: skip
+ATTENTION = {-1: "the model's own", 0: "causal", 1: "not causal"}  # numbered as in llama.cpp
 SCALING_TYPES = dict(enumerate(NAMES))  # numbered as in llama.cpp
+
+
+def check_options(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for what can be seen to be wrong before anything is opened."""
+    for name in WHOLE_NUMBERS:
+        if given[name] is not None:
+            whole_number(name, given[name])
+    for name in ("draft_model", "chat_handler"):
+        a_function(name, given[name])
+    tokenizer = given["tokenizer"]
+    if tokenizer is not None and not hasattr(tokenizer, "tokenize"):
+        raise UsageError(f"tokenizer is {shown(tokenizer)}; it must have the methods of LlamaTokenizer")
+    if given["attention_type"] not in ATTENTION:
+        raise UsageError(f"attention_type is {shown(given['attention_type'])}; it can be {ATTENTION}")
+    overrides = given["kv_overrides"] or {}
+    if not isinstance(overrides, Mapping):
+        raise UsageError(f"kv_overrides is {shown(overrides)}; it must map keys to values")
+    for key, value in overrides.items():
+        if not isinstance(value, bool | int | float | str):
+            raise UsageError(f"kv_overrides: Unknown value type for {key}: {shown(value)}")
+
+
+def idle(given: Mapping[str, Any]) -> list[str]:
+    """The options that somebody chose and that change nothing here."""
+    return [name for name, default in IDLE.items() if given[name] != default]
+
+
+def is_causal(attention_type: int, own: bool) -> bool:
+    """Whether tokens see earlier ones alone, where the model says `own`."""
+    return own if attention_type == -1 else attention_type == 0
 
 
 def cache_type(value: int | str | None) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from llamakit.api.options import idle
 from llamakit.core.engine.context import Context
 
 
-def describe(context: Context) -> str:
+def describe(context: Context, given: Mapping[str, Any]) -> str:
+    """The model as it was opened, and which of the options given to it change nothing."""
     model, cache = context.model, context.cache
+    names = ", ".join(idle(given))
+    passed_over = f"\nllamakit: these options change nothing here: {names}" if names else ""
     return (
         f"llamakit: {model.description}, {model.n_bytes / 2**20:.0f} MiB, n_ctx {context.n_ctx} "
-        f"(K {cache.type_k.name}, V {cache.type_v.name}), {context.n_threads} threads"
+        f"(K {cache.type_k.name}, V {cache.type_v.name}), {context.n_threads} threads{passed_over}"
     )
 
 

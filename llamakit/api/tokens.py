@@ -328,6 +328,8 @@ class TokenApi:
 
     def load_state(self, state: LlamaState) -> None:
         """Go on from a state. Raises StateError for one that is damaged, or of another model."""
+        if not isinstance(state, LlamaState):
+            raise UsageError(f"state is {state!r:.60}; it must be what save_state gave")
         with self._turns.use():
             if self.shared.is_serving:
                 self.shared.scheduler().learn(state.llama_state)

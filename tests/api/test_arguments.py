@@ -98,3 +98,34 @@ def test_generation_names_a_grammar_that_is_none(llm):
         next(llm.generate(PROMPT, grammar="root ::= [a-z]"))
     grammar = LlamaGrammar.from_string("root ::= [a-z]")
     assert llm.detokenize([next(llm.generate(PROMPT, grammar=grammar))]).isalpha()
+
+
+@pytest.mark.parametrize("made, words", [(None, "None"), (np.zeros(5), r"an array of shape \(5,\)")])
+def test_a_processor_that_gives_no_logits_is_told_of(llm, made, words):
+    with pytest.raises(UsageError, match=f"logits_processor: one returned {words}"):
+        llm("the cat", max_tokens=2, logits_processor=[lambda ids, logits: made])
+
+
+@pytest.mark.parametrize("made, words", [(np.zeros((7, 3)), r"an array of shape \(7, 3\)"), ("a", "'a'")])
+def test_a_hook_that_gives_no_rows_is_told_of(llm, made, words):
+    with pytest.raises(UsageError, match=f"the hook of blk.0.attn_output returned {words}"):
+        with llm.trace(hooks={"blk.0.attn_out": lambda moment: made}):
+            llm.eval(PROMPT)
+
+
+@pytest.mark.parametrize("states", [[1, 2], "a", None])
+def test_a_lens_looks_at_states_alone(llm, states):
+    with pytest.raises(UsageError, match="states"):
+        llm.logit_lens(states)
+
+
+@pytest.mark.parametrize("texts, words", [(b"x", "input is b'x'"), (5, "input is 5"), ([5], r"input\[0\] is 5")])
+def test_a_vector_is_of_a_text(path, texts, words):
+    with Llama(path, n_ctx=64, embedding=True, verbose=False) as llm:
+        with pytest.raises(UsageError, match=words):
+            llm.embed(texts)
+
+
+def test_only_states_are_gone_on_from(llm):
+    with pytest.raises(UsageError, match="state is None"):
+        llm.load_state(None)

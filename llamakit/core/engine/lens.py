@@ -29,13 +29,21 @@ def logit_lens(context: Context, states: Floats) -> Floats:
     In NumPy's float32, of the weights as they are in the file. Raises UsageError for a context without a head, and for
     a model whose head takes something else than what its last layer gives.
     """
-    formula, known = context.formula, {}
+    formula, known, states = context.formula, {}, as_floats(states)
     last = formula.layer_outputs[-1] if formula.layer_outputs else None
     if context.width != context.n_vocab or last is None or last.width != states.shape[-1]:
         raise UsageError(f"states of {states.shape[-1]} numbers are not what this model's head takes")
-    known[id(last)] = np.asarray(states, np.float32)
+    known[id(last)] = states
     run = Reference(formula.root, lambda name: whole(context.model, name))
     return value_of(formula.root, run, context.model, known)
+
+
+def as_floats(states: Floats) -> Floats:
+    """Raise UsageError for what are no rows of numbers."""
+    try:
+        return np.atleast_2d(np.asarray(states, np.float32))
+    except (TypeError, ValueError):
+        raise UsageError(f"states are {states!r:.60}; they must be float32 (n, n_embd)") from None
 
 
 def value_of(node: Node, run: Reference, model: Model, known: dict[int, Floats]) -> Floats:

@@ -175,7 +175,7 @@ def put(name: str, changed: Floats, rows: Floats) -> None:
     try:
         rows[:] = changed
     except (TypeError, ValueError):
-        what = f"shape {np.shape(changed)}" if isinstance(changed, np.ndarray) else repr(changed)[:60]
+        what = f"an array of shape {np.shape(changed)}" if isinstance(changed, np.ndarray) else repr(changed)[:60]
         raise UsageError(f"the hook of {name} returned {what}; it must return {rows.shape} numbers, or None") from None
 
 
