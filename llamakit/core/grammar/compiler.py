@@ -7,6 +7,7 @@ from typing import Any
 
 from llamakit.core.grammar.charset import ByteSets, Ranges, complement, intersect, union, utf8_sequences
 from llamakit.core.grammar.errors import GrammarError
+from llamakit.core.grammar.fuel import spend
 from llamakit.core.grammar.json_text import json_sequences
 from llamakit.core.grammar.program import Edge, Program, flatten, merge_choices
 from llamakit.core.grammar.repeats import spell_out
@@ -31,6 +32,7 @@ from llamakit.core.kernels import grammar_tables as kinds
 MAX_NODES = 1 << 20
 UNLIMITED = 1 << 60
 WORD = 64  # bits of a mask
+WORDS_A_STEP = 32
 PLAIN = union([(0x20, 0x21), (0x23, 0x2E), (0x30, 0x5B), (0x5D, 0x7E)])  # one byte each, in JSON strings too
 NOT_PLAIN = complement(PLAIN)
 
@@ -74,7 +76,9 @@ class Compiler:
         start = self.start_of(self.root)
         while self.todo:
             node, ways = self.todo.pop()
+            n_before = len(self.kinds)
             self.data[node] = [self.sequence(symbols, after) for symbols, after in ways]
+            spend(1 + len(self.kinds) - n_before)
             if len(self.kinds) > MAX_NODES:
                 raise GrammarError(f"the grammar is too large: more than {MAX_NODES} steps")
         merge_choices(self.kinds, self.data)
@@ -183,6 +187,7 @@ class Compiler:
         key = (without, needs, marks)
         if key not in self.mask_rows:
             self.mask_rows[key] = len(self.mask_rows)
+            spend(len(key) * self.n_words // WORDS_A_STEP)
             for bits in key:
                 self.masks += bits.to_bytes(WORD // 8 * self.n_words, "little")
         return self.mask_rows[key]

@@ -12,6 +12,7 @@ from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.fuel import spend
 
 MOST_STATES = 20_000
+STATE = 5  # steps, of a state that is a text's own
 
 S = TypeVar("S", bound=Hashable)
 Edges = tuple[tuple[int, int, int], ...]  # first character, last character, next state; ascending, disjoint
@@ -157,13 +158,14 @@ def any_of(texts: Iterable[str]) -> Dfa:
     edges: list[dict[int, int]] = [{}]
     ends = set()
     for text in texts:
-        state = 0
+        state, n_before = 0, len(edges)
         for char in map(ord, text):
             if char not in edges[state]:
                 edges[state][char] = len(edges)
                 edges.append({})
             state = edges[state][char]
         ends.add(state)
+        spend(1 + STATE * (len(edges) - n_before))
     rows = [sorted((char, char, to) for char, to in row.items()) for row in edges]
     return trim(rows, [state in ends for state in range(len(edges))])
 

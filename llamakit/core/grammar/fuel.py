@@ -1,4 +1,4 @@
-"""A limit on the work that a schema may cause. Steps are counted, not seconds: the answer is the same everywhere."""
+"""A limit on the work of schemas and grammars. Steps are counted, not seconds: the answer is the same everywhere."""
 
 from __future__ import annotations
 
@@ -26,4 +26,6 @@ def spend(steps: int) -> None:
     if left is not None:
         left[0] -= steps
         if left[0] < 0:
-            raise GrammarError("this takes too long to work out: its parts combine in too many ways")
+            raise GrammarError(
+                "this takes too long to work out: it is too large, or its parts combine in too many ways"
+            )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import combinations
 
+from llamakit.core.grammar.fuel import spend
 from llamakit.core.grammar.schema_document import Document, SchemaError, describe, join
 from llamakit.core.grammar.schema_keywords import Keywords, keys_outside, literal_shape
 from llamakit.core.grammar.schema_shapes import (
@@ -35,6 +36,7 @@ from llamakit.core.grammar.schema_shapes import (
 )
 from llamakit.core.grammar.schema_strings import Strings, merge_literals
 
+LITERAL = 2  # steps
 MOST_SHAPES = 2000
 MOST_NESTED = 60  # schemas within schemas about the same value
 MOST_TOGETHER = 6
@@ -280,6 +282,7 @@ def literal_shapes(values: list[object], pointer: str) -> list[Shape]:
     """The shapes of JSON values, strings in one. Raises SchemaError for more others than can be told apart."""
     if sum(not isinstance(value, str) for value in values) > MOST_SHAPES:
         raise SchemaError(pointer, f"more than {MOST_SHAPES} values that are no strings")
+    spend(LITERAL * len(values))
     shapes: list[Shape] = []
     strings: list[Strings] = []
     for i, value in enumerate(values):

@@ -8,6 +8,7 @@ from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 from llamakit.core.grammar.dfa import Dfa
+from llamakit.core.grammar.fuel import spend
 from llamakit.core.grammar.rules import Close, Count, Graph, Open, Ref, Requires, Sequence, Take, Text
 from llamakit.core.grammar.schema_document import SchemaError
 from llamakit.core.grammar.schema_shapes import FALSE, Expr, Keys, Objects, all_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from llamakit.core.grammar.schema_rules import Writer
 
 MOST_PATTERNS = 6  # of keys in one object: every combination of them is a kind of key
+PROPERTY = 100  # steps
 MOST_SOME = 4  # conditions on some property: one property may fulfil each combination of them
 
 
@@ -45,6 +47,7 @@ def object_sequence(writer: Writer, o: Objects) -> Sequence | None:
     if any(values[name] == FALSE for name in o.required):
         return None
     named = [name for name, value in values.items() if value != FALSE]
+    spend(PROPERTY * len(named))
     kinds = list(kinds_of_keys(writer, o, frozenset(values)))
     members = Members(writer, o, named, values)
     n_optional = len(named) - len(o.required)

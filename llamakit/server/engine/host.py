@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llamakit.core.engine.describe import file_type
@@ -87,6 +88,12 @@ class Host:
         elif isinstance(message, GiveUp) and (given_up := self._calls.get(message.number)) is not None:
             given_up.set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anybody waits for it: its sender gives signs of life then."""
+        n_jobs = self.scheduler.n_running + self.scheduler.n_waiting
+        return bool(n_jobs or self._becoming or self._calls)
+
     def close(self) -> None:
         """Give up all that runs; nothing more is sent."""
         for running in [*self._running.values()]:
@@ -110,7 +117,8 @@ class Host:
         try:
             if not any(self._becoming.get(id, True) for id in ids):
                 return self._end(message, Cancelled())
-            requests = self._requests.of(message.generation, len(ids))
+            made = self._requests.of(message.generation, len(ids))
+            requests = [replace(request, tag=id) for request, id in zip(made, ids, strict=True)]
             jobs = self.scheduler.submit_many(requests, lambda: self._note(*ids))
         except Exception as error:
             return self._end(message, Failed(portable(error)))
@@ -156,7 +164,7 @@ class Host:
             has_news = self._news.wait(BEAT)
             self._news.clear()
             told = self._collected()
-            is_busy = self.scheduler.n_running + self.scheduler.n_waiting > 0
+            is_busy = self.is_busy
             if told.usages or (not has_news and (is_busy or was_busy)):
                 told.stats, was_busy = self._stats(), is_busy
             if told.events or told.stats:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llamakit.core.engine.scheduler import Request
+from llamakit.core.grammar.fuel import limited
 from llamakit.core.grammar.grammar import Grammar
 from llamakit.core.sampling.chain import Sampler, kernel_names
 from llamakit.core.sampling.params import RANDOM_SEED
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from llamakit.core.vocab.base import Vocab
     from llamakit.server.engine.generation import Budget, Generation
 
+MOST_STEPS = 400_000  # to compile a grammar: some seconds, in which no other new one is
 MOST_GRAMMARS = 32  # kept for the next request that has the same rules
 
 
@@ -59,15 +61,17 @@ class Requests:
             adapters=None if g.adapters is None else tuple((str(i), scale) for i, scale in g.adapters), slot=g.slot,
             n_discard=g.n_discard, stops_at_ends=g.stops_at_ends, t_max_predict=g.t_max_predict,
             n_indent=g.n_indent, speculate=g.speculate, n_ctx=g.n_ctx,
+            n_draft_max=g.n_draft_max, n_draft_min=g.n_draft_min,
         )  # fmt: skip
 
     def matcher(self, g: Generation) -> Matcher | None:
         if g.constraint is None:
             return None
-        grammar = self.grammar(g.constraint.rules)
-        if g.constraint.triggers is None:
-            return grammar.matcher(self.vocab)
-        return grammar.lazy_matcher(self.vocab, g.constraint.triggers)
+        with limited(MOST_STEPS):
+            grammar = self.grammar(g.constraint.rules)
+            if g.constraint.triggers is None:
+                return grammar.matcher(self.vocab)
+            return grammar.lazy_matcher(self.vocab, g.constraint.triggers)
 
     def grammar(self, rules: Rules) -> Grammar:
         """Compiled, or remembered."""

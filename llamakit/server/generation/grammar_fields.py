@@ -41,6 +41,7 @@ TRIGGER_TYPE = Whole("type", "", least=0, most=3)
 TRIGGER_VALUE = Text("value", "")
 TRIGGER_TOKEN = Whole("token", "", least=0)
 MOST_TRIGGERS = 256
+LONGEST_GRAMMAR = 1 << 20  # characters: about a second's work
 
 
 class TriggerType(IntEnum):
@@ -136,6 +137,8 @@ def read_grammar(source: GrammarSource) -> Constraint | None:
 
 
 def read_rules(source: GrammarSource) -> Rules | None:
+    if len(source.grammar) > LONGEST_GRAMMAR:
+        raise FieldError(GRAMMAR.name, f"has {len(source.grammar)} characters, at most {LONGEST_GRAMMAR} are possible")
     if source.grammar:
         try:
             return parse_gbnf(source.grammar)

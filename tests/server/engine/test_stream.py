@@ -11,10 +11,12 @@ import pytest
 from llamakit.core.chat.output.constraint import Constraint
 from llamakit.core.engine.generate import Piece
 from llamakit.core.engine.scheduler import Cancelled, Ended, Failed, QueueFull, Request, SchedulerClosed
+from llamakit.core.grammar.errors import GrammarError
 from llamakit.core.grammar.gbnf import parse_gbnf
 from llamakit.core.sampling.chain import Sampler
 from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import LlamakitError, UsageError
+from llamakit.server.engine import requests
 from llamakit.server.engine.engine import Engine, EngineState
 from llamakit.server.engine.errors import PromptTooLong
 from llamakit.server.engine.generation import Generation
@@ -168,6 +170,20 @@ def test_a_grammar_holds(scheduler):
         grammar = Constraint(parse_gbnf('root ::= "abc"'), None)
         ((*pieces, end),) = await read(engine, generation(constraint=grammar, sampling=SamplingParams(seed=1)))
         assert "".join(event.text for event in pieces) + end.text == "abc"
+
+    run(scheduler, task)
+
+
+def test_fault_63_a_grammar_that_takes_too_long_to_compile_is_given_up(scheduler, monkeypatch):
+    monkeypatch.setattr(requests, "MOST_STEPS", 20)
+
+    async def task(engine):
+        grammars = [Constraint(parse_gbnf(f'root ::= "{text}"'), None) for text in ("a" * 30, "abc")]
+        wanted = [generation(constraint=grammar, sampling=SamplingParams(seed=1)) for grammar in grammars]
+        ((*_, slow),) = await read(engine, wanted[0])
+        ((*_, quick),) = await read(engine, wanted[1])
+        assert isinstance(slow.error, GrammarError) and "takes too long" in str(slow.error)
+        assert isinstance(quick, Ended)
 
     run(scheduler, task)
 

@@ -162,6 +162,8 @@ def test_a_grammar_goes_before_a_schema_and_an_empty_one_is_none():
     assert fields(grammar="", json_schema=None).constraint is None
     assert fields(grammar='root ::= "a"', json_schema={"type": "nothing"}).constraint is not None
     assert fields(json_schema={}).constraint.triggers is None
+    with pytest.raises(FieldError, match="at most 1048576"):
+        fields(grammar='root ::= "' + "a" * (1 << 20) + '"')
     named = fields(json_schema={"properties": {"x": {"type": "integer"}}, "type": "object"}).constraint
     assert [Grammar(named.rules).matches(text) for text in ('{"x": 1}', '{"x": 1, "y": 2}')] == [True, False]
 
