@@ -20,7 +20,7 @@ from llamakit.api.drawing import (
 )
 from llamakit.api.state import LlamaState
 from llamakit.api.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
-from llamakit.compat import hf_formats
+from llamakit.compat import answer_types, hf_formats, request_types
 from llamakit.compat.batches import LlamaBatch
 from llamakit.compat.c_api import contexts, models, quantizing, samplers, system, vocabs
 from llamakit.compat.c_api.types import TYPES
@@ -93,28 +93,12 @@ INTERNALS = {
     "LlamaBatch": LlamaBatch,
     "LlamaSampler": LlamaSampler,
 }
-SHAPES = (
-    "ChatCompletion", "ChatCompletionChoice", "ChatCompletionChunk", "ChatCompletionChunkChoice",
-    "ChatCompletionChunkDelta", "ChatCompletionChunkDeltaEmpty", "ChatCompletionFunction", "ChatCompletionFunctionCall",
-    "ChatCompletionFunctionCallOption", "ChatCompletionFunctionParameters", "ChatCompletionFunctions",
-    "ChatCompletionLogprobToken", "ChatCompletionLogprobs", "ChatCompletionMessage", "ChatCompletionMessageToolCall",
-    "ChatCompletionMessageToolCallChunk", "ChatCompletionMessageToolCallChunkFunction",
-    "ChatCompletionMessageToolCallFunction", "ChatCompletionMessageToolCalls", "ChatCompletionNamedToolChoice",
-    "ChatCompletionNamedToolChoiceFunction", "ChatCompletionRequestAssistantMessage",
-    "ChatCompletionRequestAssistantMessageFunctionCall", "ChatCompletionRequestFunctionCall",
-    "ChatCompletionRequestFunctionCallOption", "ChatCompletionRequestFunctionMessage", "ChatCompletionRequestMessage",
-    "ChatCompletionRequestMessageContentPart", "ChatCompletionRequestMessageContentPartImage",
-    "ChatCompletionRequestMessageContentPartImageImageUrl", "ChatCompletionRequestMessageContentPartText",
-    "ChatCompletionRequestResponseFormat", "ChatCompletionRequestSystemMessage", "ChatCompletionRequestToolMessage",
-    "ChatCompletionRequestUserMessage", "ChatCompletionResponseChoice", "ChatCompletionResponseFunction",
-    "ChatCompletionResponseFunctionCall", "ChatCompletionResponseMessage", "ChatCompletionStreamResponse",
-    "ChatCompletionStreamResponseChoice", "ChatCompletionStreamResponseDelta",
-    "ChatCompletionStreamResponseDeltaEmpty", "ChatCompletionStreamResponseDeltaFunctionCall", "ChatCompletionTool",
-    "ChatCompletionToolChoiceOption", "ChatCompletionToolFunction", "ChatCompletionTopLogprobToken", "Completion",
-    "CompletionChoice", "CompletionChunk", "CompletionLogprobs", "CompletionUsage", "CreateChatCompletionResponse",
-    "CreateChatCompletionStreamResponse", "CreateCompletionResponse", "CreateCompletionStreamResponse",
-    "CreateEmbeddingResponse", "Embedding", "EmbeddingData", "EmbeddingUsage", "JsonType",
-)  # fmt: skip
+SHAPES = {
+    name: shape
+    for part in (answer_types, request_types)
+    for name, shape in vars(part).items()
+    if name.startswith(("Chat", "Completion", "Create", "Embedding", "Json"))
+}
 C_LIBRARY = SimpleNamespace(llama_tokenize=vocabs.tokenize_for_c)  # for C code that is given a function's address
 
 
@@ -128,16 +112,15 @@ def install() -> None:
     """Let `import llama_cpp` find these; nothing happens where it was imported already."""
     if "llama_cpp" in sys.modules:
         return
-    shapes = dict.fromkeys(SHAPES, dict[str, Any])  # of JSON: dictionaries
     low: dict[str, Any] = {**constants(), **functions(), **TYPES, "ctypes": ctypes, "_lib": C_LIBRARY}
     parts: dict[str, dict[str, Any]] = {
         "llama": LLAMA | GRAMMAR, "llama_grammar": GRAMMAR | {"JSON_GBNF": JSON_GBNF}, "llama_cache": CACHE,
         "llama_speculative": SPECULATIVE,
-        "llama_tokenizer": TOKENIZER, "llama_chat_format": CHAT_FORMAT, "llama_types": shapes, "llama_cpp": low,
+        "llama_tokenizer": TOKENIZER, "llama_chat_format": CHAT_FORMAT, "llama_types": SHAPES, "llama_cpp": low,
         "_internals": INTERNALS, "_utils": {"suppress_stdout_stderr": suppress_stdout_stderr},
         "_logger": {"logger": logger, "set_verbose": set_verbose},
     }  # fmt: skip
-    everything: dict[str, Any] = LLAMA | GRAMMAR | CACHE | SPECULATIVE | TOKENIZER | CHAT_FORMAT | shapes | low
+    everything: dict[str, Any] = LLAMA | GRAMMAR | CACHE | SPECULATIVE | TOKENIZER | CHAT_FORMAT | SHAPES | low
     package = module("llama_cpp", everything | {"__version__": VERSION, "__path__": []})
     for name, members in parts.items():
         setattr(package, name, module(f"llama_cpp.{name}", members))
