@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from llamakit.api.drawing import Criterion, Processor
+from llamakit.api.arguments import functions
+from llamakit.api.drawing import Criterion, Processor, processed
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.state import LlamaState
 from llamakit.api.turns import Turns
@@ -298,8 +299,8 @@ class TokenApi:
 
     def _sample(self, sampler: Sampler, idx: int | None, processors: Iterable[Processor] | None) -> int:
         logits = self._logits_of(self.n_tokens - 1 if idx is None else idx)
-        for process in processors or ():
-            logits = np.ascontiguousarray(process(self.input_ids[: self.n_tokens], logits.copy()), np.float32)
+        for process in functions("logits_processor", processors):
+            logits = processed(process, self.input_ids[: self.n_tokens], logits)
         token = sampler.sample(logits)
         sampler.accept(token)
         return token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -16,6 +17,7 @@ from llamakit.compat.of_llama import ContextOfLlama, ModelOfLlama
 from llamakit.compat.params import ContextParams, ModelParams
 from llamakit.core.engine.generate import n_common
 from llamakit.core.engine.threads import n_physical_cores
+from llamakit.errors import GGUFError, LlamakitError, ModelError, UsageError
 
 # Arguments that llama-cpp-python once had, or passes on to a GPU; what they chose is no longer to choose.
 GONE = {
@@ -24,6 +26,7 @@ GONE = {
 }  # fmt: skip
 CONTEXT_PARAMS = ("n_ubatch", "pooling_type", "rope_freq_base", "rope_freq_scale", "offload_kqv")
 MODEL_PARAMS = ("n_gpu_layers", "split_mode", "main_gpu", "tensor_split", "vocab_only", "use_mmap", "use_mlock")
+MOST_DEVICES = 16  # of llama.cpp
 SHOWN = ("lora_base", "lora_scale", "lora_path", "numa", "tensor_split", "kv_overrides")
 
 
@@ -34,8 +37,16 @@ def shown_with_others(function: Callable[..., Any]) -> inspect.Signature:
     return signature.replace(parameters=[*signature.parameters.values(), others])
 
 
+class NotLoaded(LlamakitError, ValueError):
+    """A model that is missing or cannot be used: programs written for llama-cpp-python catch a ValueError."""
+
+    exit_code = 2
+
+
 class Llama(OurLlama):
     """Arguments that are gone are passed over, unknown ones with a warning, as llama-cpp-python does.
+
+    Raises NotLoaded, a ValueError too, for a model that cannot be opened.
 
     `context_params` and `model_params` tell what programs look up in llama.cpp's structures of these names; `_model`,
     `_ctx`, `_batch` and the pointer `ctx` are for those that call llama.cpp's functions.
@@ -48,7 +59,14 @@ class Llama(OurLlama):
             if name not in GONE:
                 warnings.warn(f"llamakit has no option {name}; it is passed over", stacklevel=2)
             del options[name]
-        super().__init__(model_path, **options)
+        if not os.path.exists(model_path):
+            raise NotLoaded(f"Model path does not exist: {model_path}")
+        if len(options.get("tensor_split") or ()) > MOST_DEVICES:
+            raise UsageError(f"tensor_split: Attempt to split tensors over more than {MOST_DEVICES} devices")
+        try:
+            super().__init__(model_path, **options)
+        except (GGUFError, ModelError) as error:
+            raise NotLoaded(f"Failed to load model from file: {error}") from error
         arguments = inspect.signature(OurLlama.__init__).bind(self, model_path, **options)
         arguments.apply_defaults()
         given = arguments.arguments

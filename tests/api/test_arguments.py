@@ -104,6 +104,8 @@ def test_generation_names_a_grammar_that_is_none(llm):
 def test_a_processor_that_gives_no_logits_is_told_of(llm, made, words):
     with pytest.raises(UsageError, match=f"logits_processor: one returned {words}"):
         llm("the cat", max_tokens=2, logits_processor=[lambda ids, logits: made])
+    with pytest.raises(UsageError, match=f"logits_processor: one returned {words}"):
+        next(llm.generate(PROMPT, logits_processor=[lambda ids, logits: made]))
 
 
 @pytest.mark.parametrize("made, words", [(np.zeros((7, 3)), r"an array of shape \(7, 3\)"), ("a", "'a'")])

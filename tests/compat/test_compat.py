@@ -11,6 +11,7 @@ import pytest
 
 import llamakit.compat  # noqa: F401
 from llamakit.api.tokenizers import LlamaHFTokenizer
+from llamakit.errors import LlamakitError
 from tests.api.model import TINY
 from tests.api.test_completion import forced
 from tests.tiny import write_tiny
@@ -57,6 +58,20 @@ def test_programs_find_that_it_is_installed():
 def test_unknown_options_are_warned_of(path):
     with pytest.warns(UserWarning, match="no option n_wonders"):
         llama_cpp.Llama(path, n_wonders=3, verbose=False).close()
+
+
+def test_models_that_cannot_be_opened_are_value_errors(path, tmp_path):
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes(b"GGUF and nothing else")
+    for options, words in (
+        ({"model_path": str(tmp_path / "missing.gguf")}, "Model path does not exist: .*missing.gguf"),
+        ({"model_path": str(damaged)}, "Failed to load model from file: .*damaged.gguf"),
+        ({"model_path": path, "kv_overrides": {"x": [1]}}, "Unknown value type for x"),
+        ({"model_path": path, "tensor_split": [1.0] * 100}, "tensor_split"),
+    ):
+        with pytest.raises(ValueError, match=words) as caught:
+            llama_cpp.Llama(**options, verbose=False)
+        assert isinstance(caught.value, LlamakitError)
 
 
 def test_processors_criteria_and_grammars(llm):
