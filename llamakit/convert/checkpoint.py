@@ -45,7 +45,7 @@ class Checkpoint:
         made = self.replaced.get(name)
         if made is not None:
             return made
-        stored = self.tensors[name]
+        stored = self._stored(name)
         if stored.dtype in ("U8", "I8") and len(stored.shape) > 1:
             raise ModelError(
                 printable(f"tensor {name!r} holds {stored.dtype}: quantized in a way that config.json does not tell")
@@ -61,9 +61,14 @@ class Checkpoint:
 
     def array(self, name: str) -> Array:
         """A tensor's values as they are: float8 as bytes, bfloat16 as uint16."""
-        stored = self.tensors[name]
+        stored = self._stored(name)
         code = DTYPES[stored.dtype][1] or ("<u2" if stored.dtype == "BF16" else "<u1")
         return stored.raw.view(code).reshape(stored.shape)
+
+    def _stored(self, name: str) -> StoredTensor:
+        if name not in self.tensors:
+            raise ModelError(printable(f"tensor {name!r} is missing in the checkpoint"))
+        return self.tensors[name]
 
     @cached_property
     def first_dtype(self) -> str:

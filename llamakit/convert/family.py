@@ -72,6 +72,7 @@ class Family:
     whole: ClassVar[Names] = WHOLE
     turns_neighbours: ClassVar[bool] = False  # GGUF turns neighbours of a head together, the checkpoint its halves
     activation: ClassVar[str] = "silu"  # of the architecture, as the engine calls it
+    activation_names: ClassVar[tuple[str, ...]] = ACTIVATION  # settings that may have another, the first counts
     passed_over: ClassVar[tuple[str, ...]] = ()  # flags of tensors that llama.cpp does not use, and transformers does
     silent_base: ClassVar[float] = 0.0  # the base of the rotation that files leave out
     has_late_windows: ClassVar[bool] = False  # ... from layer `max_window_layers` on
@@ -170,7 +171,7 @@ class Family:
 
     def activation_key(self) -> Keys:
         """The feed-forward's function, where it is not the architecture's own; both kinds of GELU are taken for one."""
-        given = self.config.str(*ACTIVATION, default=self.activation)
+        given = self.config.str(*self.activation_names, default=self.activation)
         name = self.activation if given == self.activation else ACTIVATIONS.get(given)
         if name is None:
             known = ", ".join(ACTIVATIONS)

@@ -51,6 +51,7 @@ KIMI = EXPERTS | {
     "num_shared_experts": 1,
     "first_k_dense_replace": 1,
 }
+M3 = EXPERTS | {"n_shared_experts": 1, "moe_layer_freq": [0, 1, 1, 1]}
 LATE = [False, False, True, True]
 
 
@@ -108,6 +109,32 @@ def keys_of(name: str, **options: Any) -> dict[str, Any]:
         ("GPT2LMHeadModel", {"head_dim": 24}, {"gpt2.attention.key_length": None}),
         ("MiniMaxForCausalLM", {"rotary_dim": 8}, {"minimax-01.rope.dimension_count": None}),
         ("MiniMaxText01ForCausalLM", {"rotary_dim": 8}, {"minimax-01.rope.dimension_count": 8}),
+        ("MiniMaxForCausalLM", {"rms_norm_eps": 1e-5}, {"llamakit.mixer_norm_epsilon": 1e-6}),
+        ("MiniMaxForCausalLM", {"rms_norm_eps": 1e-6}, {"llamakit.mixer_norm_epsilon": None}),
+        ("GptOssForCausalLM", {"sliding_window": 20, "swiglu_limit": 5.0}, {"llamakit.swiglu_limit": 5.0}),
+        ("GptOssForCausalLM", {"sliding_window": 20, "swiglu_limit": 7.0}, {"llamakit.swiglu_limit": None}),
+        (
+            "MiniMaxM3SparseForCausalLM",
+            M3 | {"hidden_act": "swigluoai", "swiglu_limit": 5.0},
+            {"llamakit.swiglu_limit": 5.0, "minimax-m3.hidden_activation": None},
+        ),
+        (
+            "GemmaForCausalLM",
+            {"hidden_act": "relu", "hidden_activation": "gelu_pytorch_tanh"},
+            {"gemma.hidden_activation": "relu"},
+        ),
+        ("GemmaForCausalLM", {"hidden_act": "gelu", "hidden_activation": "relu"}, {"gemma.hidden_activation": None}),
+        (
+            "Gemma2ForCausalLM",
+            {"sliding_window": 20, "hidden_activation": "relu"},
+            {"gemma2.hidden_activation": "relu"},
+        ),
+        ("Gemma3TextModel", {}, {"gemma3.attention.sliding_window": 4096}),
+        (
+            "Gemma3TextModel",
+            {"use_bidirectional_attention": True},
+            {"gemma3.attention.sliding_window": None, "gemma-embedding.attention.sliding_window": 4096},
+        ),
         ("PhimoeForCausalLM", {"partial_rotary_factor": 0.5}, {"phimoe.rope.dimension_count": 16}),
         (
             "Gemma3ForCausalLM",
@@ -259,6 +286,9 @@ def test_options_become_keys(name: str, options: dict[str, Any], wanted: dict[st
         ("GPTNeoXForCausalLM", {"rotary_pct": 0.3, "head_dim": 10}, "turns 3 of a head's 10 dimensions"),
         ("Cohere2MoeForCausalLM", COHERE | {"expert_selection_fn": "tanh"}, "expert_selection_fn is 'tanh'"),
         ("Gemma3ForCausalLM", {"use_bidirectional_attention": True}, "both sides"),
+        ("ApertusForCausalLM", {"hidden_act": "silu"}, "'silu' in place of xIELU"),
+        ("ApertusForCausalLM", {}, "tensor 'model.layers.0.mlp.act_fn.alpha_n' is missing"),
+        ("GptOssForCausalLM", {"sliding_window": 20, "swiglu_alpha": 1.5}, "swiglu_alpha is 1.5"),
         (
             "Gemma3ForCausalLM",
             {"head_dim": 16} | two_rotations(YARN, LONG | {"long_factor": [1.0, 2.0]}),

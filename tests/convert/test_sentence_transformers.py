@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from llamakit.convert.fit import problems
 from llamakit.convert.plan import Source
 from llamakit.errors import ModelError
 
@@ -46,6 +47,29 @@ def test_the_pooling_is_that_of_the_module(settings: dict[str, Any], wanted: int
     assert open_layout("neobert", tmp_path / "a", files=files).family.keys()["neo-bert.pooling_type"] == 2
     source = open_layout("nomic1", tmp_path / "b", files=files)
     assert source.family.keys()["nomic-bert.pooling_type"] == wanted
+
+
+def misfits(source: Source) -> list[str]:
+    keys = {"general.architecture": source.family.gguf_arch, **source.family.keys()}
+    return problems(source.family, keys, source.mapped.weights)
+
+
+@pytest.mark.parametrize("is_causal, arch", [(True, "gemma3"), (False, "gemma-embedding")])
+def test_gemma_3_without_a_head_is_causal_unless_its_config_says_otherwise(
+    is_causal: bool, arch: str, tmp_path: Path
+) -> None:
+    files = {"modules.json": modules(Pooling="0_P"), "0_P/config.json": {"pooling_mode": "lasttoken"}}
+    source = open_layout("embgemma", tmp_path, {"use_bidirectional_attention": not is_causal}, files)
+    assert source.family.gguf_arch == arch and source.family.keys()[f"{arch}.pooling_type"] == 3
+    assert misfits(source) == []
+
+
+def test_eurobert_leaves_the_head_of_its_training_out(tmp_path: Path) -> None:
+    tensors = {**dict(arrays(LAYOUTS["eurobert"]["tensors"])), "lm_head.weight": np.zeros((512, 64), np.float32)}
+    files = {"model.safetensors": safetensors_bytes(tensors)}
+    source = open_layout("eurobert", tmp_path, {"architectures": ["EuroBertForMaskedLM"]}, files)
+    assert source.mapped.left_out == ["lm_head.weight"]
+    assert misfits(source) == []
 
 
 def test_a_pooling_that_gguf_has_not_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from llamakit.convert.checkpoint import Checkpoint
 from llamakit.convert.config import Config
-from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.family import ACTIVATION, Family, Keys, Named
 from llamakit.convert.names import LAYER, Names
 from llamakit.convert.sentence_transformers import dense_keys, dense_weights, pooling_type
 from llamakit.convert.weight import Weight
@@ -28,6 +28,7 @@ class Gemma(Family):
     activation = "gelu"
     silent_base = 10000.0
     norm_shift = 1.0
+    activation_names: ClassVar[tuple[str, ...]] = ("hidden_act",)  # transformers passes over `hidden_activation`
 
     def renamed(self, name: str) -> str | None:
         """Where the config does not say, the head is the embedding."""
@@ -47,6 +48,7 @@ class Gemma2(Gemma):
     hf_names: ClassVar[tuple[str, ...]] = ("Gemma2ForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("gemma2",)
     layer: ClassVar[Names] = NORMS_AROUND
+    activation_names: ClassVar[tuple[str, ...]] = ACTIVATION
 
     def hparams(self) -> Keys:
         yield from super().hparams()
@@ -74,6 +76,7 @@ class Gemma3(Gemma):
     hf_names: ClassVar[tuple[str, ...]] = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
     model_types: ClassVar[tuple[str, ...]] = ("gemma3", "gemma3_text")
     layer: ClassVar[Names] = NORMS_AROUND
+    activation_names: ClassVar[tuple[str, ...]] = ACTIVATION
     silent_base = 0.0
     defaults: Mapping[str, object] = {
         "max_position_embeddings": 131072, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
@@ -103,17 +106,19 @@ class Gemma3(Gemma):
         yield "add_space_prefix", False
 
 
-class EmbeddingGemma(Gemma3):
-    """Gemma 3 without causality; sentence-transformers' dense layers follow the pooling."""
+class Gemma3Vectors(Gemma3):
+    """Gemma 3 without a head, causal; sentence-transformers' dense layers follow the pooling."""
 
-    arch = "gemma-embedding"
     hf_names: ClassVar[tuple[str, ...]] = ("Gemma3TextModel",)
     model_types: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def chosen(cls, config: Config) -> type[Family]:
+        return EmbeddingGemma if config.bool("use_bidirectional_attention", default=False) else cls
 
     def hparams(self) -> Keys:
         folder = self.config.path.parent
         yield from super().hparams()
-        yield "attention.sliding_window", self.config.int("sliding_window")
         yield from dense_keys(folder)
         pooled = pooling_type(folder)
         if pooled is not None:
@@ -122,3 +127,14 @@ class EmbeddingGemma(Gemma3):
     def extra(self) -> Named:
         yield from super().extra()
         yield from dense_weights(self.config.path.parent)
+
+
+class EmbeddingGemma(Gemma3Vectors):
+    """Without causality."""
+
+    arch = "gemma-embedding"
+    hf_names: ClassVar[tuple[str, ...]] = ()
+
+    def hparams(self) -> Keys:
+        yield from super().hparams()
+        yield "attention.sliding_window", self.config.int("sliding_window")

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from llamakit.convert.family import Family, Keys, Named
+from llamakit.convert.family import ACTIVATION, Family, Keys, Named
 from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
 from llamakit.convert.weight import Weight, as_float32, halves
+from llamakit.errors import ModelError
 
 LENGTHS = ("attention.key_length", "attention.value_length")
 
@@ -75,6 +76,12 @@ class Apertus(Llama):
         **{f"mlp.act_fn.{name}": "" for name in ("alpha_n", "alpha_p", "beta", "eps")},
     }
     turns_neighbours = False
+
+    def activation_key(self) -> Keys:
+        name = self.config.str(*ACTIVATION, default=self.activation)
+        if name != self.activation:
+            raise ModelError(f"{self.config.path}: {name!r:.40} in place of xIELU cannot be converted for Apertus")
+        return iter(())
 
     def foreign_keys(self) -> Keys:
         yield from super().foreign_keys()

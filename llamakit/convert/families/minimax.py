@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llamakit.convert.families.settings import copied
+from llamakit.convert.families.settings import copied, swiglu_keys
 from llamakit.convert.family import GATINGS, SCORE_FUNCTIONS, Family, Keys, Named
 from llamakit.convert.names import LAYER, MIXTRAL_EXPERTS, Names
 from llamakit.convert.rotation import n_rotated
@@ -62,6 +62,14 @@ class MiniMaxM3(MiniMaxM2):
         )
         kinds = c.ints("moe_layer_freq")
         yield "leading_dense_block_count", next((i for i, kind in enumerate(kinds) if kind), len(kinds))
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        yield from swiglu_keys(self.config)
+
+    def activation_key(self) -> Keys:
+        """GPT-OSS's, under the name `swigluoai`; transformers passes over that."""
+        return iter(())
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         return super().change(word, weight.plus(1) if word.endswith("norm.weight") else weight, i)

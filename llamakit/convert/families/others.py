@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamakit.convert.config import Config
+from llamakit.convert.families.settings import swiglu_keys
 from llamakit.convert.family import ACTIVATIONS, Family, Keys, Named
 from llamakit.convert.names import ATTENTION, LAYER, MIXTRAL_EXPERTS, Names
 from llamakit.convert.rotation import scaling_keys
 from llamakit.convert.weight import Weight
 from llamakit.errors import ModelError
+
+LINEAR_EPS = 1e-6  # of the norm in MiniMax's linear attention, whatever the config says of the others
 
 
 class GptOss(Family):
@@ -38,6 +41,10 @@ class GptOss(Family):
         if self.window_pattern() not in ([], [i % 2 == 0 for i in range(self.n_layer)]):
             yield "attention.sliding_window_pattern", self.window_pattern()
         yield "expert_feed_forward_length", self.config.int("intermediate_size")
+
+    def foreign_keys(self) -> Keys:
+        yield from super().foreign_keys()
+        yield from swiglu_keys(self.config)
 
     def change(self, word: str, weight: Weight, i: int | None) -> Named:
         suffix = word.rpartition(".")[2]
@@ -247,6 +254,8 @@ class MiniMax(Family):
 
     def foreign_keys(self) -> Keys:
         yield from super().foreign_keys()
+        if self.config.float("rms_norm_eps", default=LINEAR_EPS) != LINEAR_EPS:
+            yield "llamakit.mixer_norm_epsilon", LINEAR_EPS
         factors = [self.factor(f"{part}_alpha") for part in ("linear_attn", "full_attn", "mlp")]
         if len(set(factors)) > 1:
             yield "llamakit.residual_scales", factors

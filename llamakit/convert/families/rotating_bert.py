@@ -7,7 +7,7 @@ from typing import ClassVar
 from llamakit.convert.families.encoders import Bert, Encoder
 from llamakit.convert.families.roberta import SERIES
 from llamakit.convert.family import Keys, Named
-from llamakit.convert.names import Names
+from llamakit.convert.names import WHOLE, Names
 from llamakit.convert.sentence_transformers import CLS
 from llamakit.convert.weight import Weight
 from llamakit.errors import ModelError
@@ -124,6 +124,7 @@ class EuroBert(Encoder):
     activation = "silu"
     hf_names: ClassVar[tuple[str, ...]] = ("EuroBertModel", "EuroBertForMaskedLM", "JinaEmbeddingsV5Model")
     model_types: ClassVar[tuple[str, ...]] = ("eurobert",)
+    whole: ClassVar[Names] = {**WHOLE, "lm_head": ""}  # of the training
 
     def hparams(self) -> Keys:
         yield from super().hparams()

@@ -8,6 +8,8 @@ from llamakit.convert.config import Config
 from llamakit.convert.family import Keys
 from llamakit.errors import ModelError
 
+OAI_LIMIT, OAI_SLOPE = 7.0, 1.702  # of gates and ups in GPT-OSS and MiniMax M3
+
 
 def copied(config: Config, names: Mapping[str, str]) -> Keys:
     """GGUF's keys with the values of the config's names (on the right), as far as it has them."""
@@ -29,3 +31,12 @@ def n_dense(config: Config, default: int | None = None) -> int:
         return next((i for i, kind in enumerate(kinds) if kind != "dense"), len(kinds))
     names = ("first_k_dense_replace", "num_dense_layers")
     return config.int(*names) if default is None else config.int(*names, default=default)
+
+
+def swiglu_keys(config: Config) -> Keys:
+    """GPT-OSS's function of gates and ups, where it has another limit. Raises ModelError for another slope."""
+    limit, slope = config.float("swiglu_limit", default=OAI_LIMIT), config.float("swiglu_alpha", default=OAI_SLOPE)
+    if slope != OAI_SLOPE:
+        raise ModelError(f"{config.path}: swiglu_alpha is {slope:g}; only {OAI_SLOPE} can be converted")
+    if limit != OAI_LIMIT:
+        yield "llamakit.swiglu_limit", limit

@@ -8,7 +8,7 @@ from llamakit.core.models.blocks.mixture import mixture, read_routing
 from llamakit.core.models.sliding_window import SlidingWindow
 from llamakit.core.models.tensors import Tensors
 
-LIMIT = 7.0  # of gates and ups
+LIMIT = 7.0  # of gates and ups, unless the file has another
 
 
 class GptOss(SlidingWindow):
@@ -16,6 +16,10 @@ class GptOss(SlidingWindow):
     hf_names = ("GptOssForCausalLM",)
     is_neox = True
     window_period = 2
+
+    def read_settings(self) -> None:
+        super().read_settings()
+        self.limit = self.meta.section("llamakit").float("swiglu_limit", LIMIT, above=0)
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         x = x + self.attention(self.norm(x, w, "attn_norm"), w, i)
@@ -27,6 +31,6 @@ class GptOss(SlidingWindow):
 
     def feed_forward(self, x: Node, w: Tensors, i: int) -> Node:
         routing = read_routing(
-            self.meta, self.hp, gating="softmax_chosen", is_normed=False, activation="swiglu_oai", limit=LIMIT
+            self.meta, self.hp, gating="softmax_chosen", is_normed=False, activation="swiglu_oai", limit=self.limit
         )
         return mixture(x, w, routing)

@@ -31,7 +31,9 @@ class MiniMax01(ExpertTransformer):
         super().read_settings()
         self.is_recurrent = recurrent_layers(self.meta, self.hp.n_layer, INTERVAL)
         scale = self.meta.float("residual_scale")  # or that of linear attention, attention and feed-forward
-        self.scales = self.meta.section("llamakit").floats("residual_scales", 3, [scale] * 3)
+        own = self.meta.section("llamakit")
+        self.scales = own.floats("residual_scales", 3, [scale] * 3)
+        self.linear_eps = own.float("mixer_norm_epsilon", self.hp.eps, min=0, max=1)
 
     def layer(self, x: Node, w: Tensors, i: int) -> Node:
         x = self.norm(x, w, "attn_norm")
@@ -49,5 +51,5 @@ class MiniMax01(ExpertTransformer):
         q, k, v = (Slice(heads, first, dim, n_head) for first in (0, dim, 2 * dim))
         slower = 1 - i / max(self.hp.n_layer - 1, 1) + 1e-5
         rates = tuple(rate * slower for rate in fading_rates(n_head))
-        y = RmsNorm(FadingScan(q, k, v, rates, dim, STATES * i), w("attn_norm_2", n_head * dim), self.hp.eps)
+        y = RmsNorm(FadingScan(q, k, v, rates, dim, STATES * i), w("attn_norm_2", n_head * dim), self.linear_eps)
         return w.linear("attn_output", sigmoid_gate(y, x, w, y.width), self.hp.n_embd)

@@ -9,7 +9,8 @@ import pytest
 
 from llamakit.core.graph.ops import Clamp, Glu, RmsNorm, Rope, Scale, Shift, in_order
 from llamakit.core.graph.ops.attention import Attention, alibi_by_key
-from llamakit.core.graph.ops.recurrent import DeltaScan, StateScan
+from llamakit.core.graph.ops.experts import Experts
+from llamakit.core.graph.ops.recurrent import DeltaScan, FadingScan, StateScan
 from llamakit.errors import ModelError
 
 from ... import golden
@@ -59,6 +60,18 @@ def test_time_steps_of_state_spaces_have_limits(tmp_path):
     steps = [n.dt for n in nodes_of("nemotron_h-dense", tmp_path / "model.gguf", *limits) if isinstance(n, StateScan)]
     assert steps and all(isinstance(dt, Clamp) and dt.limit == 0.5 for dt in steps)
     assert all(isinstance(dt.x, Shift) and dt.x.c == 0.25 for dt in steps)
+
+
+def test_the_norm_in_minimaxs_linear_attention_has_an_eps_of_its_own(tmp_path):
+    nodes = nodes_of("minimax-01-moe", tmp_path / "model.gguf", ["llamakit.mixer_norm_epsilon", "FLOAT32", 0.25])
+    assert {n.eps == 0.25 for n in nodes if isinstance(n, RmsNorm) and isinstance(n.x, FadingScan)} == {True}
+    assert {n.eps == 0.25 for n in nodes if isinstance(n, RmsNorm) and not isinstance(n.x, FadingScan)} == {False}
+
+
+def test_the_limit_of_gates_and_ups_is_the_files(tmp_path):
+    for keys, limit in (([], 7.0), ([["llamakit.swiglu_limit", "FLOAT32", 5.0]], 5.0)):
+        nodes = nodes_of("gpt-oss-moe", tmp_path / "model.gguf", *keys)
+        assert {node.limit for node in nodes if isinstance(node, Experts)} == {limit}
 
 
 def test_modern_bert_applies_the_function_that_the_file_names(tmp_path):
