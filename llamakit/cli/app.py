@@ -116,9 +116,12 @@ def run_command(path: str, command: Command, args: list[str]) -> int:
     if args[:1] == ["--version"]:
         return show_version()
     from llamakit.cli.parsing.call import read_and_call
+    from llamakit.cli.parsing.reader import Answered
 
     try:
         read_and_call(path, getattr(import_module(command.module), command.function), args)
+    except Answered as answer:
+        print(answer)
     except Exception as error:
         typer = sys.modules.get("typer")  # who raises its Exit has imported it
         if typer is not None and isinstance(error, typer.Exit):

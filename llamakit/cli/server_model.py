@@ -13,7 +13,7 @@ from llamakit.cli.options.context import ContextOptions, RopeOptions, context_pa
 from llamakit.cli.options.model import ModelOptions, hub_name
 from llamakit.cli.options.prompt import unescape
 from llamakit.cli.options.sampling import SamplingOptions, sampling_params
-from llamakit.cli.options.server import DraftOptions, ServingOptions
+from llamakit.cli.options.server import SPEC_TYPES, DraftOptions, ServingOptions
 from llamakit.cli.parsing.reader import InvalidArgument
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ def model_settings(
         raise InvalidArgument(f"--embd-normalize: {serving.embd_normalize} is not -1, 0, 1, 2 or a larger power")
     if serving.pooling not in (None, *POOLINGS):
         raise InvalidArgument(f"--pooling: {serving.pooling!r} is not {', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}")
+    if context.ctx_size is not None and context.ctx_size < 0:
+        raise InvalidArgument(f"--ctx-size: {context.ctx_size} is less than 0; 0 stands for the trained length")
+    if serving.reranking and serving.pooling not in (None, "rank"):
+        raise InvalidArgument(f"--reranking needs --pooling rank, not {serving.pooling}")
+    if serving.parallel == 0:
+        raise InvalidArgument("--parallel: 0 requests at once serve nobody; -1 stands for the usual number")
     n_slots, n_most = serving.parallel if serving.parallel > 0 else N_SLOTS, serving.max_concurrent_requests
     if n_most is not None:
         if n_most < 1:
@@ -113,8 +119,8 @@ def draft_settings(drafting: DraftOptions) -> DraftSettings | None:
     from llamakit.server.settings import DraftSettings
 
     kinds = set(drafting.spec_type.split(",")) - {"none", ""}
-    if unknown := sorted(kind for kind in kinds if not kind.startswith(("draft-simple", "ngram-"))):
-        raise InvalidArgument(f"--spec-type: {unknown[0]!r} is not none, draft-simple or one of ngram-...")
+    if unknown := sorted(kinds - {*SPEC_TYPES}):
+        raise InvalidArgument(f"--spec-type: {unknown[0]!r} is not {', '.join(SPEC_TYPES[:-1])} or {SPEC_TYPES[-1]}")
     if drafting.n_max < 1:
         raise InvalidArgument(f"--draft-max: {drafting.n_max} is less than 1")
     path = drafting.model_draft or hub_name(drafting.hf_repo_draft)

@@ -13,6 +13,7 @@ SERVING = "Serving"
 DRAFTING = "Guessing ahead"
 MODELS = "Several models"
 ENDING = "Start and end"
+SPEC_TYPES = ("none", "draft-simple", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod", "ngram-cache")
 
 
 def web(*names: str, help: str, env: str | None = None, **more: Any) -> Any:
@@ -211,8 +212,12 @@ class DraftOptions:
         ),
     ] = None  # fmt: skip
     spec_type: Annotated[
-        str, drafting("--spec-type", env="SPEC_TYPE", help="ngram-simple: guess from the text so far; none; a,b.")
-    ] = "none"
+        str,
+        drafting(
+            "--spec-type", env="SPEC_TYPE",
+            help=f"{', '.join(SPEC_TYPES)}; a,b. draft-simple: by -md, all of ngram: from the text so far.",
+        ),
+    ] = "none"  # fmt: skip
     spec_default: Annotated[bool, drafting("--spec-default", help="As --spec-type ngram-simple.")] = False
     n_max: Annotated[
         int,

@@ -10,11 +10,12 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, get_args, get_origin, get_type_hints
 
 from llamakit.cli.compat import NO_EFFECT, OLD_VARIABLES, SECOND_WORD, WITHOUT_EFFECT, Takes
+from llamakit.cli.shorthands import ANSWERS, REFUSED, STANDS_FOR
 from llamakit.errors import LlamakitError
 
 TRUTHY = frozenset({"on", "enabled", "true", "1"})
@@ -32,6 +33,10 @@ class InvalidArgument(LlamakitError):
 
 class HelpWanted(Exception):
     """The command line asks for help."""
+
+
+class Answered(Exception):
+    """The command line asks for a line of text alone: the exception's."""
 
 
 class Command(Protocol):
@@ -84,6 +89,9 @@ def read(command: Command, args: Sequence[str]) -> dict[str, Any]:
             raise HelpWanted
         name, value = split_value(arg)
         spelling = spellings.get(name)
+        if spelling is None and value is None and stands_for_others(name, spellings):
+            rest[:0] = STANDS_FOR[name]
+            continue
         if spelling is None:
             skip_no_effect(name, value, rest)
             continue
@@ -225,8 +233,20 @@ def as_set(variable: str) -> str:
     return PREFIX + older
 
 
+def stands_for_others(name: str, spellings: Container[str]) -> bool:
+    """Whether an option is one in place of others, all of which the command has."""
+    return name in STANDS_FOR and all(word in spellings for word in STANDS_FOR[name] if word.startswith("-"))
+
+
 def skip_no_effect(name: str, value: str | None, rest: list[str]) -> None:
-    """Pass over an option of llama.cpp's that changes nothing here, or say that there is no such option."""
+    """Pass over an option of llama.cpp's that changes nothing here, or say that there is no such option.
+
+    Raises Answered where it asks for a text.
+    """
+    if name in ANSWERS:
+        raise Answered(ANSWERS[name])
+    if name in REFUSED:
+        raise InvalidArgument(f"{name}: {REFUSED[name]}")
     known = NO_EFFECT.get(name)
     if known is None:
         raise InvalidArgument(f"invalid argument: {name}")

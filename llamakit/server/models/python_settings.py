@@ -155,6 +155,8 @@ def model_settings(m: Mapping[str, Any], server: Mapping[str, Any] | None = None
     """Raises UsageError for what makes no sense."""
     if not m.get("model"):
         raise UsageError("model: a GGUF file must be named")
+    if m.get("n_ctx", 0) < 0:
+        raise UsageError(f"n_ctx: {m['n_ctx']} is less than 0; 0 stands for the trained length")
     scaling = m.get("rope_scaling_type", -1)
     opening = ContextParams(
         n_ctx=m.get("n_ctx", 2048),

@@ -111,6 +111,7 @@ def test_command_lines_and_environments():
         (["--model", "m.gguf", "--no_such", "1"], "there is no setting 'no_such'"),
         (["--model", "m.gguf", "--host", "0.0.0.0"], "set --api_key"),
         (["--config_file", "/nowhere.json"], "/nowhere.json"),
+        (["--model", "m.gguf", "--n_ctx", "-5"], "n_ctx: -5 is less than 0"),
         (["--model", "m.gguf", "--draft_model", "d", "--draft_model_num_pred_tokens", "0"], "0 is less than 1"),
     ],
 )
