@@ -12,6 +12,7 @@ from fastapi import Request
 
 from llamakit.core.sampling.model_defaults import defaults_of
 from llamakit.core.sampling.params import SamplingParams
+from llamakit.errors import UsageError
 from llamakit.server.engine.engine import Engine
 from llamakit.server.engine.messages import ModelInfo
 from llamakit.server.generation.fields import Defaults
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from llamakit.core.chat.template import ChatTemplate
     from llamakit.core.vocab.base import Vocab
     from llamakit.server.models.models import Models
+
+CLASSIFIERS = ("cls", "cls.output")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ def open_served(settings: ModelSettings, engine: Engine) -> Served:
 
     chat = settings.chat
     with GGUFReader(settings.path) as reader:
+        if settings.pooling == "rank" and not any(f"{name}.weight" in reader for name in CLASSIFIERS):
+            raise UsageError(
+                f"{settings.path}: has no classifier ({', '.join(CLASSIFIERS)}), so it cannot rank: --reranking and "
+                "--pooling rank are for rerankers"
+            )
         metadata = with_overrides(reader.metadata, settings.opening.overrides)
         vocab = load_vocab(metadata)
         return Served(
