@@ -20,7 +20,7 @@ from llamakit.api.drawing import (
 )
 from llamakit.api.state import LlamaState
 from llamakit.api.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
-from llamakit.compat import answer_types, hf_formats, request_types
+from llamakit.compat import answer_types, hf_formats, model_templates, request_types, sample_grammars
 from llamakit.compat.batches import LlamaBatch
 from llamakit.compat.c_api import contexts, models, quantizing, samplers, system, vocabs
 from llamakit.compat.c_api.types import TYPES
@@ -35,11 +35,12 @@ from llamakit.compat.chat_format import (
 )
 from llamakit.compat.constants import constants
 from llamakit.compat.contexts import LlamaContext
-from llamakit.compat.grammars import JSON_GBNF, LlamaGrammar
+from llamakit.compat.grammars import JSON_GBNF, LLAMA_GRAMMAR_DEFAULT_ROOT, LlamaGrammar
 from llamakit.compat.image_handlers import image_handlers
 from llamakit.compat.internals import LlamaModel
 from llamakit.compat.llama import Llama
 from llamakit.compat.named_formats import formatters
+from llamakit.compat.named_handlers import named_handlers
 from llamakit.compat.quiet import logger, set_verbose, suppress_stdout_stderr
 from llamakit.compat.samplers import LlamaSampler
 from llamakit.core.chat.errors import TemplateError
@@ -56,6 +57,11 @@ LLAMA = {
     "StoppingCriteriaList": StoppingCriteriaList,
 }
 GRAMMAR: dict[str, Any] = {"LlamaGrammar": LlamaGrammar}
+TEXTS = {
+    "JSON_GBNF": JSON_GBNF,
+    "LLAMA_GRAMMAR_DEFAULT_ROOT": LLAMA_GRAMMAR_DEFAULT_ROOT,
+    **{name: text for name, text in vars(sample_grammars).items() if name.endswith("_GBNF")},
+}
 CACHE = {
     "BaseLlamaCache": BaseLlamaCache,
     "LlamaCache": LlamaCache,
@@ -85,7 +91,9 @@ CHAT_FORMAT = {
     "hf_autotokenizer_to_chat_completion_handler": hf_formats.hf_autotokenizer_to_chat_completion_handler,
     "guess_chat_format_from_gguf_metadata": hf_formats.guess_chat_format_from_gguf_metadata,
     **formatters(),
+    **named_handlers(),
     **image_handlers(),
+    **model_templates.texts(),
 }
 INTERNALS = {
     "LlamaModel": LlamaModel,
@@ -114,7 +122,7 @@ def install() -> None:
         return
     low: dict[str, Any] = {**constants(), **functions(), **TYPES, "ctypes": ctypes, "_lib": C_LIBRARY}
     parts: dict[str, dict[str, Any]] = {
-        "llama": LLAMA | GRAMMAR, "llama_grammar": GRAMMAR | {"JSON_GBNF": JSON_GBNF}, "llama_cache": CACHE,
+        "llama": LLAMA | GRAMMAR, "llama_grammar": GRAMMAR | TEXTS, "llama_cache": CACHE,
         "llama_speculative": SPECULATIVE,
         "llama_tokenizer": TOKENIZER, "llama_chat_format": CHAT_FORMAT, "llama_types": SHAPES, "llama_cpp": low,
         "_internals": INTERNALS, "_utils": {"suppress_stdout_stderr": suppress_stdout_stderr},
