@@ -182,13 +182,14 @@ class Llama(TokenApi):
         cache_dir: str | Path | None = None,
         **options: Any,
     ) -> Llama:
-        """A model of a Hugging Face repository, fetched if it is not here: `filename` may be a pattern.
+        """A model of a Hugging Face repository, fetched if it is not here: file names may be patterns.
 
-        Other options are the constructor's. Raises UsageError and DownloadError.
+        It is kept in local_dir, or for its repository in cache_dir, else where all of llamakit's models are;
+        local_dir_use_symlinks changes nothing. Other options are the constructor's. Raises UsageError, DownloadError.
         """
         from llamakit.api.pretrained import model_file
 
-        return cls(model_file(repo_id, filename, additional_files, local_dir), **options)
+        return cls(model_file(repo_id, filename, additional_files, local_dir, cache_dir), **options)
 
     @property
     def model(self) -> Model:

