@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapp
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -22,6 +22,9 @@ from llamakit.server.models.served import Served
 from llamakit.server.operations.record import current
 from llamakit.server.sse import OPENAI, PING, Event, Events, EventStream, Style, client_gone
 from llamakit.server.strict_json import parse_json
+
+if TYPE_CHECKING:
+    from llamakit.server.generation.fields import CompletionFields
 
 T = TypeVar("T")
 
@@ -39,8 +42,10 @@ async def submitted(
     n: int = 1,
     hidden: Collection[int] = (),
     counted: str = "n",
+    fields: CompletionFields | None = None,
 ) -> AsyncIterator[list[list[Answer]]]:
-    """n answers to each prompt, without `hidden` tokens; they are cancelled however the block ends.
+    """n answers to each prompt, without `hidden` tokens; they are cancelled however the block ends. /slots tells the
+    `fields`.
 
     Raises what `Engine.submit` does, and FieldError for more answers than can ever be: of the field `counted` where n
     are too many, else of the prompts. Cells of the cache are shared by requests with the same API key alone.
@@ -54,6 +59,8 @@ async def submitted(
     try:
         for generation in generations:
             streams.append(served.engine.submit(replace(generation, salt=salt) if salt else generation, n))
+            for stream in streams[-1]:
+                stream.fields = fields
             if (record := current()) is not None:
                 record.add(streams[-1])
         yield [[Answer(stream, hidden) for stream in of_prompt] for of_prompt in streams]

@@ -40,6 +40,11 @@ class DraftSettings:
     path: str | None = None  # None: from the text
     n_most: int = 8  # tokens at once
 
+    @property
+    def way(self) -> str:
+        """llama.cpp's name of it."""
+        return "ngram-simple" if self.path is None else "draft-simple"
+
 
 @dataclass(frozen=True)
 class ModelSettings:

@@ -37,7 +37,7 @@ class Errands:
                 job.cancel()
 
     def slots(self, _: threading.Event) -> list[dict[str, Any]]:
-        return [told(info) for info in self.scheduler.slots_info()]
+        return [told(info, self.scheduler.guesses) for info in self.scheduler.slots_info()]
 
     def save_slot(self, _: threading.Event, slot: int, path: str) -> tuple[int, int]:
         return self.scheduler.save_slot(slot, path)
@@ -56,14 +56,15 @@ class Errands:
         self.scheduler.set_adapter_scales({str(i): scale for i, scale in scales})
 
 
-def told(slot: SlotInfo) -> dict[str, Any]:
-    """As llama-server says it."""
+def told(slot: SlotInfo, guesses: bool) -> dict[str, Any]:
+    """As llama-server says it; `tag` is the id of the stream it serves."""
     is_processing = slot.state != "IDLE"
     return {
         "id": slot.slot,
         "id_task": -1 if slot.job is None else slot.job,
         "n_ctx": slot.n_ctx,
-        "speculative": False,
+        "tag": slot.tag,
+        "speculative": guesses,
         "is_processing": is_processing,
         "n_prompt_tokens": slot.n_prompt,
         "n_prompt_tokens_processed": slot.n_prefilled - slot.n_cached,
@@ -71,7 +72,7 @@ def told(slot: SlotInfo) -> dict[str, Any]:
         "next_token": [
             {
                 "has_next_token": is_processing,
-                "has_new_line": False,
+                "has_new_line": slot.has_new_line,
                 "n_remain": max(slot.n_predict - slot.n_drawn, -1) if is_processing and slot.n_predict >= 0 else -1,
                 "n_decoded": slot.n_drawn if is_processing else 0,
             }

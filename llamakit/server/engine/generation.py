@@ -54,3 +54,5 @@ class Generation:
     slot: int | None = None  # the sequence that serves it
     adapters: tuple[tuple[int, float], ...] | None = None  # the server's, by index; None: as they are set
     speculate: bool = True  # tokens may be guessed, where the server does: they are the same
+    n_draft_max: int | None = None  # most tokens guessed at once; None: as many as pay
+    n_draft_min: int = 0  # guesses of fewer tokens are not computed

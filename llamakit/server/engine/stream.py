@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 from llamakit.core.engine.generate import Piece
 from llamakit.core.engine.scheduler import Cancelled, Ended, Event, Failed, Usage
 from llamakit.server.engine.generation import Generation
+
+if TYPE_CHECKING:
+    from llamakit.server.generation.fields import CompletionFields
 
 WINDOW = 1024  # events that may be under way or unread; then the engine waits for the reader
 REPORT = WINDOW // 4  # events read, before the engine hears of it
@@ -26,6 +30,7 @@ class Stream:
         self.id, self.generation = id, generation
         self.usage = Usage(len(generation.tokens))
         self.end: Ended | Failed | Cancelled | None = None
+        self.fields: CompletionFields | None = None  # as llama-server names what was asked for
         self._cancel, self._report = cancel, report
         self._unread: deque[Event] = deque()
         self._n_read = 0

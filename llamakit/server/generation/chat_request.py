@@ -54,6 +54,8 @@ async def chat_answers(request: Request, asked: ChatRequest) -> AsyncIterator[li
     """As many answers as were asked for; see `respond.submitted`."""
     from llamakit.server.respond import submitted
 
-    hidden = asked.served.vocab.eog_ids
-    async with submitted(request, asked.served, [asked.generation], asked.fields.n_cmpl, hidden) as ((*answers,),):
+    hidden, fields = asked.served.vocab.eog_ids, asked.fields
+    async with submitted(request, asked.served, [asked.generation], fields.n_cmpl, hidden, fields=fields) as (
+        (*answers,),
+    ):
         yield [ChatAnswer(answer, asked.opening, asked.fields.stream) for answer in answers]

@@ -24,6 +24,7 @@ from llamakit.server.generation.field import (
 )
 from llamakit.server.generation.grammar_fields import GRAMMAR_FIELDS, GrammarSource, read_grammar
 from llamakit.server.generation.sampling_fields import SAMPLING_FIELDS, read_sampling
+from llamakit.server.generation.speculative import SPECULATIVE_FIELDS, Speculative, read_speculative
 
 if TYPE_CHECKING:
     from llamakit.core.vocab.base import Vocab
@@ -74,6 +75,7 @@ class Defaults:
     n_cmpl_max: int = 1  # most texts for a prompt: the number of slots
     n_adapters: int = 0
     sse_ping_interval: int = 30
+    speculative: str = "none"  # how the server guesses tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class CompletionFields:
     cache_prompt: bool
     sse_ping_interval: int
     n_cmpl: int = 1
+    speculative: Speculative = Speculative()  # noqa: RUF009  it never changes
     stream: bool = False
     return_tokens: bool = False
     return_progress: bool = False
@@ -104,7 +107,8 @@ class CompletionFields:
     id_slot: int = -1
 
 
-ALL_FIELDS = (*FIELDS, *SAMPLING_FIELDS, STOP, *GRAMMAR_FIELDS, RESPONSE_FIELDS, LORA, *IDLE_FIELDS)
+ALL_FIELDS = (*FIELDS, *SAMPLING_FIELDS, STOP, *GRAMMAR_FIELDS, RESPONSE_FIELDS, LORA, *SPECULATIVE_FIELDS,
+              *IDLE_FIELDS)  # fmt: skip
 NAMES = names_of(ALL_FIELDS) | {"n_cmpl", "n"}  # that `read_fields` understands
 
 
@@ -137,6 +141,7 @@ def read_fields(body: Body, defaults: Defaults, vocab: Vocab, *, is_strict: bool
         lora=read_lora(body, defaults.n_adapters),
         response_fields=RESPONSE_FIELDS.read(body) or (),
         n_cmpl=n_cmpl_field(defaults).read(body) or 1,
+        speculative=read_speculative(body, defaults.speculative),
         **own,
     )
 

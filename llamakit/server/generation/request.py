@@ -40,6 +40,9 @@ def generation_of(served: Served, fields: CompletionFields, tokens: Sequence[int
         "use_cache": fields.cache_prompt,
         "slot": None if fields.id_slot < 0 else fields.id_slot,
         "adapters": fields.lora,
+        "speculate": fields.speculative.is_on,
+        "n_draft_max": fields.speculative.n_max,
+        "n_draft_min": fields.speculative.n_min,
     }
     said |= others
     said["constraint"] = said["constraint"] or usual_constraint(served)

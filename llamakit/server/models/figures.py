@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 from llamakit.server.engine.engine import Engine
 from llamakit.server.models.models import Models
@@ -27,6 +28,7 @@ def figures_of(models: Models) -> EngineFigures:
         n_drafts=sum(c.n_drafts for c in counters),
         n_drafted=sum(c.n_drafted for c in counters),
         n_accepted=sum(c.n_accepted for c in counters),
+        n_accepted_at=tuple(map(sum, zip_longest(*(c.n_accepted_at for c in counters), fillvalue=0))),
         n_restarts=sum(engine.n_restarts for engine in engines),
         n_running=sum(each.n_running for each in stats),
         n_waiting=n_waiting(engines),

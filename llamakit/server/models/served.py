@@ -55,6 +55,7 @@ class Served:
         return Defaults(
             sampling=self.sampling, n_predict=s.n_predict, n_keep=s.n_keep, cache_prompt=s.cache_prompt, stop=s.stop,
             n_cmpl_max=self.info.n_slots, n_adapters=len(self.info.adapters), sse_ping_interval=s.sse_ping_interval,
+            speculative="none" if s.draft is None else s.draft.way,
         )  # fmt: skip
 
     @property

@@ -150,7 +150,7 @@ class Completion:
 
 async def whole(request: Request, ask: Ask) -> list[tuple[Completion, Said]]:
     """Each answer with all of its text."""
-    async with submitted(request, ask.served, ask.generations(), ask.fields.n_cmpl) as answers:
+    async with submitted(request, ask.served, ask.generations(), ask.fields.n_cmpl, fields=ask.fields) as answers:
         completions = numbered(ask, answers)
         said = await asyncio.gather(*(completion.answer.whole() for completion in completions))
     return list(zip(completions, said, strict=True))
@@ -164,7 +164,7 @@ def reply(ask: Ask, answered: Sequence[tuple[Completion, Said]]) -> Response:
 
 
 async def chunks(request: Request, ask: Ask) -> Events:
-    async with submitted(request, ask.served, ask.generations(), ask.fields.n_cmpl) as answers:
+    async with submitted(request, ask.served, ask.generations(), ask.fields.n_cmpl, fields=ask.fields) as answers:
         completions = numbered(ask, answers)
         async for i, part in merged([completion.answer.parts() for completion in completions]):
             if isinstance(part, Prefilled):

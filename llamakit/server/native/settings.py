@@ -8,7 +8,9 @@ from dataclasses import fields
 from typing import Any
 
 from llamakit.core.sampling.params import RANDOM_SEED, SamplingParams
+from llamakit.server.engine.generation import Generation
 from llamakit.server.generation.fields import CompletionFields
+from llamakit.server.generation.grammar_fields import GrammarSource
 
 OWN = (
     "n_predict", "n_keep", "n_discard", "stream", "n_probs", "timings_per_token", "post_sampling_probs",
@@ -24,9 +26,23 @@ IDLE = {
     "reasoning_format": "none",
     "reasoning_in_content": False,
     "generation_prompt": "",
-    "speculative.types": "none",
     "backend_sampling": False,
 }
+
+
+# what a request has brought along, and is shown to nobody else
+TEXTS = {
+    "stop", "dry_sequence_breakers", "logit_bias", "grammar", "grammar_lazy", "grammar_triggers", "preserved_tokens",
+}  # fmt: skip
+
+
+def fields_of(g: Generation) -> CompletionFields:
+    """Of a request that came by another API."""
+    return CompletionFields(
+        sampling=g.sampling, grammar=GrammarSource(), constraint=None, stop=g.stop, lora=g.adapters,
+        response_fields=(), n_predict=g.n_predict, n_keep=g.n_keep or 0, cache_prompt=g.use_cache, sse_ping_interval=0,
+        n_discard=g.n_discard, n_probs=g.n_logprobs or 0, post_sampling_probs=g.post_sampling_probs,
+    )  # fmt: skip
 
 
 def generation_settings(asked: CompletionFields, eog_ids: Iterable[int]) -> dict[str, Any]:
@@ -44,5 +60,6 @@ def generation_settings(asked: CompletionFields, eog_ids: Iterable[int]) -> dict
         "stop": list(asked.stop),
         **asked.grammar.settings(),
         **IDLE,
+        "speculative.types": asked.speculative.types,
         "lora": [{"id": adapter, "scale": scale} for adapter, scale in asked.lora or ()],
     }

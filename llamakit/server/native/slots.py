@@ -15,6 +15,7 @@ from llamakit.server.engine.errors import EngineLoading, EngineLost
 from llamakit.server.errors import Refused
 from llamakit.server.generation.field import FieldError, Text
 from llamakit.server.models.served import Served, served_for
+from llamakit.server.native.settings import TEXTS, fields_of, generation_settings
 from llamakit.server.openai.fields import MODEL
 from llamakit.server.respond import json_object
 from llamakit.server.settings import ServerSettings
@@ -30,10 +31,19 @@ async def get_slots(request: Request) -> Response:
     if not settings.has_slots:
         raise Refused(501, "This server does not support slots endpoint. Start it with `--slots`")
     served = await served_for(request, request.query_params.get("model"))
-    slots = await served.engine.slots()
+    slots = [with_params(served, slot) for slot in await served.engine.slots()]
     if request.query_params.get("fail_on_no_slot") and all(slot["is_processing"] for slot in slots):
         raise Refused(503, "no slot available")
     return JSONResponse(slots)
+
+
+def with_params(served: Served, slot: dict[str, Any]) -> dict[str, Any]:
+    """What holds for the request that a slot serves; its texts are left out."""
+    stream = served.engine.streams.get(slot.pop("tag"))
+    if stream is None or not slot["is_processing"]:
+        return slot
+    settings = generation_settings(stream.fields or fields_of(stream.generation), served.vocab.eog_ids)
+    return {**slot, "params": {name: value for name, value in settings.items() if name not in TEXTS}}
 
 
 async def post_slots(request: Request) -> Response:

@@ -163,7 +163,9 @@ class Choice:
 async def whole(request: Request, ask: Ask) -> dict[str, Any]:
     told: list[dict[str, Any]] = []
     counted = "best_of" if ask.n_drawn > ask.n else "n"
-    async with submitted(request, ask.served, ask.generations, ask.n_drawn, counted=counted) as answers:
+    async with submitted(
+        request, ask.served, ask.generations, ask.n_drawn, counted=counted, fields=ask.fields
+    ) as answers:
         for i_prompt, of_prompt in enumerate(answers):
             choices = [Choice(ask, i_prompt, answer) for answer in of_prompt]
             texts = {}
@@ -188,7 +190,7 @@ async def whole(request: Request, ask: Ask) -> dict[str, Any]:
 async def chunks(request: Request, ask: Ask) -> Events:
     base = envelope(ask.served, "text_completion", "cmpl-")
     held: dict[str, Any] | None = None
-    async with submitted(request, ask.served, ask.generations, ask.n) as answers:
+    async with submitted(request, ask.served, ask.generations, ask.n, fields=ask.fields) as answers:
         choices = [Choice(ask, i, answer) for i, of_prompt in enumerate(answers) for answer in of_prompt]
         begun: set[int] = set()
         reading: set[int] = set()

@@ -8,11 +8,15 @@ from dataclasses import replace
 
 import pytest
 
+from llamakit.core.engine.load import load_model
+from llamakit.core.engine.scheduler.scheduler import Scheduler
+from llamakit.core.engine.speculation import PromptLookup
 from llamakit.errors import UsageError
 from llamakit.server.generation.field import FieldError
 from llamakit.server.native.slots import file_in
-from llamakit.server.settings import ServerSettings
+from llamakit.server.settings import DraftSettings, ServerSettings
 
+from ...running import open_context
 from ..serving import serving
 
 
@@ -54,18 +58,38 @@ def test_slots_tell_what_they_do(server, scheduler, monkeypatch):
         return slices(chunks)
 
     monkeypatch.setattr(scheduler.context, "slices", slow)
-    body = {"prompt": ["a", "b", "c"], "n_predict": 200, "ignore_eos": True}
+    body = {"prompt": ["a", "b", "c"], "n_predict": 200, "ignore_eos": True, "grammar": 'root ::= "a\\n" [a-z]+'}
     asking = threading.Thread(target=server.ask, args=("/completion", body))
     asking.start()
     try:
         end = time.monotonic() + 60
-        while not all(slot["is_processing"] for slot in server.ask("/slots").json):
+        while not all(slot["is_processing"] for slot in slots):
+            slots = server.ask("/slots").json
+            assert time.monotonic() < end, "waited in vain"
+        for slot in slots:
+            assert "tag" not in slot and slot["speculative"] is False
+            assert (slot["params"]["n_predict"], slot["params"]["ignore_eos"]) == (200, True)
+            assert not slot["params"].keys() & {"stop", "grammar", "logit_bias"}
+        while not all("params" not in s or s["next_token"][0]["has_new_line"] for s in server.ask("/slots").json):
             assert time.monotonic() < end, "waited in vain"
         reply = server.ask("/slots?fail_on_no_slot=1")
         assert (reply.status, reply.json["error"]["message"]) == (503, "no slot available")
     finally:
         goes_on.set()
         asking.join()
+
+
+def test_how_tokens_are_guessed_is_told(path):
+    with open_context(path, n_seq_max=2) as context:
+        with Scheduler(context, load_model(path).vocab, guesser=PromptLookup(4)) as scheduler:
+            with serving(scheduler, draft=DraftSettings()) as running:
+                assert all(slot["speculative"] for slot in running.ask("/slots").json)
+                told = running.ask("/props").json["default_generation_settings"]["params"]
+                assert told["speculative.types"] == "ngram-simple"
+                body = {"prompt": "a b a b a b a b", "n_predict": 4}
+                for n_max, types in ((1, "ngram-simple"), (0, "none")):
+                    reply = running.ask("/completion", {**body, "speculative.n_max": n_max}).json
+                    assert reply["generation_settings"]["speculative.types"] == types
 
 
 @pytest.fixture(scope="module")

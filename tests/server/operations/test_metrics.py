@@ -56,6 +56,12 @@ def test_the_engines_figures_are_there_under_llama_servers_names_and_types(metri
     assert values(metrics.text())["llamacpp:prompt_tokens_seconds"] == 0  # nothing since
 
 
+def test_guesses_that_were_right_are_counted_by_their_places() -> None:
+    found = values(Metrics(lambda: EngineFigures(n_accepted=5, n_accepted_at=(4, 1)), 4096).text())
+    name = "llamacpp:spec_decode_num_accepted_tokens_per_pos_total"
+    assert [found[f'{name}{{position="{i}"}}'] for i in range(2)] == [4, 1]
+
+
 def test_every_request_is_counted_in_one_place(metrics: Metrics) -> None:
     requests = [
         record(200, said()), record(200, said(), said()), record(400), record(422, path="/generate"), record(429),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from llamakit.core.engine.scheduler.ending import Ending
+
     Floats = npt.NDArray[np.float32]
 
 log = logging.getLogger(__name__)
@@ -133,6 +135,7 @@ class Job(AnyJob):
     ) -> None:
         super().__init__(request.tokens, number, wake, notify)
         self.request, self.tells_at_end = request, request.tells_at_end
+        self.ending: Ending | None = None  # what reads its text, once it is served
 
     def pieces(self) -> Iterator[Piece]:
         """Pieces as they are drawn, until the end; raises what went wrong. Closing the iterator cancels."""

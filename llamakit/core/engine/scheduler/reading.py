@@ -54,7 +54,7 @@ class Continuation:
     def __init__(self, job: Job, vocab: Vocab) -> None:
         self.job, self.request, self.vocab = job, job.request, vocab
         self.text = TextStream(vocab, special=job.request.show_special)
-        self.ending = Ending(job.request)
+        self.ending = job.ending = Ending(job.request)
         self.finish: Finish | None = None
         self.rows: list[Floats] = []
         self.is_drawn = False  # the sampler has chosen from the first row

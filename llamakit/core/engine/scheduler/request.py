@@ -40,6 +40,9 @@ class Request:
     n_indent: int = 0  # it ends where a new line has less space in front
     tells_at_end: bool = False  # nothing is told before the end: for readers who would only wait on
     speculate: bool = True  # tokens may be guessed, where the scheduler guesses: they are the same
+    n_draft_max: int | None = None  # most tokens guessed at once; None: as many as pay
+    n_draft_min: int = 0  # guesses of fewer tokens are not computed
+    tag: int | None = None  # what its client calls it, for SlotInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,11 @@ class Scheduler:
         return [slot.info() for slot in self.slots]
 
     @property
+    def guesses(self) -> bool:
+        """Whether tokens are guessed."""
+        return self._steps.speculator is not None
+
+    @property
     def adapter_scales(self) -> Scales:
         """Adapters with their scales, for requests that name none; scales of 0 are left out."""
         return self._steps.default_scales

@@ -188,7 +188,14 @@ class Slot:
         if self.state is not SlotState.DECODE or not isinstance(job, Job) or not job.request.speculate:
             return 0
         n_room, n_predict = self.n_ctx - len(self.tokens) - 2, job.request.n_predict
+        if job.request.n_draft_max is not None:
+            n_room = min(n_room, job.request.n_draft_max)
         return max(0, n_room if n_predict < 0 else min(n_room, n_predict - job.usage.n_drawn - 1))
+
+    @property
+    def n_draft_min(self) -> int:
+        """Guesses of fewer tokens are not wanted."""
+        return self.job.request.n_draft_min if isinstance(self.job, Job) else 0
 
     @property
     def shifts_next(self) -> bool:
@@ -283,11 +290,14 @@ class Slot:
         if job is None and self.last_info is not None:
             return self.last_info
         usage = Usage(0) if job is None else job.usage
-        n_predict = job.request.n_predict if isinstance(job, Job) else -1
+        n_predict, tag, has_new_line = -1, None, False
+        if isinstance(job, Job):
+            n_predict, tag = job.request.n_predict, job.request.tag
+            has_new_line = job.ending is not None and job.ending.has_new_line
         return SlotInfo(
             slot=self.seq, state=self.state.name, job=job.number if job else None, n_ctx=self.n_ctx,
             n_past=len(self.tokens), n_prompt=usage.n_prompt, n_prefilled=usage.n_prefilled, n_cached=usage.n_cached,
-            n_drawn=usage.n_drawn, n_predict=n_predict,
+            n_drawn=usage.n_drawn, n_predict=n_predict, has_new_line=has_new_line, tag=tag,
         )  # fmt: skip
 
     # room for others

@@ -26,6 +26,15 @@ class Counters:
     n_drafted: int = 0  # tokens that were guessed
     n_accepted: int = 0  # and were right
     n_drafts: int = 0  # guesses of any number of tokens
+    n_accepted_at: tuple[int, ...] = ()  # right ones by their place in the guess
+
+    def count_guess(self, n: int, n_right: int) -> None:
+        """n tokens were guessed, of which the first ones were right."""
+        self.n_drafted += n
+        self.n_accepted += n_right
+        self.n_drafts += 1
+        before = (*self.n_accepted_at, *[0] * (n - len(self.n_accepted_at)))
+        self.n_accepted_at = tuple(count + (place < n_right) for place, count in enumerate(before))
 
     def count(self, end: End) -> None:
         """A job has ended."""
@@ -64,3 +73,5 @@ class SlotInfo:
     n_cached: int
     n_drawn: int
     n_predict: int  # negative: any number
+    has_new_line: bool = False
+    tag: int | None = None  # its request's

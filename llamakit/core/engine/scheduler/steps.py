@@ -217,6 +217,8 @@ class Steps:
                 self.speculator = None
         for slot in slots:
             slot.guesses = guesses.get(slot.seq, [])
+            if slot.guesses and len(slot.guesses) < slot.n_draft_min:
+                slot.guesses = []
 
     def learn(self, speculator: Speculator, parts: Sequence[Part]) -> None:
         """What became of guesses."""
@@ -225,9 +227,7 @@ class Steps:
             slot.judged = 0, 0
             if n_guesses:
                 speculator.saw(slot.seq, n_guesses, n_right)
-                self.counters.n_drafted += n_guesses
-                self.counters.n_accepted += n_right
-                self.counters.n_drafts += 1
+                self.counters.count_guess(n_guesses, n_right)
 
     def count(self, n_tokens: Sequence[int], is_prompt: Sequence[bool], seconds: float) -> None:
         c = self.counters

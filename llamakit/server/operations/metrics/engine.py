@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from llamakit.server.operations.metrics.families import Family, counter, gauge
@@ -23,6 +23,7 @@ class EngineFigures:
     n_drafts: int = 0
     n_drafted: int = 0
     n_accepted: int = 0
+    n_accepted_at: tuple[int, ...] = ()  # by their place in the draft
     n_restarts: int = 0
     n_running: int = 0
     n_waiting: int = 0
@@ -43,6 +44,11 @@ def engine_families(now: EngineFigures) -> Iterable[Family]:
     yield counter("llamacpp:spec_decode_num_drafts_total", now.n_drafts, "Drafts that were verified")
     yield counter("llamacpp:spec_decode_num_draft_tokens_total", now.n_drafted, "Tokens that were drafted")
     yield counter("llamacpp:spec_decode_num_accepted_tokens_total", now.n_accepted, "Drafted tokens that were right")
+    yield by_place(
+        "llamacpp:spec_decode_num_accepted_tokens_per_pos_total",
+        now.n_accepted_at,
+        "Drafted tokens that were right, by their place in the draft",
+    )
     yield gauge("llamacpp:requests_processing", now.n_running, "Requests being served")
     yield gauge("llamacpp:requests_deferred", now.n_waiting, "Requests that wait")
     busy = now.n_busy / now.n_steps if now.n_steps else 0.0
@@ -59,6 +65,10 @@ def engine_families(now: EngineFigures) -> Iterable[Family]:
     yield gauge("llamakit_kv_blocks_free", now.n_blocks_free, "Blocks that nothing is in")
     yield gauge("llamakit_step_age_seconds", now.step_age, "How long the present step lasts; 0 while idle")
     yield counter("llamakit_engine_restarts_total", now.n_restarts, "Times the engine had to be started again")
+
+
+def by_place(name: str, counts: Sequence[int], help: str) -> Family:
+    return Family(name, "counter", help, {str(i): float(n) for i, n in enumerate(counts)}, "position")
 
 
 def rates(then: EngineFigures, now: EngineFigures) -> Iterable[Family]:

@@ -63,7 +63,9 @@ def test_texts_are_the_same_with_guesses_and_without(path, vocab, share_right):
             assert (case, result(job)) == (case, one)
         done = scheduler.stats().counters
         assert done.n_drafted == sum(job.usage.n_drafted for job in jobs) > 0
-        assert done.n_accepted == sum(job.usage.n_accepted for job in jobs)
+        assert done.n_accepted == sum(job.usage.n_accepted for job in jobs) == sum(done.n_accepted_at)
+        assert len(done.n_accepted_at) == Oracle.n_most
+        assert list(done.n_accepted_at) == sorted(done.n_accepted_at, reverse=True)
         if share_right == 1:
             assert done.n_accepted > 0.5 * done.n_drafted
             assert done.n_steps < done.n_drawn
@@ -99,6 +101,16 @@ def test_a_request_may_do_without(path, vocab):
         job = scheduler.submit(case.request(vocab, speculate=False))
         result(job)
         assert job.usage.n_drafted == 0
+
+
+def test_a_request_says_how_many_tokens_are_guessed_at_once(path, vocab):
+    case = Case((1, 40), n_predict=30)
+    ((pieces, _),) = wanted = alone(path, vocab, [case])
+    oracle = Oracle([text_of(case, pieces)], 1.0)
+    for limits, n_places in (({"n_draft_max": 2}, 2), ({"n_draft_max": 0}, 0), ({"n_draft_min": 6}, 0)):
+        with serving(path, vocab, 1, guesser=oracle) as (_, scheduler):
+            assert result(scheduler.submit(case.request(vocab, **limits))) == wanted[0]
+            assert len(scheduler.stats().counters.n_accepted_at) == n_places
 
 
 def test_stops_and_ends_fall_within_guesses(path, vocab):
