@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from llamakit.errors import LlamakitError, UsageError
+
+if TYPE_CHECKING:
+    from llamakit.server.models.python_settings import PythonSettings
 
 
 def main(args: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -30,15 +34,7 @@ def run(args: Sequence[str], environment: Mapping[str, str]) -> int:
     from llamakit.server.models import python_settings as p
 
     check_extra()
-    said = {**of_environment(environment), **of_command_line(args)}
-    path = said.pop("config_file", None)
-    if path is not None:
-        settings = p.read_file(path[-1])
-    else:
-        flat = {name: values if p.is_list(name) else values[-1] for name, values in said.items()}
-        server = p.read_settings({k: v for k, v in flat.items() if k in p.SERVER}, p.SERVER, "settings")
-        model = p.read_settings({k: v for k, v in flat.items() if k not in p.SERVER}, p.MODEL, "settings")
-        settings = p.PythonSettings(server, (model,))
+    settings = settings_of(of_command_line(args), of_environment(environment))
     models = [p.model_settings(model, settings.server) for model in settings.models]
     hosts = [settings.host]
     if not is_private(hosts) and not settings.server.get("api_key") and not settings.server.get("insecure"):
@@ -57,6 +53,36 @@ def run(args: Sequence[str], environment: Mapping[str, str]) -> int:
     if len(known) < len(models):
         raise UsageError("models: two of them have the same name; give them a model_alias each")
     return serve_many(server_settings, lambda: known, 1, hosts, settings.port, answers_to_all=True)
+
+
+def settings_of(typed: Mapping[str, list[str]], surrounding: Mapping[str, list[str]]) -> PythonSettings:
+    """What a command line and an environment say; with a file, it goes before the environment. Raises UsageError."""
+    from llamakit.server.models import python_settings as p
+
+    said = {**surrounding, **typed}
+    path = said.pop("config_file", None)
+    if path is None:
+        model = {name: values for name, values in said.items() if name not in p.SERVER}
+        return p.PythonSettings(server_said(said), (p.read_settings(flat(model), p.MODEL, "settings"),))
+    others = {name: values for name, values in typed.items() if name not in (*p.SERVER, "config_file")}
+    if known := [name for name in others if name in p.MODEL]:
+        raise UsageError(f"--{known[0]}: what holds for a model is said in the file of --config_file")
+    p.read_settings(others, p.SERVER, "settings")  # they are unknown
+    settings = p.read_file(path[-1])
+    return p.PythonSettings({**server_said(surrounding), **settings.server, **server_said(typed)}, settings.models)
+
+
+def server_said(said: Mapping[str, list[str]]) -> dict[str, Any]:
+    from llamakit.server.models.python_settings import SERVER, read_settings
+
+    return read_settings(flat({name: values for name, values in said.items() if name in SERVER}), SERVER, "settings")
+
+
+def flat(said: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The last value of what may be given once."""
+    from llamakit.server.models.python_settings import is_list
+
+    return {name: values if is_list(name) else values[-1] for name, values in said.items()}
 
 
 def of_command_line(args: Sequence[str]) -> dict[str, list[str]]:
@@ -96,7 +122,8 @@ def show_help() -> int:
         "Vectors of texts are served unless --embedding is false. --draft_model prompt-lookup-decoding guesses from the"
     )
     print("text. --hf_model_repo_id ORG/REPO: --model is a file of it, or a pattern such as '*Q4_K_M.gguf'.")
-    print("--config_file FILE: JSON or YAML with these settings, and those of several `models`.")
+    print("--config_file FILE: JSON or YAML with these settings, and those of several `models`; settings of the server")
+    print("on the command line go before the file's, those of the environment after.")
     return 0
 
 

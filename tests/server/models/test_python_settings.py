@@ -7,7 +7,7 @@ import json
 import pytest
 
 from llamakit.errors import UsageError
-from llamakit.server.__main__ import main, of_command_line, of_environment
+from llamakit.server.__main__ import main, of_command_line, of_environment, settings_of
 from llamakit.server.models import python_settings as p
 from llamakit.server.settings import DraftSettings
 
@@ -102,6 +102,14 @@ def test_command_lines_and_environments():
     assert of_environment({"MODEL": "x", "N_CTX": "3", "PATH": "y", "PORT": ""}) == {"model": ["x"], "n_ctx": ["3"]}
 
 
+def test_what_is_typed_goes_before_a_file_and_that_before_the_environment(tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"port": 1, "api_key": "file's", "models": [{"model": "a.gguf"}]}))
+    typed = of_command_line(["--config_file", str(path), "--api_key", "typed"])
+    found = settings_of(typed, of_environment({"PORT": "2", "ROOT_PATH": "/x", "API_KEY": "e", "MODEL": "m.gguf"}))
+    assert found == p.PythonSettings({"port": 1, "api_key": "typed", "root_path": "/x"}, ({"model": "a.gguf"},))
+
+
 @pytest.mark.parametrize(
     "args, message",
     [
@@ -111,6 +119,8 @@ def test_command_lines_and_environments():
         (["--model", "m.gguf", "--no_such", "1"], "there is no setting 'no_such'"),
         (["--model", "m.gguf", "--host", "0.0.0.0"], "set --api_key"),
         (["--config_file", "/nowhere.json"], "/nowhere.json"),
+        (["--config_file", "f.json", "--n_ctx", "5"], "--n_ctx: what holds for a model is said in the file"),
+        (["--config_file", "f.json", "--no_such", "5"], "there is no setting 'no_such'"),
         (["--model", "m.gguf", "--n_ctx", "-5"], "n_ctx: -5 is less than 0"),
         (["--model", "m.gguf", "--draft_model", "d", "--draft_model_num_pred_tokens", "0"], "0 is less than 1"),
     ],
