@@ -269,7 +269,7 @@ class ModelsOptions:
         bool,
         option(
             "--models-autoload/--no-models-autoload", panel=MODELS, env="MODELS_AUTOLOAD",
-            help="Load a model when a request names it.",
+            help="Load a model when a request names it; ?autoload=true or false says so of one request.",
         ),
     ] = True  # fmt: skip
     config_file: Annotated[

@@ -103,7 +103,7 @@ class ManyModels:
         for entry in [entry for entry in self.entries.values() if entry.settings.loads_at_start]:
             try:
                 await self.load(entry)
-            except LlamakitError as error:
+            except Exception as error:  # whatever it is, the others are loaded
                 log.error("%s could not be loaded: %s", entry.name, error)
 
     async def get(self, name: str | None, loads: bool | None = None, is_use: bool = True) -> Served:
