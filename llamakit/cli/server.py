@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +24,8 @@ from llamakit.cli.options.server import (
 from llamakit.cli.options.tgi import GenerateOptions, generate_limits
 from llamakit.cli.parsing.reader import InvalidArgument
 from llamakit.cli.run_log import INFO, LogOptions
+from llamakit.cli.server_checks import check_end, check_serving, check_web
+from llamakit.cli.server_log import server_log
 from llamakit.cli.server_model import AnswerOptions, listed, model_settings
 from llamakit.cli.server_several import below, check_several, keys_of, known_models, read_config
 
@@ -57,48 +58,50 @@ def server(
     from llamakit.server.hosts import check_extra
 
     check_extra()
-    config = None if several.config_file is None else read_config(several.config_file)
-    keys = read_keys(access)
-    if config is not None:
-        web, keys = below(web, config), keys or keys_of(config)
-    hosts = [host.strip() for host in (HOST if web.host is None else web.host).split(",") if host.strip()]
-    check_exposure(hosts, keys, web.insecure)
-    spawned = None
-    if not several.sources:
-        from llamakit.server.engine.spawn import spawn
+    with server_log(log, ending.json_output):
+        config = None if several.config_file is None else read_config(several.config_file)
+        keys = read_keys(access)
+        if config is not None:
+            web, keys = below(web, config), keys or keys_of(config)
+        hosts = [host.strip() for host in (HOST if web.host is None else web.host).split(",") if host.strip()]
+        check_exposure(hosts, keys, web.insecure)
+        check_web(web)
+        check_serving(serving, context)
+        check_end(ending)
+        spawned = None
+        if not several.sources:
+            from llamakit.server.engine.spawn import spawn
 
-        spawned = spawn()  # imports what it needs while this process does
-    else:
-        check_several(several, source, serving, context)
-    sampling_params(sampling)  # what is wrong with it is said before a model is fetched
-    limits = generate_limits(generating, serving.max_input_tokens, serving.max_total_tokens)
-    common: ModelSettings = model_settings(
-        source=source, serving=serving, context=context, answering=answering, template=template, sampling=sampling,
-        drafting=drafting, rotation=rotation, adapting=adapting,
-    )  # fmt: skip
-    if spawned is not None:
-        with progress(not log.log_disable and log.verbosity >= INFO) as report:
-            common = fetched(common, source, report)
-            if context.check_tensors:
-                check_tensors(common.path, report)
-        spawned.load(common)
-    from llamakit.server.launch import serve, serve_many
-    from llamakit.server.operations.logs import configure_logs
-
-    configure_logs(as_json=ending.json_output, level=level_of(log))
-    settings = replace(server_settings(web, access, ending, hosts, keys), generate=limits)
-    place = hosts, PORT if web.port is None else web.port, web.reuse_port
-    if spawned is not None:
-        code = serve(settings, common, *place, spawned)
-    else:
-        from llamakit.server.models import fetched as hub
-
-        known = known_models(several, common, config)
-        fetch = partial(hub.fetched, offline=source.offline, token=source.hf_token)
-        code = serve_many(
-            settings, known, several.models_max, *place, loads_itself=several.models_autoload,
-            answers_to_all=config is not None, fetch=fetch,
+            spawned = spawn()  # imports what it needs while this process does
+        else:
+            check_several(several, source, serving, context)
+        sampling_params(sampling)  # what is wrong with it is said before a model is fetched
+        limits = generate_limits(generating, serving.max_input_tokens, serving.max_total_tokens)
+        common: ModelSettings = model_settings(
+            source=source, serving=serving, context=context, answering=answering, template=template, sampling=sampling,
+            drafting=drafting, rotation=rotation, adapting=adapting,
         )  # fmt: skip
+        if spawned is not None:
+            with progress(not log.log_disable and log.verbosity >= INFO) as report:
+                common = fetched(common, source, report)
+                if context.check_tensors:
+                    check_tensors(common.path, report)
+            spawned.load(common)
+        from llamakit.server.launch import serve, serve_many
+
+        settings = replace(server_settings(web, access, ending, hosts, keys), generate=limits)
+        place = hosts, PORT if web.port is None else web.port, web.reuse_port
+        if spawned is not None:
+            code = serve(settings, common, *place, spawned)
+        else:
+            from llamakit.server.models import fetched as hub
+
+            known = known_models(several, common, config)
+            fetch = partial(hub.fetched, offline=source.offline, token=source.hf_token)
+            code = serve_many(
+                settings, known, max(0, several.models_max), *place, loads_itself=several.models_autoload,
+                answers_to_all=config is not None, fetch=fetch,
+            )  # fmt: skip
     if code:
         from typer import Exit
 
@@ -143,9 +146,7 @@ def server_settings(
     from llamakit.server.operations.limits import Limits
     from llamakit.server.settings import ServerSettings
 
-    if (web.ssl_key_file is None) != (web.ssl_cert_file is None):
-        raise InvalidArgument("HTTPS needs both --ssl-key-file and --ssl-cert-file")
-    longest = float(max(1, web.timeout))
+    longest = float(web.timeout)
     usual = Limits()
     return ServerSettings(
         has_slots=web.slots,
@@ -163,7 +164,7 @@ def server_settings(
             body_time=min(usual.body_time, longest),
             write_time=min(usual.write_time, longest),
         ),
-        grace=max(0.0, ending.grace),
+        grace=ending.grace,
         ssl_key_file=web.ssl_key_file,
         ssl_cert_file=web.ssl_cert_file,
         otlp_endpoint=ending.otlp_endpoint,
@@ -186,12 +187,3 @@ def origins(access: AccessOptions, hosts: list[str], has_keys: bool) -> Origins:
         headers=access.cors_headers,
         has_credentials=access.cors_credentials,
     )
-
-
-def level_of(options: LogOptions) -> int:
-    """Of Python's logging."""
-    if options.log_disable:
-        return logging.ERROR
-    if options.verbose:
-        return logging.DEBUG
-    return {0: logging.CRITICAL, 1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO}.get(options.verbosity, 10)

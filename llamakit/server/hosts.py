@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.util import find_spec
+from ipaddress import ip_address
 
 from llamakit.errors import UsageError
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 NEEDED = ("fastapi", "uvicorn", "httptools", "prometheus_client")
 
 
@@ -17,7 +17,15 @@ def is_path(host: str) -> bool:
 
 def is_private(hosts: Iterable[str]) -> bool:
     """Whether only this machine can connect."""
-    return all(is_path(host) or host.strip("[]").lower() in LOOPBACK or host.startswith("127.") for host in hosts)
+    return all(is_path(host) or is_loopback(host.strip("[]").lower()) for host in hosts)
+
+
+def is_loopback(name: str) -> bool:
+    """An address, or `localhost`; any other name may stand for what it likes."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def check_extra() -> None:

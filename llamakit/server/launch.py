@@ -26,6 +26,7 @@ from llamakit.server.models.served import open_served
 from llamakit.server.operations.connections import protocol_class
 from llamakit.server.operations.limits import Limits
 from llamakit.server.settings import ModelSettings, ServerSettings
+from llamakit.server.tls import check_certificate
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ def serve(
 
     `spawned` is a process that loads it already. Raises what opening the model's file or listening does.
     """
+    check_files(settings)
     listening = listen(hosts, port, reuse_port=reuse_port)
     try:
         channel = ProcessChannel(model, spawned)
@@ -151,12 +153,19 @@ def serve_many(
     fetch: Fetch = fetched,
 ) -> int:
     """Serve several models until told to end; see ManyModels.   -> exit code"""
+    check_files(settings)
     models = ManyModels(known, n_most, loads_itself=loads_itself, answers_to_all=answers_to_all, fetch=fetch)
     listening = listen(hosts, port, reuse_port=reuse_port)
     try:
         return run(settings, models, listening)
     finally:
         close(listening, hosts)
+
+
+def check_files(settings: ServerSettings) -> None:
+    """Raises UsageError for those of a certificate that are none."""
+    if settings.ssl_key_file is not None and settings.ssl_cert_file is not None:
+        check_certificate(settings.ssl_key_file, settings.ssl_cert_file)
 
 
 def run(settings: ServerSettings, models: Models, listening: list[socket.socket]) -> int:

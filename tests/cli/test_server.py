@@ -170,6 +170,15 @@ def test_a_preset_is_read_anew_whenever_it_is_asked_for(monkeypatch, tmp_path):
     assert [*started[0]()] == ["b"]
 
 
+@pytest.mark.parametrize("most", ["0", "-1"])
+def test_any_number_of_models_as_llama_server_has_it(monkeypatch, tmp_path, most):
+    preset, started = tmp_path / "models.ini", []
+    preset.write_text("[a]\nmodel = a.gguf")
+    monkeypatch.setattr("llamakit.server.launch.serve_many", lambda *args, **options: started.append(args[2]))
+    assert run(["server", "--models-preset", str(preset), "--models-max", most]) == 0
+    assert started == [0]
+
+
 def test_keys_come_from_options_files_and_the_environment(monkeypatch, tmp_path):
     file = tmp_path / "keys"
     file.write_text("# ours\nc\n\nd\n")
@@ -191,6 +200,26 @@ def test_keys_come_from_options_files_and_the_environment(monkeypatch, tmp_path)
         (["--spec-type", "draft-simple"], "needs a draft model"),
         (["--no-kv-unified"], "it needs -c"),
         (["--max-total-tokens", "0"], "at least"),
+        (["--max-total-tokens", "101", "-c", "100"], "--max-total-tokens 101: the context has 100 tokens"),
+        (["--max-input-tokens", "101", "-c", "100"], "--max-input-tokens 101: the context has 100 tokens"),
+        (["--max-batch-prefill-tokens", "0"], "--max-batch-prefill-tokens: must be at least 1, not 0"),
+        (["--max-client-batch-size", "0"], "--max-client-batch-size: must be at least 1"),
+        (["--validation-workers", "0"], "--validation-workers: must be at least 1"),
+        (["--watermark-delta", "nan"], "--watermark-delta: must be a finite number"),
+        (["--payload-limit", "-1"], "--payload-limit: must be at least 1, not -1"),
+        (["--timeout", "0"], "--timeout: must be at least 1, not 0"),
+        (["--sse-ping-interval", "-2"], "--sse-ping-interval: must be at least -1, not -2"),
+        (["-g", "-1"], "--graceful-termination-timeout: must be at least 0, not -1"),
+        (["-g", "nan"], "not nan"),
+        (["--api-prefix", "foo"], "--api-prefix foo: must be as /a"),
+        (["--api-prefix", "/foo/"], "--api-prefix /foo/: must be as /a"),
+        (["--api-prefix", "/{x}"], "--api-prefix /{x}: must be as /a"),
+        (["--path", "/no/where"], "--path /no/where: there is no such folder"),
+        (["--slot-save-path", "/no/where"], "--slot-save-path /no/where: there is no such folder"),
+        (["--otlp-endpoint", "localhost"], "--otlp-endpoint localhost: must be a URL"),
+        (["--otlp-endpoint", "http://a:b"], "must be a URL"),
+        (["--otlp-endpoint", "http://localhost:4317"], "4317 is that of OTLP over gRPC"),
+        (["--host", "127.evil.com"], "set --api-key, or say --insecure"),
         (["--max-concurrent-requests", "0"], "--max-concurrent-requests: must be at least 1, not 0"),
         (["--embd-normalize", "-2"], "-2 is not -1, 0, 1, 2 or"),
         (["--grammar", "yes"], "line 1"),

@@ -68,6 +68,16 @@ def test_an_engine_without_work_frees_its_memory_until_there_is_some(path):
         assert server.end() == 0
 
 
+def test_why_it_does_not_start_is_in_its_log(path, tmp_path):
+    log = tmp_path / "log"
+    options = ["--max-total-tokens", "100000", "--log-jsonl", "--log-file", str(log)]
+    with server_process("-m", path, *options, is_ready=False) as server:
+        assert server.process.wait(PATIENCE) == 1
+        lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+        assert "100000: the context has" in lines[-1]["message"] and lines[-1]["level"] == "ERROR"
+        assert [json.loads(line) for line in log.read_text().splitlines()] == lines
+
+
 def test_fault_77_what_runs_may_end_when_the_server_is_told_to(path):
     with server_process("-m", path, "-c", "256") as server:
         texts = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 from llamakit.cli.options.shared import option
@@ -47,11 +48,17 @@ def generate_limits(
     """Raises InvalidArgument for limits that leave no room."""
     from llamakit.server.tgi.limits import GenerateLimits
 
-    for name, least in (("max_best_of", 1), ("max_stop_sequences", 0), ("max_top_n_tokens", 0)):
+    leasts = {
+        "max_best_of": 1, "max_stop_sequences": 0, "max_top_n_tokens": 0, "max_client_batch_size": 1,
+        "validation_workers": 1,
+    }  # fmt: skip
+    for name, least in leasts.items():
         if getattr(options, name) < least:
             raise InvalidArgument(f"--{name.replace('_', '-')}: must be at least {least}")
     if not 0 < options.watermark_gamma < 1:
         raise InvalidArgument("--watermark-gamma: must be between 0 and 1")
+    if not isfinite(options.watermark_delta):
+        raise InvalidArgument("--watermark-delta: must be a finite number")
     for name, n in (("--max-input-tokens", max_input_tokens), ("--max-total-tokens", max_total_tokens)):
         if n is not None and n < 1:
             raise InvalidArgument(f"{name}: must be at least 1")

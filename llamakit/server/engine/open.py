@@ -13,6 +13,7 @@ from llamakit.core.engine.load import Model, load_model
 from llamakit.core.engine.pooling import Pooling
 from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.core.models.own_architectures import add_file
+from llamakit.errors import UsageError
 from llamakit.server.engine.host import Host, model_info
 from llamakit.server.engine.messages import FromEngine
 from llamakit.server.settings import ModelSettings
@@ -61,12 +62,24 @@ def open_host(settings: ModelSettings, send: Callable[[FromEngine], None]) -> It
             )
         )
         scheduler.set_adapter_scales({str(i): scale for i, (_, scale) in enumerate(p.adapters)})
+        check_limits(settings, context.n_ctx)
         info = model_info(
             context, p.adapters, pooling_of(model, settings), settings.n_ctx_request, settings.n_input_max
         )
         host = Host(scheduler, send, info)
         opened.callback(host.close)
         yield host
+
+
+def check_limits(settings: ModelSettings, n_ctx: int) -> None:
+    """Raises UsageError for requests that may have more tokens than the context."""
+    limits = {
+        "--max-total-tokens or --kv-unified-per-slot": settings.n_ctx_request,
+        "--max-input-tokens": settings.n_input_max,
+    }
+    for name, n in limits.items():
+        if n is not None and n > n_ctx:
+            raise UsageError(f"{name} {n}: the context has {n_ctx} tokens (-c)")
 
 
 def open_guesser(settings: ModelSettings, context: Context, opened: ExitStack) -> Guesser | None:

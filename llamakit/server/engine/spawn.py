@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from llamakit.server.engine.frames import frame
+from llamakit.server.operations.logs import inherited
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Spawned:
 def spawn() -> Spawned:
     """To be called by the main thread: the process ends with the thread that has started it."""
     ours, its = socket.socketpair()
-    command = [sys.executable, "-m", "llamakit.server.engine.worker", str(its.fileno())]
+    command = [sys.executable, "-m", "llamakit.server.engine.worker", str(its.fileno()), inherited()]
     with its:
         process = subprocess.Popen(command, pass_fds=[its.fileno()], stdin=subprocess.DEVNULL)
     return Spawned(process, ours)

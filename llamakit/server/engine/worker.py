@@ -1,7 +1,7 @@
 """The engine's process: it loads the model, and serves messages from the web process until that is gone.
 
-It is started as `python -m llamakit.server.engine.worker FD`, where FD is one end of a pair of sockets. The first
-message says which model to load; Ready or NotLoaded is the answer.
+It is started as `python -m llamakit.server.engine.worker FD LOG`, where FD is one end of a pair of sockets, and LOG
+what `logs.inherited` gave. The first message says which model to load; Ready or NotLoaded is the answer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from llamakit.errors import LlamakitError
 from llamakit.server.arenas import use_one_arena
 from llamakit.server.engine.frames import frame, receive
+from llamakit.server.operations import logs
 
 if TYPE_CHECKING:
     from llamakit.server.engine.messages import FromEngine
@@ -34,7 +35,8 @@ USUAL = (2000, 10, 10)  # how often garbage is looked for, when all is loaded
 SWITCH_INTERVAL = 5e-4  # seconds: the thread of the engine waits no longer than this for others to let Python go
 
 
-def main(fd: int) -> int:
+def main(fd: int, log_options: str) -> int:
+    logs.inherit(log_options)
     for number in LEFT_TO_THE_WEB_PROCESS:
         signal.signal(number, signal.SIG_IGN)
     die_with_parent()
@@ -95,4 +97,4 @@ def die_with_parent() -> None:
 if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(100_000, 20, 20)  # as in `llamakit.__main__`
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), sys.argv[2]))

@@ -6,17 +6,47 @@ import json
 import logging
 import sys
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
-from llamakit.server.operations.record import RequestRecord
+from llamakit.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamakit.server.operations.record import RequestRecord
 
 log = logging.getLogger("llamakit.server.requests")
+_configured: dict[str, Any] = {}  # what `configure_logs` was told, for processes that this one starts
 
 
-def configure_logs(*, as_json: bool = False, level: int = logging.INFO) -> None:
-    """To stderr, for the whole process."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+def configure_logs(
+    *, as_json: bool = False, level: int = logging.INFO, path: str | None = None, is_new: bool = True
+) -> None:
+    """To stderr, and to a file if one is named, which begins anew unless not `is_new`; for the whole process.
+
+    Raises UsageError for a file that cannot be written.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path is not None:
+        try:
+            if is_new:
+                open(path, "w").close()
+            handlers.append(logging.FileHandler(path, encoding="utf-8"))  # at its end, whoever else writes to it
+        except OSError as error:
+            raise UsageError(f"--log-file {path}: {error.strerror}") from None
+    for handler in handlers:
+        handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
+    logging.basicConfig(level=level, handlers=handlers, force=True)
+    _configured.update(as_json=as_json, level=level, path=path)
+
+
+def inherited() -> str:
+    """What a process that this one starts makes its log of; see `inherit`."""
+    return json.dumps(_configured and {**_configured, "is_new": False})
+
+
+def inherit(text: str) -> None:
+    """Log as the process that has started this one; plainly where it does not log."""
+    if options := json.loads(text):
+        configure_logs(**options)
 
 
 class LineFormatter(logging.Formatter):
