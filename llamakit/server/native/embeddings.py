@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from llamakit.server.errors import Refused
 from llamakit.server.models.served import Served, served_for
-from llamakit.server.openai.embeddings import NAMES, NORM, read_texts
+from llamakit.server.openai.embeddings import NAMES, NORM, read_encoding, read_texts
 from llamakit.server.openai.fields import MODEL
 from llamakit.server.respond import ignored, json_object, unless_gone
 
@@ -20,10 +20,12 @@ async def embedding(request: Request) -> Response:
     served = await served_for(request, MODEL.read(body))
     if not served.settings.embeddings:
         raise Refused(501, "This server does not support embeddings. Start it with `--embeddings`")
+    encode, encoding = read_encoding(body)
     texts = await run_in_threadpool(read_texts, body, served.vocab)
     vectors = await unless_gone(request, served.engine.embed(texts, norm_for(served, NORM.read(body))))
     told = [
-        {"index": i, "embedding": vector.reshape(-1, vector.shape[-1]).tolist()} for i, vector in enumerate(vectors)
+        {"index": i, "embedding": [encode(row) for row in vector.reshape(-1, vector.shape[-1])], **encoding}
+        for i, vector in enumerate(vectors)
     ]
     return JSONResponse(told, headers=ignored(sorted(body.keys() - NAMES)))
 

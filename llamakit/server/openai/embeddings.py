@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +44,7 @@ async def embeddings(request: Request) -> Response:
     if served.info.pooling == "none":
         raise FieldError("input", "Pooling type 'none' is not OAI compatible. Please use a different pooling type")
     dimensions = DIMENSIONS.read(body)
-    encode = read_encoding(body)
+    encode, told = read_encoding(body)
     texts = await run_in_threadpool(read_texts, body, served.vocab)
     norm = NORM.read(body)
     vectors = await unless_gone(
@@ -52,22 +53,27 @@ async def embeddings(request: Request) -> Response:
     if dimensions is not None and dimensions != vectors[0].size:
         raise FieldError("dimensions", f"must be {vectors[0].size}, the width of this model's vectors")
     n_tokens = sum(map(len, texts))
-    data = [{"object": "embedding", "index": i, "embedding": encode(vector)} for i, vector in enumerate(vectors)]
+    data = [
+        {"object": "embedding", "index": i, "embedding": encode(vector.ravel()), **told}
+        for i, vector in enumerate(vectors)
+    ]
     usage = {"prompt_tokens": n_tokens, "total_tokens": n_tokens}
     reply = {"object": "list", "model": served.name, "data": data, "usage": usage}
     return JSONResponse(reply, headers=ignored(sorted(body.keys() - NAMES)))
 
 
-def read_encoding(body: Body) -> Any:
+def read_encoding(body: Body) -> tuple[Callable[[Floats], Any], dict[str, str]]:
+    """What writes one vector, and what is told of it besides. Raises FieldError."""
     name = ENCODING.read(body) or "float"
-    ways = {"float": as_list, "base64": as_base64}
-    if name not in ways:
-        raise FieldError(ENCODING.name, f"must be float or base64, but is {name[:40]!r}")
-    return ways[name]
+    if name == "float":
+        return as_list, {}
+    if name == "base64":
+        return as_base64, {ENCODING.name: name}
+    raise FieldError(ENCODING.name, f"must be float or base64, but is {name[:40]!r}")
 
 
 def as_list(vector: Floats) -> list[float]:
-    floats: list[float] = vector.ravel().tolist()
+    floats: list[float] = vector.tolist()
     return floats
 
 

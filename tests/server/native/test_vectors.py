@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,16 @@ def test_vectors_come_as_rows(embedder, asked):
     encode = embedder.served.vocab.encode
     assert asked == [([tuple(encode("a")), tuple(encode("b"))], 0)]
     assert embedder.ask("/embeddings", {"input": "a"}).json[0]["index"] == 0
+
+
+def test_rows_can_be_base64(embedder, asked):
+    floats = embedder.ask("/embedding", {"content": ["a", "b"]}).json
+    encoded = embedder.ask("/embedding", {"content": ["a", "b"], "encoding_format": "base64"}).json
+    for part, row in zip(encoded, floats, strict=True):
+        decoded = [np.frombuffer(base64.b64decode(text), "<f4").tolist() for text in part["embedding"]]
+        assert (decoded, part["encoding_format"]) == (row["embedding"], "base64")
+    wrong = embedder.ask("/embedding", {"content": "a", "encoding_format": "hex"})
+    assert (wrong.status, wrong.json["error"]["param"]) == (400, "encoding_format")
 
 
 @pytest.mark.parametrize("route", ["/embedding", "/v1/embeddings"])
