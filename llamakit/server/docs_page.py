@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, TypeAlias
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -34,6 +34,11 @@ def docs_routes() -> APIRouter:
     async def docs(request: Request) -> HTMLResponse:
         headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
         return HTMLResponse(page(request.app.openapi()), headers=headers)
+
+    @router.get("/api-doc/openapi.json")
+    async def document(request: Request) -> JSONResponse:
+        """Where text-generation-inference has it."""
+        return JSONResponse(request.app.openapi())
 
     return router
 

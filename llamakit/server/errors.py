@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -65,11 +65,12 @@ class ClientGone(Exception):
 
 
 class Refused(LlamakitError):
-    """What this server does not do, or not now; `param` names the field that asks for it."""
+    """What this server does not do, or not now; `param` names the field that asks for it, `kind` is llama-server's type
+    where it does not follow from the status."""
 
-    def __init__(self, status: int, message: str, param: str | None = None) -> None:
+    def __init__(self, status: int, message: str, param: str | None = None, *, kind: str | None = None) -> None:
         super().__init__(message)
-        self.status, self.param = status, param
+        self.status, self.param, self.kind = status, param, kind
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def problem_of(error: Exception) -> Problem:
         details = {"n_prompt_tokens": error.n_prompt, "n_ctx": error.n_ctx}
         return Problem(400, str(error), "exceed_context_size_error", details=details)
     if isinstance(error, Refused):
-        return problem(error.status, str(error), error.param)
+        it = problem(error.status, str(error), error.param)
+        return it if error.kind is None else replace(it, kind=error.kind)
     if not isinstance(error, LlamakitError):
         return problem(500, "an internal error; the server's log tells more")
     status = next((status for kinds, status in STATUS_OF if isinstance(error, kinds)), 500)

@@ -14,6 +14,7 @@ from llamakit.server.docs_page import kind_of, page
 
 def test_the_page_names_every_route_and_field(scripted_server):
     document = scripted_server.ask("/openapi.json").json
+    assert scripted_server.ask("/api-doc/openapi.json").json == document
     reply = scripted_server.ask("/docs")
     assert reply.status == 200
     text = unescape(re.sub(r"<[^>]+>", " ", reply.body.decode()))

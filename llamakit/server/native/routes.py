@@ -74,7 +74,7 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
 
 async def disabled() -> Response:
     """Where a model's tools would run and other servers be asked, which is not done here."""
-    raise Refused(403, "this feature is disabled")
+    raise Refused(403, "this feature is disabled", kind="feature_disabled")
 
 
 INSTANCE = {"type": "object", "properties": {FORMAT: {"enum": list(FORMATS)}}, "required": [FORMAT]}

@@ -43,6 +43,7 @@ def test_tools_and_requests_to_other_servers_are_refused(server, route):
     for body in (None, {}):
         reply = server.ask(route, body)
         assert (reply.status, reply.json["error"]["message"]) == (403, "this feature is disabled")
+        assert reply.json["error"]["type"] == "feature_disabled"
 
 
 def test_slots_tell_what_they_do(server, scheduler, monkeypatch):
