@@ -9,10 +9,12 @@ from fastapi import APIRouter, Request, Response
 
 from llamakit.errors import UsageError
 from llamakit.server.models.many import Entry, ManyModels
-from llamakit.server.openai.models import model_object
+from llamakit.server.openai.models import OWNER, model_object
 from llamakit.server.respond import anext_of
 from llamakit.server.sse import PING, EventStream, Style
 from llamakit.server.strict_json import parse_json
+
+NOT_LOADED = 1  # exit code of an engine that cannot load its model
 
 
 def models_routes(models: ManyModels) -> APIRouter:
@@ -55,17 +57,27 @@ def told(entry: Entry) -> dict[str, Any]:
     if entry.served is None:
         known: dict[str, Any] = {
             "id": entry.name,
+            "aliases": list(entry.settings.aliases or (entry.name,)),
+            "tags": list(entry.settings.tags),
             "object": "model",
             "created": 0,
-            "owned_by": "llamakit",
+            "owned_by": OWNER,
             "meta": None,
         }
     else:
         known = model_object(entry.served)
-    status: dict[str, Any] = {"value": entry.status}
+    status: dict[str, Any] = {"value": entry.status, "args": arguments(entry)}
     if entry.error is not None:
-        status |= {"failed": True, "error": entry.error}
-    return {**known, "path": entry.settings.path, "status": status}
+        status |= {"failed": True, "exit_code": NOT_LOADED, "error": entry.error}
+    architecture = {"input_modalities": ["text"], "output_modalities": ["text"]}
+    return {**known, "path": entry.settings.path, "status": status, "architecture": architecture}
+
+
+def arguments(entry: Entry) -> list[str]:
+    """The options of a server of this model alone: its file and its names."""
+    names = ["--alias", ",".join(entry.settings.aliases)] if entry.settings.aliases else []
+    tags = ["--tags", ",".join(entry.settings.tags)] if entry.settings.tags else []
+    return ["llamakit", "server", "--model", entry.settings.path, *names, *tags]
 
 
 async def name_in(request: Request) -> str:

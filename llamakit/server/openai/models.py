@@ -13,11 +13,17 @@ from llamakit.server.models.served import Served
 # llama.cpp's numbers of the kinds of vocabularies
 VOCAB_TYPES = {"none": 0, "no_vocab": 0, "llama": 1, "bert": 3, "t5": 4, "rwkv": 5, "plamo2": 6, "test": 7}
 BPE = 2
+OWNER = "llamacpp"  # by which clients know the API
 
 
 async def models(request: Request) -> dict[str, Any]:
     all_models: Models = request.app.state.models
-    return {"object": "list", "data": [model_object(served) for served in all_models.served]}
+    found = all_models.served
+    return {
+        "models": [ollama_object(served) for served in found],
+        "object": "list",
+        "data": [model_object(served) for served in found],
+    }
 
 
 async def model(request: Request, name: str) -> dict[str, Any]:
@@ -36,8 +42,34 @@ def model_object(served: Served) -> dict[str, Any]:
         "tags": list(served.settings.tags),
         "object": "model",
         "created": served.created,
-        "owned_by": "llamakit",
+        "owned_by": OWNER,
         "meta": meta(served),
+    }
+
+
+def ollama_object(served: Served) -> dict[str, Any]:
+    """As Ollama lists models, with llama-server's members: those that it leaves empty are so here."""
+    told = meta(served)
+    family = "" if told is None else served.info.arch
+    return {
+        "name": served.name,
+        "model": served.name,
+        "modified_at": "",
+        "size": "" if told is None else told["size"],
+        "digest": "",
+        "type": "model",
+        "description": "" if told is None else served.info.description,
+        "tags": list(served.settings.tags),
+        "capabilities": ["completion"],
+        "parameters": "",
+        "details": {
+            "parent_model": "",
+            "format": "gguf",
+            "family": family,
+            "families": [family],
+            "parameter_size": "",
+            "quantization_level": "" if told is None else told["ftype"],
+        },
     }
 
 
@@ -55,4 +87,5 @@ def meta(served: Served) -> dict[str, Any] | None:
         "n_embd": info.n_embd,
         "n_params": info.n_params,
         "size": info.n_bytes,
+        "ftype": info.file_type,
     }

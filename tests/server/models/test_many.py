@@ -237,6 +237,10 @@ def test_routes_of_a_router(many, scheduler):
         told = server.ask("/props").json
         assert (told["role"], told["max_instances"], told["models_autoload"]) == ("router", 2, True)
         assert statuses() == {"a": "unloaded", "b": "unloaded", "c": "unloaded"}
+        entry = server.ask("/models").json["data"][0]
+        assert (entry["aliases"], entry["tags"], entry["owned_by"]) == (["a"], [], "llamacpp")
+        assert entry["status"]["args"][:4] == ["llamakit", "server", "--model", entry["path"]]
+        assert entry["architecture"] == {"input_modalities": ["text"], "output_modalities": ["text"]}
         assert server.ask("/health").status == 200
         assert server.ask("/models/load", {"model": "b"}).json == {"success": True}
         assert statuses("/v1/models?reload=1") == {"a": "unloaded", "b": "loaded", "c": "unloaded"}

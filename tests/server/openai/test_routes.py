@@ -9,8 +9,11 @@ import pytest
 def test_models_are_listed_with_what_they_are(scripted, path):
     reply = scripted.ask(path).json
     (model,) = reply["data"]
-    assert (reply["object"], model["id"], model["object"], model["owned_by"]) == ("list", "tiny", "model", "llamakit")
+    assert (reply["object"], model["id"], model["object"], model["owned_by"]) == ("list", "tiny", "model", "llamacpp")
     n_vocab = scripted.served.vocab.n_tokens
+    (ollama,) = reply["models"]
+    assert (ollama["name"], ollama["details"]["format"], ollama["size"]) == ("tiny", "gguf", 6)
+    assert ollama["details"]["quantization_level"] == model["meta"].pop("ftype")
     assert model["meta"] == {
         "vocab_type": 2, "n_vocab": n_vocab, "n_ctx": 1024, "n_ctx_train": 2048, "n_embd": 8, "n_params": 5, "size": 6,
     }  # fmt: skip
