@@ -238,8 +238,11 @@ def test_routes_of_a_router(many, scheduler):
         assert (told["role"], told["max_instances"], told["models_autoload"]) == ("router", 2, True)
         assert statuses() == {"a": "unloaded", "b": "unloaded", "c": "unloaded"}
         entry = server.ask("/models").json["data"][0]
-        assert (entry["aliases"], entry["tags"], entry["owned_by"]) == (["a"], [], "llamacpp")
+        assert (entry["aliases"], entry["tags"], entry["owned_by"]) == (["a", "a.gguf"], [], "llamacpp")
         assert entry["status"]["args"][:4] == ["llamakit", "server", "--model", entry["path"]]
+        models.find("a").error = "no such file"
+        failed = server.ask("/models").json["data"][0]["status"]
+        assert (failed["failed"], failed["exit_code"], failed["error"]) == (True, 1, "no such file")
         assert entry["architecture"] == {"input_modalities": ["text"], "output_modalities": ["text"]}
         assert server.ask("/health").status == 200
         assert server.ask("/models/load", {"model": "b"}).json == {"success": True}
