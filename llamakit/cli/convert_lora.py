@@ -43,6 +43,9 @@ def convert_lora(
     bigendian: Annotated[
         bool, typer.Option("--bigendian", help="Write for machines with the other byte order.")
     ] = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Read tensors of adapter_model.bin; nothing in it is run.")
+    ] = False,
     no_lazy: Annotated[bool, typer.Option("--no-lazy", help="No effect: one tensor is in memory at a time.")] = False,
     arch_file: ArchFile = [],
     verbose: Verbose = False,
@@ -62,8 +65,8 @@ def convert_lora(
     name = base_model_id or LoraConfig.read(folder).base_name
     model = Path(base) if base else base_of(name)
     if word == "auto":
-        word = first_dtype(folder)
-    plan = plan_lora(folder, model, OUTPUT_TYPES[word])
+        word = first_dtype(folder, allow_pickle)
+    plan = plan_lora(folder, model, OUTPUT_TYPES[word], allow_pickle=allow_pickle)
     for tensor in plan.left_out:
         warn(f"{tensor} is left out: adapters in GGUF change matrices only")
     if dry_run or verbose:

@@ -41,4 +41,6 @@ def pull(
         raise InvalidArgument("which model? `llamakit pull --help` lists what it may be called")
     with progress() as report:
         path = resolve(spec, report, offline or None, token=hf_token, refresh=True)
+    if not path.exists():
+        raise InvalidArgument(f"{path}: no such file; `llamakit pull --help` lists what a model may be called")
     print(path)

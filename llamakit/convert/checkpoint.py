@@ -98,16 +98,18 @@ def open_checkpoint(folder: Path, allow_pickle: bool = False, is_mistral: bool =
         wanted = "consolidated*.safetensors" if is_mistral else "*.safetensors"
         raise ModelError(f"{folder}: no {wanted} files; is it the folder of a model?")
     if not allow_pickle:
-        raise UsageError(
-            f"{folder}: only pickled tensors ({pickles[0].name}); a pickle can hold code. --allow-pickle reads "
-            "tensors from it and refuses all else"
-        )
+        raise UsageError(f"{folder}: {pickle_refused(pickles[0].name)}")
     from llamakit.convert.pickled import read_pickled
 
     pickle_index = folder / PICKLE_INDEX
     if not is_mistral and pickle_index.is_file():
         return _open_index(pickle_index, read_pickled)
     return _merged(_whole_set(pickles), read_pickled)
+
+
+def pickle_refused(name: str) -> str:
+    reads = "--allow-pickle reads tensors from it and refuses all else"
+    return f"only pickled tensors ({name}); a pickle can hold code. {reads}"
 
 
 Read: TypeAlias = Callable[[Path], dict[str, StoredTensor]]

@@ -12,10 +12,10 @@ from typing import Any
 
 from llamakit.convert.card import Card, read_card
 from llamakit.convert.checkpoint import read_json
+from llamakit.convert.given_keys import NAMED_FIELDS, SAMPLING, given_keys
 from llamakit.convert.model_id import parse_model_id, title
 from llamakit.convert.weight import Weight
 from llamakit.core.gguf.naming import size_label
-from llamakit.errors import ModelError
 
 # Key below `general.`, and the keys of a card that give it, the first that is there.
 _FROM_CARD = {
@@ -41,14 +41,6 @@ _ORDER = (
     "license", "license.name", "license.link", "url", "doi", "uuid", "repo_url", "source.url", "source.doi",
     "source.uuid", "source.repo_url",
 )  # fmt: skip
-_SAMPLING = {
-    "sequence": ("sequence", str), "top_k": ("top_k", int), "top_p": ("top_p", float), "min_p": ("min_p", float),
-    "xtc_probability": ("xtc_probability", float), "xtc_threshold": ("xtc_threshold", float),
-    "temperature": ("temp", float), "penalty_last_n": ("penalty_last_n", int),
-    "repetition_penalty": ("penalty_repeat", float), "penalty_repeat": ("penalty_repeat", float),
-    "mirostat": ("mirostat", int), "mirostat_tau": ("mirostat_tau", float), "mirostat_eta": ("mirostat_eta", float),
-}  # fmt: skip
-_NAMED_FIELDS = ("name", "author", "version", "organization", "description", "url", "doi", "uuid", "repo_url")
 
 
 @dataclass(frozen=True)
@@ -93,10 +85,9 @@ def general_keys(
     languages = _list(card, "languages", "language")
     if languages:
         keys["general.languages"] = languages
-    for key in overrides:
-        if not key.startswith("general."):
-            raise ModelError(f"--metadata: {key!r:.60} does not begin with general.")
-    keys |= overrides
+    own = dict(given_keys(overrides))
+    counts = tuple(key.removesuffix("count") for key in own if key.endswith(".count"))
+    keys = {key: value for key, value in keys.items() if not key.startswith(counts)} | own
     if name is not None:
         keys["general.name"] = name
     return keys
@@ -127,7 +118,7 @@ def _sampling(folder: Path) -> Iterator[tuple[str, str | int | float]]:
     """What generation_config.json recommends."""
     path = folder / "generation_config.json"
     given = read_json(path) if path.is_file() else {}
-    for theirs, (ours, kind) in _SAMPLING.items():
+    for theirs, (ours, kind) in SAMPLING.items():
         value = given.get(theirs)
         if isinstance(value, (int, float, str)) and not isinstance(value, bool):
             try:
@@ -159,6 +150,6 @@ def _related(kind: str, ids: Sequence[str], size: Size | None) -> Iterator[tuple
                 entry["repo_url"] = f"https://huggingface.co/{text}"
         else:
             entry["repo_url"] = text
-        for field in _NAMED_FIELDS:
+        for field in NAMED_FIELDS:
             if field in entry:
                 yield f"general.{kind}.{i}.{field}", entry[field]

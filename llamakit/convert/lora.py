@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llamakit.convert.checkpoint import Checkpoint, read_json
+from llamakit.convert.checkpoint import Checkpoint, pickle_refused, read_json
 from llamakit.convert.config import Config
 from llamakit.convert.family import Family
+from llamakit.convert.pickled import read_pickled
 from llamakit.convert.plan import OutputType, Plan, PlannedWeight
 from llamakit.convert.registry import find_family, known
 from llamakit.convert.safetensors import StoredTensor, read_safetensors
@@ -25,7 +26,7 @@ from llamakit.core.gguf.reader import GGUFReader
 from llamakit.core.gguf.types import BLOCK_SIZES, GGMLType
 from llamakit.errors import ModelError, UsageError
 
-TENSORS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+TENSORS, PICKLE, CONFIG = "adapter_model.safetensors", "adapter_model.bin", "adapter_config.json"
 _HALF = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_(embedding_)?([AB])(?:\.default)?(?:\.weight)?")
 _UNKNOWN_KINDS = {
     "use_dora": "DoRA, whose magnitudes GGUF cannot hold",
@@ -108,12 +109,12 @@ def base_family(base: Path, checkpoint: Checkpoint) -> Family:
     raise ModelError(f"{base}: adapters of {arch} models are not converted yet")
 
 
-def plan_lora(folder: Path, base: Path, output_type: OutputType, name: str | None = None) -> Plan:
+def plan_lora(
+    folder: Path, base: Path, output_type: OutputType, name: str | None = None, allow_pickle: bool = False
+) -> Plan:
     """What the adapter file will hold. Raises ModelError, naming the tensor, for what has no place in it."""
     config = LoraConfig.read(folder)
-    if not (folder / TENSORS).is_file():
-        raise UsageError(f"{folder}: no {TENSORS}; is it the folder of a PEFT adapter, saved with safe_serialization?")
-    halves, others = read_halves(folder / TENSORS)
+    halves, others = read_halves(folder, read_tensors(folder, allow_pickle))
     linear = {module: pair for module, pair in halves.items() if not pair.is_embedding}
     family = base_family(base, Checkpoint({f"{module}.weight": pair.b for module, pair in linear.items()}))
     weights: dict[str, tuple[Weight, Weight]] = {}
@@ -142,9 +143,20 @@ def plan_lora(folder: Path, base: Path, output_type: OutputType, name: str | Non
     return Plan(folder, output_type, keys, planned, left_out=others)
 
 
-def first_dtype(folder: Path) -> str:
+def read_tensors(folder: Path, allow_pickle: bool = False) -> dict[str, StoredTensor]:
+    """Those of an adapter. Raises UsageError where there are none, or pickled ones only that are not allowed."""
+    if (folder / TENSORS).is_file():
+        return read_safetensors(folder / TENSORS)
+    if not (folder / PICKLE).is_file():
+        raise UsageError(f"{folder}: neither {TENSORS} nor {PICKLE}; is it the folder of a PEFT adapter?")
+    if not allow_pickle:
+        raise UsageError(f"{folder}: {pickle_refused(PICKLE)}")
+    return read_pickled(folder / PICKLE)
+
+
+def first_dtype(folder: Path, allow_pickle: bool = False) -> str:
     """The name of the type that the adapter's tensors are stored in."""
-    dtypes = {stored.dtype for stored in read_safetensors(folder / TENSORS).values()}
+    dtypes = {stored.dtype for stored in read_tensors(folder, allow_pickle).values()}
     return {"F16": "f16", "BF16": "bf16"}.get(dtypes.pop(), "f32") if len(dtypes) == 1 else "f32"
 
 
@@ -161,11 +173,11 @@ class Halves:
         return self.b.shape[-1]
 
 
-def read_halves(path: Path) -> tuple[dict[str, Halves], list[str]]:
+def read_halves(path: Path, tensors: Mapping[str, StoredTensor]) -> tuple[dict[str, Halves], list[str]]:
     """The pairs by module, and the names of norms, which are left out."""
     found: dict[tuple[str, bool], dict[str, StoredTensor]] = {}
     others = []
-    for name, stored in read_safetensors(path).items():
+    for name, stored in tensors.items():
         match = _HALF.fullmatch(name)
         if match:
             found.setdefault((match[1], bool(match[2])), {})[match[3]] = stored

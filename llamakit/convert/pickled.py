@@ -1,7 +1,7 @@
 """PyTorch's pickled checkpoints, read without running anything that they name.
 
 A .bin file is a ZIP archive: data.pkl describes the tensors, a file each holds their bytes. The pickle machine may only
-call the three functions below; whatever else a file names is refused. Source of the layout: torch/serialization.py.
+call the functions below; whatever else a file names is refused. Source of the layout: torch/serialization.py.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _STORAGES = {
 }
 _LOCAL_HEADER = 30  # bytes, before the name and the extra field
 _MAX_PICKLE = 1 << 28
+_LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # a pickled number, in place of an archive
+_WRAPPED = ("state_dict", "model")  # where programs that train keep the tensors, beside other things
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class _Tensor:
     storage: _Storage
     first: int
     shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
 
 def _rebuild_tensor(storage: Any, first: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
@@ -58,12 +61,24 @@ def _rebuild_tensor(storage: Any, first: Any, shape: Any, stride: Any, *_: Any) 
         raise pickle.UnpicklingError("a tensor without a storage")
     if not all(type(n) is int and n >= 0 for n in (*shape, *stride)):
         raise pickle.UnpicklingError("a tensor whose shape is no numbers")
-    steps = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-    if any(n > 1 and step != wanted for n, step, wanted in zip(shape, stride, steps, strict=True)):
-        raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} that does not lie in one piece")
-    if first + math.prod(shape) > storage.n_values:
+    if len(shape) != len(stride):
+        raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} with {len(stride)} strides")
+    tensor = _Tensor(storage, first, tuple(shape), tuple(stride))
+    if max(first + _extent(tensor), math.prod(shape)) > storage.n_values:
         raise pickle.UnpicklingError(f"a tensor of shape {list(shape)} that is larger than its storage")
-    return _Tensor(storage, first, tuple(shape))
+    return tensor
+
+
+def _extent(tensor: _Tensor) -> int:
+    """Values of the storage from the tensor's first to its last."""
+    if 0 in tensor.shape:
+        return 0
+    return 1 + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.strides, strict=True))
+
+
+def _is_row_by_row(tensor: _Tensor) -> bool:
+    steps = [math.prod(tensor.shape[i + 1 :]) for i in range(len(tensor.shape))]
+    return all(n <= 1 or step == wanted for n, step, wanted in zip(tensor.shape, tensor.strides, steps, strict=True))
 
 
 def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
@@ -80,6 +95,8 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "collections" and name == "OrderedDict":
             return OrderedDict
+        if module == "torch" and name == "Size":
+            return tuple
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
             return _rebuild_tensor if name == "_rebuild_tensor_v2" else _rebuild_parameter
         if module == "torch" and name in _STORAGES:
@@ -112,11 +129,17 @@ def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
 def read_pickled(path: Path) -> dict[str, StoredTensor]:
     """The tensors of a .bin file by name. Raises ModelError for anything that is not tensors only."""
     try:
+        with path.open("rb") as file:
+            if file.read(len(_LEGACY)) == _LEGACY:
+                raise ModelError(f"{path}: in the format of PyTorch before 1.6; save it anew, as safetensors")
         with zipfile.ZipFile(path) as archive:
             member = next((name for name in archive.namelist() if name.endswith("data.pkl")), None)
             if member is None or archive.getinfo(member).file_size > _MAX_PICKLE:
                 raise ModelError(f"{path}: an archive without data.pkl: no checkpoint of PyTorch 1.6 or later")
             loaded = _Reader(path, archive, member).load()
+        for key in _WRAPPED:
+            if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+                loaded = loaded[key]
         if not isinstance(loaded, dict) or not all(isinstance(name, str) for name in loaded):
             raise ModelError(f"{path}: it holds a {type(loaded).__name__}, not tensors by name")
         source = Source(path)
@@ -131,11 +154,12 @@ def read_pickled(path: Path) -> dict[str, StoredTensor]:
 
 def _stored(path: Path, name: str, tensor: _Tensor, source: Source) -> StoredTensor:
     """Checked once more: a pickle can change fields of what it has built."""
-    numbers = (tensor.first, tensor.storage.offset, *tensor.shape)
+    numbers = (tensor.first, tensor.storage.offset, *tensor.shape, *tensor.strides)
     if tensor.storage.dtype not in DTYPES or not all(type(n) is int and n >= 0 for n in numbers):
         raise ModelError(printable(f"{path}: tensor {name!r} is described by what are no numbers"))
     width = DTYPES[tensor.storage.dtype][0]
-    offset, n_bytes = tensor.storage.offset + tensor.first * width, math.prod(tensor.shape) * width
-    if offset + n_bytes > source.size:
+    offset, n_bytes = tensor.storage.offset + tensor.first * width, _extent(tensor) * width
+    if max(offset + n_bytes, math.prod(tensor.shape) * width) > source.size:
         raise ModelError(printable(f"{path}: tensor {name!r} ends behind the end of the file"))
-    return StoredTensor(name, tensor.storage.dtype, tensor.shape, offset, n_bytes, source)
+    strides = None if _is_row_by_row(tensor) else tensor.strides
+    return StoredTensor(name, tensor.storage.dtype, tensor.shape, offset, n_bytes, source, strides)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from llamakit.core.gguf.source import Source
@@ -54,11 +55,17 @@ class StoredTensor:
     offset: int  # in the file
     n_bytes: int
     source: Source = field(repr=False, compare=False)
+    strides: tuple[int, ...] | None = None  # in values, of a tensor that does not lie row by row
 
     @property
     def raw(self) -> NDArray[np.uint8]:
-        """The bytes, uint8 [n_bytes], read-only; a window of the mapped file."""
-        return self.source.view(self.offset, self.n_bytes)
+        """The bytes row by row, uint8, read-only; a window of the mapped file unless there are `strides`."""
+        window = self.source.view(self.offset, self.n_bytes)
+        if self.strides is None:
+            return window
+        values = window.view(f"V{DTYPES[self.dtype][0]}")
+        steps = [step * values.itemsize for step in self.strides]
+        return np.ascontiguousarray(as_strided(values, self.shape, steps, writeable=False)).view(np.uint8).reshape(-1)
 
     def release(self) -> None:
         """Give the tensor's pages back to the system."""

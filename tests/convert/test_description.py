@@ -9,6 +9,7 @@ import pytest
 from llamakit.convert.card import parse_front_matter
 from llamakit.convert.description import general_keys
 from llamakit.convert.model_id import ModelId, parse_model_id, title
+from llamakit.errors import ModelError
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,37 @@ def test_front_matter_of_a_card() -> None:
         "datasets": ["org/data"],
         "description": "Two\nlines",
     }
+
+
+def test_lists_of_base_models_are_a_key_for_each_field_in_place_of_the_cards(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\nbase_model: [org/A-1B, org/B-1B]\n---\n")
+    entry = {"name": "Base", "repo_url": "https://example.org/base"}
+    keys = general_keys(tmp_path, "llama", None, None, {"general.base_models": [entry], "general.datasets": []})
+    assert {key: value for key, value in keys.items() if key.startswith(("general.base_model", "general.dataset"))} == {
+        "general.base_model.count": 1,
+        "general.base_model.0.name": "Base",
+        "general.base_model.0.repo_url": "https://example.org/base",
+        "general.dataset.count": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("general.name", 5, "general.name is 5, not a text"),
+        ("general.tags", "a", "not a list of texts"),
+        ("general.languages", ["en", 1], "not a list of texts"),
+        ("general.base_model.count", "1", "not a whole number"),
+        ("general.sampling.temp", True, "not a number"),
+        ("general.base_models", {"name": "a"}, "not a list of objects"),
+        ("general.datasets", [{"licence": "x"}], "it can have texts under name, author"),
+        ("general.architecture", "gpt2", "settled by the conversion"),
+        ("name", "x", "does not begin with general"),
+    ],
+)
+def test_what_a_key_cannot_have_is_refused(key: str, value: object, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=words):
+        general_keys(tmp_path, "llama", None, None, {key: value})
 
 
 def test_a_card_becomes_general_keys(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from llamakit.cli.app import run
-from llamakit.convert.checkpoint import INDEX, PICKLE_INDEX, open_checkpoint
+from llamakit.convert.checkpoint import INDEX, PICKLE_INDEX, Checkpoint, open_checkpoint
 from llamakit.convert.plan import OUTPUT_TYPES, Source, make_plan, metadata
 from llamakit.convert.run import Options, carry_out
 from llamakit.convert.safetensors import read_safetensors
@@ -141,6 +141,10 @@ def test_fault_47_pickles_are_refused_unless_asked_for_and_never_run(folder: Pat
     assert not (tmp_path / "made").exists()
 
 
+class _Size(tuple[int, ...]):
+    """Stands for torch.Size."""
+
+
 class _TorchPickler(pickle._Pickler):  # type: ignore[misc,name-defined]
     """Writes arrays as torch.save does, without torch."""
 
@@ -148,17 +152,28 @@ class _TorchPickler(pickle._Pickler):  # type: ignore[misc,name-defined]
         if isinstance(obj, np.ndarray):
             self.write(b"ctorch._utils\n_rebuild_tensor_v2\n(")
             self.write(b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu")
-            super().save(obj.size)
+            super().save((obj if obj.base is None else obj.base).size)
             self.write(b"tQ")
             super().save(0)
             super().save(obj.shape)
             super().save(tuple(s // 4 for s in obj.strides))
             self.write(b"\x89ccollections\nOrderedDict\n)RtR")
             return None
+        if isinstance(obj, _Size):
+            self.write(b"ctorch\nSize\n(")
+            super().save(tuple(obj))
+            self.write(b"tR")
+            return None
         return super().save(obj, save_persistent_id)
 
 
-@pytest.mark.parametrize("state", [{"shape": (2.5,)}, {"shape": (-1,)}, {"first": -4}, {"storage": 7}, {"shape": 3}])
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"shape": (2.5,)}, {"shape": (-1,)}, {"first": -4}, {"storage": 7}, {"shape": 3}, {"shape": (2, 2)},
+        {"strides": (-1,)}, {"strides": (1 << 40,)}, {"shape": (1 << 40,), "strides": (0,)},
+    ],
+)  # fmt: skip
 def test_fault_47_fields_that_a_pickle_changes_afterwards_are_checked(state: dict[str, Any], folder: Path) -> None:
     array, out = np.zeros(4, np.float32), io.BytesIO()
     pickler = _TorchPickler(out, 2)
@@ -172,13 +187,36 @@ def test_fault_47_fields_that_a_pickle_changes_afterwards_are_checked(state: dic
         open_checkpoint(folder, allow_pickle=True)
 
 
-def test_fault_47_tensors_of_a_pickle_are_read_on_request(folder: Path) -> None:
-    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+def pickled(folder: Path, value: Any, array: np.ndarray) -> Checkpoint:
+    """A folder whose only file of tensors is a pickle of a value in which there is an array, or a view of it."""
     out = io.BytesIO()
-    _TorchPickler(out, 2).dump({"a": array})
+    _TorchPickler(out, 2).dump(value)
     (folder / "model.safetensors").unlink()
     write_pickle(folder / "pytorch_model.bin", out.getvalue(), {"0": array.tobytes()})
-    np.testing.assert_array_equal(open_checkpoint(folder, allow_pickle=True).weight("a").load(), array)
+    return open_checkpoint(folder, allow_pickle=True)
+
+
+ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+@pytest.mark.parametrize("array", [ARRAY, ARRAY.T, ARRAY[:, :2], ARRAY[0], ARRAY[:, 0]])
+def test_fault_47_tensors_of_a_pickle_are_read_on_request(array: np.ndarray, folder: Path) -> None:
+    found = pickled(folder, {"a": array}, ARRAY)
+    np.testing.assert_array_equal(found.weight("a").load(), array)
+    found.tensors["a"].release()
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_fault_47_tensors_lie_beside_what_belongs_to_the_training(key: str, folder: Path) -> None:
+    found = pickled(folder, {key: {"a": ARRAY, "size": _Size((3, 4))}, "epoch": 3}, ARRAY)
+    assert list(found) == ["a"]
+
+
+def test_fault_47_the_format_before_pytorch_1_6_is_told(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2))
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin: in the format of PyTorch before 1\.6"):
+        open_checkpoint(folder, allow_pickle=True)
 
 
 def test_fault_46_the_index_of_pickles_is_read(folder: Path) -> None:

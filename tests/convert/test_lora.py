@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from llamakit.core.gguf.reader import GGUFReader
 from llamakit.errors import LlamakitError, ModelError
 
 from .folders import safetensors_bytes, tensors, write_folder
+from .test_faults import _TorchPickler, write_pickle
 
 CONFIG = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "base_model_name_or_path": "somebody/tiny"}
 QUERY, DOWN = "model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"
@@ -144,6 +146,22 @@ def test_the_head_of_a_tied_model_has_no_place(tmp_path):
     folder = write_peft(tmp_path / "peft", halves({QUERY: 4, HEAD: 4}))
     with pytest.raises(ModelError, match="the head is the embedding in this model"):
         plan_lora(folder, base, OUTPUT_TYPES["f32"])
+
+
+def test_pickled_adapters_are_read_on_request(base, tmp_path, capsys):
+    folder, array = tmp_path / "peft", np.ones((4, 32), np.float32)
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps(CONFIG))
+    out = io.BytesIO()
+    names = [f"base_model.model.{QUERY}.lora_{half}.weight" for half in "AB"]
+    _TorchPickler(out, 2).dump(dict(zip(names, (array, array.T), strict=True)))
+    write_pickle(folder / "adapter_model.bin", out.getvalue(), {"0": array.tobytes()})
+    command = ["convert-lora", str(folder), "--base", str(base), "--outfile", str(tmp_path / "a.gguf")]
+    assert run(command) == 2
+    assert "--allow-pickle" in capsys.readouterr().err
+    assert run([*command, "--outtype", "auto", "--allow-pickle"]) == 0
+    with GGUFReader(tmp_path / "a.gguf") as reader:
+        assert [t.name for t in reader.tensors] == [f"blk.0.attn_q.weight.lora_{half}" for half in "ab"]
 
 
 def test_the_command_writes_the_file_and_says_so(base, tmp_path, capsys):

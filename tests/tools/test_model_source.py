@@ -57,6 +57,12 @@ def test_a_malformed_name_is_told(spec: str) -> None:
         parse_source(spec)
 
 
+@pytest.mark.parametrize("spec", ["ftp://x/y.gguf", "s3://bucket/m.gguf", "file:///m.gguf"])
+def test_other_schemes_are_told_with_those_that_are_known(spec: str) -> None:
+    with pytest.raises(UsageError, match=r"hf:, modelscope:, https://, http://, pypi:"):
+        parse_source(spec)
+
+
 def test_a_login_in_an_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(UsageError) as error:
         parse_source("https://me:secret@a.test/m.gguf")
