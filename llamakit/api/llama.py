@@ -21,7 +21,7 @@ from llamakit.api.reports import describe, say_when_compiling
 from llamakit.api.said import Sayer, begun
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.tokenizers import LlamaTokenizer
-from llamakit.api.tokens import Hooked, TokenApi, or_minus_one
+from llamakit.api.tokens import TokenApi, Watched, or_minus_one
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import Model, load_model
 from llamakit.core.gguf.reader import GGUFReader
@@ -304,7 +304,7 @@ class Llama(TokenApi):
     def say(self, wanted: Wanted) -> Sayer:
         """Let something be said, beside what others ask for. Raises UsageError, QueueFull."""
         self.shared.scheduler(self.input_ids[: self.n_tokens].tolist())
-        if self.cache is not None and self._hooked is not Hooked.NOW:
+        if self.cache is not None and self._watched is not Watched.NOW:
             begin_with(self.cache, self, wanted.tokens)
         sayer = Sayer(self.shared.submit([wanted.request(self)])[0], self.vocab.eog_ids)
         sayer.when_said = self._is_said
@@ -313,7 +313,7 @@ class Llama(TokenApi):
         return sayer
 
     def _is_said(self, sayer: Sayer) -> None:
-        if self.cache is not None and self._hooked is not Hooked.NOW:
+        if self.cache is not None and self._watched is not Watched.NOW:
             keep(self.cache, self, [*sayer.request.tokens, *sayer.drawn])
         self._take_over(sayer.seen)
 
@@ -366,7 +366,8 @@ class Llama(TokenApi):
 
         All that this thread computes meanwhile is seen from its first token on, though it was computed before:
         `eval`, `generate`, completions. What others want waits until the trace ends. What hooks have changed is not
-        used afterwards: `scores` and `sample` alone tell of it, until more is computed. Traces cannot be nested.
+        used afterwards: `scores` and `sample` alone tell of it, until more is computed, and states that were saved
+        meanwhile. A `cache` is not used. Traces cannot be nested.
         """
         from llamakit.api.looking import LlamaTrace
 

@@ -37,7 +37,7 @@ class LlamaTrace(Trace):
             self._open.close()
             raise
         context.cache.clear()
-        self._llama.begin_watched(bool(self._hooks))
+        self._llama.begin_watched()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -45,7 +45,7 @@ class LlamaTrace(Trace):
             super().__exit__(*error)
             if self._hooks:
                 context.cache.clear()
-                self._llama.end_hooks()
+            self._llama.end_watched(bool(self._hooks))
 
 
 class LlamaProfile:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from llamakit.api.arguments import functions
+from llamakit.api.arguments import functions, whole_number
 from llamakit.api.drawing import Criterion, Processor, processed
 from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.state import LlamaState
@@ -33,12 +33,12 @@ WHOLE_VOCABULARY: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-class Hooked(Enum):
-    """Whether hooks change what is computed (see `looking.py`)."""
+class Watched(Enum):
+    """Whether a trace is on (see `looking.py`)."""
 
     NO = "what is kept is the model's own"
-    NOW = "hooks are on"
-    BEFORE = "the last logits are what hooks have made of them"
+    NOW = "one is on"
+    BEFORE = "one was, and the last logits are what its hooks have made of them"
 
 
 class TokenApi:
@@ -61,7 +61,7 @@ class TokenApi:
         self.input_ids: Tokens = np.zeros(n_ctx, np.int32)
         # n_tokens when `_last` was computed; -1: others have computed the tokens, and kept no logits
         self._n_scored = 0
-        self._hooked = Hooked.NO
+        self._watched = Watched.NO
         self._turns = Turns()
         self._n_generators = 0  # that have begun: the last of them goes on
         self._last: Floats = np.zeros(n_vocab, np.float32)
@@ -74,6 +74,7 @@ class TokenApi:
 
     @n_tokens.setter
     def n_tokens(self, n: int) -> None:
+        n = whole_number("n_tokens", n)
         if not 0 <= n <= self._n_tokens:
             raise UsageError(f"n_tokens cannot be {n}: {self._n_tokens} tokens were evaluated; more are by `eval`")
         with self._turns.use():
@@ -154,19 +155,18 @@ class TokenApi:
                 self._evaluate(tokens)
 
     # while others look on
-    def begin_watched(self, has_hooks: bool) -> None:
-        """Have all tokens computed again that are needed from now on: somebody watches, and may change them."""
-        self._n_scored = -1
-        self._hooked = Hooked.NOW if has_hooks else Hooked.NO
+    def begin_watched(self) -> None:
+        """Have all tokens computed again that are needed from now on: somebody looks on, and may change them."""
+        self._n_scored, self._watched = -1, Watched.NOW
 
-    def end_hooks(self) -> None:
+    def end_watched(self, had_hooks: bool) -> None:
         """The logits stay what hooks have made of them; whatever goes on from here does so without."""
-        self._hooked = Hooked.BEFORE if self._n_scored >= 0 else Hooked.NO
+        self._watched = Watched.BEFORE if had_hooks and self._n_scored >= 0 else Watched.NO
 
     def _renew(self) -> None:
         """Do not go on from logits that hooks have changed."""
-        if self._hooked is Hooked.BEFORE:
-            self._n_scored, self._hooked = -1, Hooked.NO
+        if self._watched is Watched.BEFORE:
+            self._n_scored, self._watched = -1, Watched.NO
 
     @property
     def scores(self) -> Floats:
@@ -332,17 +332,21 @@ class TokenApi:
         if not isinstance(state, LlamaState):
             raise UsageError(f"state is {state!r:.60}; it must be what save_state gave")
         with self._turns.use():
-            if self.shared.is_serving:
+            self._renew()
+            is_watched = self._watched is Watched.NOW
+            if self.shared.is_serving and not is_watched:
                 self.shared.scheduler().learn(state.llama_state)
             else:
                 with self.shared.alone() as context:
                     context.load_state(state.llama_state)
+                    if is_watched:  # nobody has seen how that was computed
+                        context.cache.clear()
             n = self._n_tokens = state.n_tokens
             self.input_ids[:n] = state.input_ids[:n]
             rows = state.scores[-n:] if n else state.scores[:0]
             if self._rows is not None and len(rows) == n:
                 self._rows[:n] = rows
-            self._n_scored = n if len(rows) else -1
+            self._n_scored = n if len(rows) and not is_watched else -1
             self._last = rows[-1].copy() if len(rows) else self._last
             self.seed = state.seed
 

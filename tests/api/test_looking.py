@@ -152,6 +152,24 @@ def test_a_trace_sees_tokens_that_were_computed_before(llm):
     assert trace["blk.1.attn_weights"].shape[1:] == (n, n)
 
 
+@pytest.mark.parametrize("hooks", [{}, SILENCE])
+def test_a_trace_sees_tokens_whose_state_is_loaded_or_cached(llm, hooks):
+    llm.set_cache(LlamaRAMCache())
+    llm(PROMPT, **TEXT)
+    llm.reset()
+    llm.eval(PROMPT)
+    state = llm.save_state()
+    for begin in (lambda: llm.load_state(state), lambda: llm("the cat", **TEXT) and llm.load_state(state)):
+        with llm.trace("blk.0.out", hooks=hooks) as trace:
+            begin()
+            trace.clear()
+            llm.eval([7])
+        assert len(trace["blk.0.out"]) == len(PROMPT) + 1
+    with llm.trace("blk.0.out", hooks=hooks) as trace:
+        llm(PROMPT, **TEXT)
+    assert len(trace["blk.0.out"]) == len(PROMPT) + TEXT["max_tokens"] - 1
+
+
 def test_a_cache_neither_gets_nor_gives_what_hooks_change(llm, path):
     llm.set_cache(LlamaRAMCache())
     with llm.trace(hooks=SILENCE):

@@ -228,6 +228,8 @@ def test_n_tokens_can_only_be_made_less(llm):
     for n in (-1, len(PROMPT) + 1):
         with pytest.raises(UsageError, match="5 tokens were evaluated"):
             llm.n_tokens = n
+    with pytest.raises(UsageError, match="whole number"):
+        llm.n_tokens = 2.5
     llm.n_tokens = len(PROMPT)
     assert llm.n_tokens == len(PROMPT)
     llm.n_tokens = 0

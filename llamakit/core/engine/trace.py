@@ -124,11 +124,13 @@ class Trace:
 
     def positions(self, name: str) -> npt.NDArray[np.int32]:
         """Where in their sequences the rows of a value stand."""
-        return np.concatenate(self._recorded[matching(name, self.names)[0]].positions)
+        parts = self._recorded[matching(name, self.names)[0]].positions
+        return np.concatenate([np.zeros(0, np.int32), *parts])
 
     def sequences(self, name: str) -> npt.NDArray[np.int64]:
         """Which sequences the rows of a value are of."""
-        return np.concatenate(self._recorded[matching(name, self.names)[0]].sequences)
+        parts = self._recorded[matching(name, self.names)[0]].sequences
+        return np.concatenate([np.zeros(0, np.int64), *parts])
 
     def clear(self) -> None:
         """Forget what was recorded."""

@@ -155,6 +155,7 @@ def test_names_that_are_not_there_are_told_with_those_that_are(context):
         Trace(context, "blk.0.atn_out")
     with Trace(context, "token_embd") as trace, pytest.raises(KeyError):
         trace["blk.0.out"]
+    assert len(trace["token_embd"]) == len(trace.positions("token_embd")) == len(trace.sequences("token_embd")) == 0
     with pytest.raises(UsageError, match=r"near it are: (blk\.\*\.\w+, |\w+, ){4}[\w.*]+ \(layers"):
         Trace(context, "nope")
 
