@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from llamakit.core.grammar.grammar import Grammar
-from llamakit.core.sampling.params import SamplingParams
+from llamakit.core.sampling.params import LARGEST, SamplingParams
 from llamakit.core.vocab.base import read_vocab
 from llamakit.server.generation.field import INT32_MAX, FieldError
 from llamakit.server.generation.fields import ALL_FIELDS, NAMES, Defaults, completion_schema, read_fields
@@ -116,8 +116,8 @@ HARD = "Value must be between"
         ({"temperature": "hot"}, "Field 'temperature': must be a number, but is a text"),
         ({"n_predict": 10**400}, "Field 'n_predict': Value must be"),
         (
-            {"typical_p": 10**400},
-            "Field 'typical_p': Value must be between 0.000000 <= value <= 3.4e+38, but got more than 1e308",
+            {"presence_penalty": 10**400},
+            "Field 'presence_penalty': Value must be between -3.4e+38 <= value <= 3.4e+38, but got more than 1e308",
         ),
         ({"top_k": 1.5}, "Field 'top_k': must be a whole number, but is a number"),
         ({"top_k": True}, "Field 'top_k': must be a whole number, but is a boolean"),
@@ -151,11 +151,25 @@ def test_fault_71_a_value_that_makes_no_sense_is_refused_by_its_field(body, mess
     assert refused.value.param.split(".")[0] in message
 
 
-@pytest.mark.parametrize("body", [{"temperature": -1}, {"temperature": 1e308}, {"top_p": 2}, {"top_k": -5}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"temperature": -1}, {"temperature": 1e308}, {"top_p": 2}, {"top_k": -5}, {"typical_p": 2}, {"tfs_z": 1.5},
+        {"dry_multiplier": -1}, {"mirostat_tau": -1}, {"mirostat_eta": -0.1}, {"dynatemp_range": -1},
+    ],
+)  # fmt: skip
 def test_fault_71_strict_apis_refuse_what_llama_server_would_clamp(body):
     (name,) = body
     with pytest.raises(FieldError, match=f"Field '{name}': {HARD}"):
         read_fields(body, DEFAULTS, VOCAB, is_strict=True)
+    assert 0 <= getattr(fields(**body).sampling, name) <= LARGEST
+
+
+def test_penalties_and_biases_beyond_openais_mean_something():
+    """llama-server's clients use them: it has no limits there; -1 is no limit of the time."""
+    body = {"presence_penalty": 3, "frequency_penalty": -3, "logit_bias": {"5": 1000}, "t_max_predict_ms": -1}
+    sampling = read_fields(body, DEFAULTS, VOCAB, is_strict=True).sampling
+    assert (sampling.presence_penalty, sampling.frequency_penalty, sampling.logit_bias[5]) == (3, -3, 1000)
 
 
 def test_a_grammar_goes_before_a_schema_and_an_empty_one_is_none():
