@@ -138,6 +138,8 @@ def convert_hf(
     if print_supported_models:
         _print_supported()
         return
+    if split_max_tensors < 0:
+        raise InvalidArgument(f"--split-max-tensors {split_max_tensors}: it is a number of tensors, or 0 for one file")
     if model is None:
         raise InvalidArgument("the argument MODEL is missing: a folder with config.json, or ORG/NAME")
     from llamakit.convert import plan as planning
@@ -165,7 +167,7 @@ def convert_hf(
         plan,
         output,
         max_bytes=_size(split_max_size),
-        max_tensors=split_max_tensors if split_max_tensors > 0 else None,
+        max_tensors=split_max_tensors or None,
         is_first_empty=no_tensor_first_split,
         byte_order="big" if bigendian else "little",
         allow_non_finite=allow_non_finite,

@@ -36,6 +36,7 @@ def diff(
     ] = 1e-2,
     all_values: Annotated[bool, option("--all", panel=OUTPUT, help="Show every value, not one a layer.")] = False,
     json: Annotated[bool, option("--json", panel=OUTPUT, help="Print JSON.")] = False,
+    arch_file: o.ArchFile = [],
     verbose: o.Verbose = False,
 ) -> None:
     """Compute a prompt with two files, and say from which value on they differ.
@@ -45,6 +46,7 @@ def diff(
     """
     from llamakit.tools.look import diff as d
 
+    o.add_arch_files(arch_file)
     if not threshold >= 0:
         raise InvalidArgument(f"--threshold: {threshold} is not a number from 0 on")
     is_given = prompting.prompt is not None or prompting.file or prompting.binary_file or prompting.in_file

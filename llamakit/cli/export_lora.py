@@ -27,9 +27,11 @@ def export_lora(
         str, option("--outtype", help="Of the matrices that change: f16, or base: the types they had.")
     ] = "f16",
     threads: o.Threads = -1,
+    arch_file: o.ArchFile = [],
     verbose: o.Verbose = False,
 ) -> None:
     """Merge adapters into a model: a file that needs no --lora any more."""
+    o.add_arch_files(arch_file)
     if model is None:
         raise InvalidArgument("-m names the base model")
     files = [(path, 1.0) for path in listed(lora)] + list(scaled("--lora-scaled", lora_scaled))

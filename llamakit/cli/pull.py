@@ -9,6 +9,7 @@ import typer
 from llamakit.cli.console import progress
 from llamakit.cli.options.shared import Verbose
 from llamakit.cli.parsing.reader import InvalidArgument
+from llamakit.errors import UsageError
 
 
 def pull(
@@ -42,5 +43,5 @@ def pull(
     with progress() as report:
         path = resolve(spec, report, offline or None, token=hf_token, refresh=True)
     if not path.exists():
-        raise InvalidArgument(f"{path}: no such file; `llamakit pull --help` lists what a model may be called")
+        raise UsageError(f"{path}: no such file; `llamakit pull --help` lists what a model may be called")
     print(path)

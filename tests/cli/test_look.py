@@ -60,6 +60,12 @@ def test_trace_says_what_is_wrong(model, options, words, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_diff_and_export_lora_know_architectures_of_ones_own(model, tmp_path, capsys):
+    for command in (["diff", model, model], ["export-lora", "-m", model, "--lora", "a.gguf"]):
+        assert run([*command, "--arch-file", str(tmp_path / "absent.py")]) == 2
+        assert "--arch-file names a Python file" in capsys.readouterr().err
+
+
 def test_diff_says_where_files_begin_to_differ(model, tmp_path, capsys):
     other = str(write_tiny(tmp_path / "q.gguf", Tiny(**{**vars(TINY), "type": "q4_0"})))
     assert run(["diff", model, model]) == 0

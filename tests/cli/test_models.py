@@ -130,7 +130,7 @@ def test_pull_prints_where_a_model_is(cache: Path, capfd: Capture) -> None:
 
 
 def test_pull_of_a_path_where_nothing_is_is_an_error(cache: Path, capfd: Capture) -> None:
-    assert run(["pull", "./absent.gguf"]) == 1
+    assert run(["pull", "./absent.gguf"]) == 2
     out, err = capfd.readouterr()
     assert "absent.gguf: no such file" in err and not out
     assert run(["pull", str(cache)]) == 0

@@ -88,6 +88,20 @@ def test_a_vocabulary_alone_lacks_nothing(folder: Path) -> None:
     assert make_plan(source, metadata(source), OUTPUT_TYPES["f32"]).problems == []
 
 
+def test_opening_a_vocabulary_alone_says_what_it_is(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "vocabulary.gguf"
+    assert run(["convert-hf", str(folder), "--vocab-only", "--outfile", str(path)]) == 0
+    capsys.readouterr()
+    assert run(["run", "-m", str(path), "-p", "a", "-n", "1"]) == 2
+    assert capsys.readouterr().err.strip().endswith("a vocabulary only: the file has no tensors to compute with")
+
+
+def test_fewer_than_no_tensors_in_a_shard_are_refused(folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(["convert-hf", str(folder), "--outfile", str(tmp_path / "x.gguf"), "--split-max-tensors", "-1"]) == 1
+    assert "--split-max-tensors -1" in capsys.readouterr().err
+    assert not (tmp_path / "x.gguf").exists()
+
+
 HEAD = "lm_head.weight"
 
 

@@ -55,6 +55,8 @@ class AdapterOptions:
             first, last = int(start), int(end)
         except ValueError:
             raise InvalidArgument("--control-vector-layer-range takes two layers: START END") from None
+        if 0 < last < first:
+            raise InvalidArgument(f"--control-vector-layer-range: the last layer, {last}, is before the first, {first}")
         return max(first, 1), last if last > 0 else None
 
     @property

@@ -77,6 +77,12 @@ def test_a_range_of_one_layer_only_is_refused() -> None:
         _ = options_of("--control-vector-layer-range 3 --lora a").control_layers
 
 
+def test_layers_that_end_before_they_begin_are_told() -> None:
+    with pytest.raises(InvalidArgument, match="the last layer, 2, is before the first, 5"):
+        _ = options_of("--control-vector-layer-range 5 2").control_layers
+    assert options_of("--control-vector-layer-range 5 0").control_layers == (5, None)
+
+
 def test_a_control_vector_changes_the_text_within_its_layers(
     files: tuple[str, str], tmp_path: Path, capfd: Capture
 ) -> None:
