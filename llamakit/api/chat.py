@@ -124,10 +124,11 @@ def matcher_of(constraint: Constraint | None, vocab: Vocab) -> Matcher | None:
 
 def check_names(template: ChatTemplate, variables: Mapping[str, Any]) -> None:
     """Raise TypeError, as for any function, for a name that is neither an argument nor the template's."""
-    for name in variables.keys() - ((template.variables | SWITCHES) - GIVEN):
-        raise TypeError(
-            f"create_chat_completion() got an unexpected keyword argument {name!r}; the template does not read it"
-        )
+    for name in variables:
+        if name in GIVEN or name not in template.variables | SWITCHES:
+            raise TypeError(
+                f"create_chat_completion() got an unexpected keyword argument {name!r}; the template does not read it"
+            )
 
 
 def objects(name: str, value: Any) -> list[Any]:
