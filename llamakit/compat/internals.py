@@ -8,7 +8,7 @@ from pathlib import Path
 from llamakit.api.options import metadata_as_text
 from llamakit.api.tokens import or_minus_one
 from llamakit.compat.constants import ENUMS
-from llamakit.compat.params import ModelParams
+from llamakit.compat.params import ModelParams, overrides_of
 from llamakit.compat.pointers import pointer_to
 from llamakit.core.engine.load import Model, load_model
 from llamakit.core.vocab.tokens import TokenType
@@ -41,7 +41,7 @@ class LlamaModel:
         if not Path(path_model).exists():
             raise ValueError(f"Model path does not exist: {path_model}")
         try:
-            model = load_model(path_model, dict(params.kv_overrides), params.use_mmap)
+            model = load_model(path_model, overrides_of(params.kv_overrides), params.use_mmap)
             model.vocab  # noqa: B018, read here for its errors
         except LlamakitError as error:
             raise ValueError(f"Failed to load model from file: {error}") from None

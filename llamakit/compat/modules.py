@@ -22,7 +22,7 @@ from llamakit.api.state import LlamaState
 from llamakit.api.tokenizers import BaseLlamaTokenizer, LlamaHFTokenizer, LlamaTokenizer
 from llamakit.compat import answer_types, hf_formats, model_templates, request_types, sample_grammars
 from llamakit.compat.batches import LlamaBatch
-from llamakit.compat.c_api import contexts, models, quantizing, samplers, system, vocabs
+from llamakit.compat.c_api import adapters, chats, contexts, models, quantizing, samplers, states, system, vocabs
 from llamakit.compat.c_api.types import TYPES
 from llamakit.compat.chat_format import (
     ChatFormatterResponse,
@@ -112,7 +112,7 @@ C_LIBRARY = SimpleNamespace(llama_tokenize=vocabs.tokenize_for_c)  # for C code 
 
 def functions() -> dict[str, Any]:
     """llama.h's, by name."""
-    parts = (system, models, vocabs, contexts, samplers, quantizing)
+    parts = (system, models, vocabs, contexts, states, adapters, chats, samplers, quantizing)
     return {name: value for part in parts for name, value in vars(part).items() if name.startswith("llama_")}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,17 +10,31 @@ from llamakit.core.engine.threads import n_physical_cores
 from llamakit.core.gguf.types import GGMLType
 
 UNSPECIFIED = -1
+OVERRIDES = ("val_i64", "val_f64", "val_bool", "val_str")  # by LLAMA_KV_OVERRIDE_TYPE_*
+
+
+def overrides_of(given: Any) -> dict[str, Any]:
+    """kv_overrides by key: of a mapping, or of an array of llama_model_kv_override that one without a key ends."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    found: dict[str, Any] = {}
+    for each in given or ():
+        if not each.key:
+            break
+        value = getattr(each.value, OVERRIDES[each.tag])
+        found[each.key.decode()] = value.decode() if isinstance(value, bytes) else value
+    return found
 
 
 @dataclass
 class ModelParams:
-    """`llama_model_params`. Only vocab_only, use_mmap and kv_overrides change anything."""
+    """`llama_model_params`. Only vocab_only, use_mmap and kv_overrides (see `overrides_of`) change anything."""
 
     n_gpu_layers: int = 0
     split_mode: int = 1
     main_gpu: int = 0
     tensor_split: Any = None
-    kv_overrides: dict[str, Any] = field(default_factory=dict)
+    kv_overrides: Any = field(default_factory=dict)
     load_mode: int = UNSPECIFIED
     vocab_only: bool = False
     use_mmap: bool = True

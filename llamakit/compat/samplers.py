@@ -78,7 +78,7 @@ class LlamaSampler:
 
     def add_dry(
         self,
-        model: LlamaModel,
+        model: LlamaModel | None,
         dry_multiplier: float,
         dry_base: float,
         dry_allowed_length: int,
@@ -93,7 +93,7 @@ class LlamaSampler:
     def add_logit_bias(self, n_vocab: int, logit_bias: Mapping[int, float]) -> None:
         self._set(logit_bias=dict(logit_bias))
 
-    def add_infill(self, model: LlamaModel) -> None:
+    def add_infill(self, model: LlamaModel | None) -> None:
         self._add("infill")
 
     def add_grammar(self, model: LlamaModel, grammar: Any) -> None:

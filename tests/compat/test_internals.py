@@ -91,7 +91,6 @@ def test_a_sequence_is_cut_and_others_begin_as_it(model, expected):
     tokens, logits = expected
     context = context_of(model, n_seq_max=2)
     context.decode(batch_of(tokens))
-    assert not context.kv_cache_seq_rm(0, 0, 1)
     assert context.kv_cache_seq_rm(0, len(tokens) - 1, -1)
     context.kv_cache_seq_cp(0, 1, 0, -1)
     context.kv_cache_seq_keep(1)
@@ -103,6 +102,28 @@ def test_a_sequence_is_cut_and_others_begin_as_it(model, expected):
     assert np.array_equal(context.logits_of(-1), logits[-1])
     context.kv_cache_clear()
     assert [context.n_past(seq) for seq in (0, 1)] == [0, 0]
+
+
+def test_what_follows_removed_positions_moves_up(model, expected):
+    tokens, _ = expected
+    context = context_of(model)
+    context.decode(batch_of(tokens))
+    assert context.kv_cache_seq_rm(0, 1, 3)
+    with pytest.raises(RuntimeError, match=r"positions 1 to 3 .* were removed: .*\(mem, 0, 3, -1, -2"):
+        context.decode(batch_of(tokens[:1], n_past=len(tokens)))
+    with pytest.raises(ValueError, match="were removed"):
+        context.state()
+    with pytest.raises(ValueError, match="positions move only"):
+        context.kv_cache_seq_shift(0, 3, -1, -1)
+    context.kv_cache_seq_shift(0, 3, -1, -2)
+    assert context.n_past(0) == len(tokens) - 2
+    context.decode(batch_of(tokens[-1:], n_past=len(tokens) - 2))
+    with load_model(context.model.path_model) as loaded, Context(loaded, n_ctx=256, n_threads=1) as engine:
+        engine.prefill(tokens)
+        engine.shift(1, 2)
+        assert np.array_equal(context.logits_of(-1), engine.step(tokens[-1]))
+    assert context.kv_cache_seq_rm(0, 1, 2) and context.kv_cache_seq_rm(0, 2, -1)  # the second takes all that is left
+    assert context.n_past(0) == 1
 
 
 def test_a_chain_draws_what_the_same_options_draw_in_a_llama(path, model):

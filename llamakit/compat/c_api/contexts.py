@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import warnings
 from typing import Any
 
 from llamakit.compat.batches import llama_batch, llama_token, new_batch
-from llamakit.compat.c_api.buffers import copy_all
 from llamakit.compat.contexts import LlamaContext
 from llamakit.compat.internals import LlamaModel
 from llamakit.compat.params import ContextParams
 from llamakit.compat.pointers import at, free, keep, pointer_to
-from llamakit.errors import LlamakitError
+from llamakit.compat.timings import llama_perf_context_data
+from llamakit.errors import UsageError
 
 
 def llama_context_default_params() -> ContextParams:
@@ -55,6 +56,16 @@ def llama_get_model(ctx: Any) -> int:
 
 def llama_pooling_type(ctx: Any) -> int:
     return at(ctx, LlamaContext).pooling_type()
+
+
+def llama_n_threads(ctx: Any) -> int:
+    with at(ctx, LlamaContext).at_work() as context:
+        return context.n_threads
+
+
+def llama_n_threads_batch(ctx: Any) -> int:
+    with at(ctx, LlamaContext).at_work() as context:
+        return context.n_threads_batch
 
 
 def llama_set_n_threads(ctx: Any, n_threads: int, n_threads_batch: int) -> None:
@@ -104,6 +115,67 @@ def llama_get_logits_ith(ctx: Any, i: int) -> Any:
         return None
 
 
+def llama_encode(ctx: Any, batch: llama_batch) -> int:
+    """`llama_decode` of models that see all of a text at once. Raises UsageError for others."""
+    model = at(ctx, LlamaContext).model.opened
+    if model.decoder.is_causal:
+        raise UsageError("llama_encode: sources of encoder-decoders are read by llamakit's own Context.encode alone")
+    return llama_decode(ctx, batch)
+
+
+# vectors
+def llama_set_embeddings(ctx: Any, embeddings: bool) -> None:
+    """From the next batch on, vectors are computed in place of logits."""
+    at(ctx, LlamaContext).embeddings = bool(embeddings)
+
+
+def llama_set_causal_attn(ctx: Any, causal_attn: bool) -> None:
+    """Raises UsageError for another than the model's: it is said when the file is opened."""
+    if bool(causal_attn) != llama_get_causal_attn(ctx):
+        raise UsageError(
+            "llama_set_causal_attn: the model's own way is kept; kv_overrides has {ARCH}.attention.causal for another"
+        )
+
+
+def llama_get_causal_attn(ctx: Any) -> bool:
+    return at(ctx, LlamaContext).model.opened.decoder.is_causal
+
+
+def llama_get_embeddings(ctx: Any) -> Any:
+    """A pointer to the vectors of the tokens that have them, one behind the other; None where sequences have them."""
+    context = at(ctx, LlamaContext)
+    return context.get_logits() if context.embeddings and not context.vectors_of_seqs else None
+
+
+def llama_get_embeddings_ith(ctx: Any, i: int) -> Any:
+    """A pointer to float; None where a token has no vector."""
+    try:
+        return at(ctx, LlamaContext).get_embeddings_ith(i)
+    except IndexError:
+        return None
+
+
+def llama_get_embeddings_seq(ctx: Any, seq_id: int) -> Any:
+    """A pointer to float; None where vectors are not pooled, or the last batch has no such sequence."""
+    try:
+        return at(ctx, LlamaContext).get_embeddings_seq(seq_id)
+    except KeyError:
+        return None
+
+
+# time
+def llama_perf_context(ctx: Any) -> llama_perf_context_data:
+    return at(ctx, LlamaContext).timings.data
+
+
+def llama_perf_context_print(ctx: Any) -> None:
+    print(at(ctx, LlamaContext).timings.text(), file=sys.stderr)
+
+
+def llama_perf_context_reset(ctx: Any) -> None:
+    at(ctx, LlamaContext).timings.reset()
+
+
 # the cache: its pointer is the context's
 def llama_get_memory(ctx: Any) -> int:
     return pointer_to(at(ctx, LlamaContext))
@@ -135,29 +207,26 @@ def llama_memory_seq_pos_max(mem: Any, seq_id: int) -> int:
     return at(mem, LlamaContext).n_past(seq_id) - 1
 
 
+def llama_memory_seq_add(mem: Any, seq_id: int, p0: int, p1: int, delta: int) -> None:
+    """Move up what follows positions that `llama_memory_seq_rm` removed. Raises ValueError for any other move."""
+    at(mem, LlamaContext).kv_cache_seq_shift(seq_id, p0, p1, delta)
+
+
+def llama_memory_seq_div(mem: Any, seq_id: int, p0: int, p1: int, d: int) -> None:
+    """Raises UsageError."""
+    raise UsageError("llama_memory_seq_div: positions are grouped by llamakit's own Context.group alone")
+
+
+def llama_memory_can_shift(mem: Any) -> bool:
+    with at(mem, LlamaContext).at_work() as context:
+        return context.can_shift
+
+
 # older names
 llama_new_context_with_model = llama_init_from_model
 llama_kv_cache_clear = llama_kv_self_clear = llama_memory_clear
 llama_kv_cache_seq_rm = llama_kv_self_seq_rm = llama_memory_seq_rm
 llama_kv_cache_seq_cp = llama_kv_self_seq_cp = llama_memory_seq_cp
 llama_kv_cache_seq_keep = llama_kv_self_seq_keep = llama_memory_seq_keep
-
-
-# states
-def llama_state_seq_get_size(ctx: Any, seq_id: int) -> int:
-    return len(at(ctx, LlamaContext).state(seq_id))
-
-
-def llama_state_seq_get_data(ctx: Any, dst: Any, size: int, seq_id: int) -> int:
-    """Put a sequence's state into a buffer; 0, and nothing is put, where it does not fit."""
-    return max(0, copy_all(at(ctx, LlamaContext).state(seq_id), dst, size))
-
-
-def llama_state_seq_set_data(ctx: Any, src: Any, size: int, dest_seq_id: int) -> int:
-    """Go on from a state; 0, with a warning that says why, where it is damaged or of another model."""
-    try:
-        at(ctx, LlamaContext).set_state(ctypes.string_at(src, size), dest_seq_id)
-    except LlamakitError as error:
-        warnings.warn(str(error), stacklevel=2)
-        return 0
-    return size
+llama_kv_cache_seq_add = llama_kv_self_seq_add = llama_memory_seq_add
+llama_kv_cache_can_shift = llama_kv_self_can_shift = llama_memory_can_shift

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from llamakit.api.options import metadata_as_text
+from llamakit.api.tokens import or_minus_one
 from llamakit.compat.c_api.buffers import copy_text
 from llamakit.compat.internals import LlamaModel
 from llamakit.compat.params import ModelParams
@@ -81,6 +82,27 @@ def llama_model_is_recurrent(model: Any) -> bool:
 def llama_model_is_hybrid(model: Any) -> bool:
     decoder = opened(model).decoder
     return bool(decoder.states()) and bool(decoder.cache_layers())
+
+
+def llama_model_has_encoder(model: Any) -> bool:
+    """Does it read a source before it answers?"""
+    return opened(model).decoder.decoder_start is not None
+
+
+def llama_model_has_decoder(model: Any) -> bool:
+    """Are there logits, or states of tokens, to compute by `llama_decode`?"""
+    return True
+
+
+def llama_model_decoder_start_token(model: Any) -> int:
+    return or_minus_one(opened(model).decoder.decoder_start)
+
+
+def llama_model_n_swa(model: Any) -> int:
+    """Positions of the sliding window; 0 where there is none."""
+    found = opened(model)
+    window = found.metadata.get(f"{found.arch}.attention.sliding_window", 0)
+    return int(window) if isinstance(window, int) else 0
 
 
 def llama_model_chat_template(model: Any, name: bytes | None = None) -> bytes | None:

@@ -9,8 +9,9 @@ from llamakit.api.grammar import LlamaGrammar
 from llamakit.compat.c_api.types import llama_sampler_chain_params
 from llamakit.compat.c_api.vocabs import vocab_of
 from llamakit.compat.contexts import LlamaContext
-from llamakit.compat.pointers import at, free, keep
+from llamakit.compat.pointers import at, free, keep, pointer_to
 from llamakit.compat.samplers import LlamaSampler
+from llamakit.core.sampling.params import SamplingParams
 from llamakit.errors import UsageError
 
 
@@ -24,6 +25,15 @@ class Chain(LlamaSampler):
     def add(self, step: Callable[[LlamaSampler], None]) -> None:
         step(self)
         self.steps.append(step)
+
+    def remove(self, i: int) -> Callable[[LlamaSampler], None]:
+        """Be without a step, and return it. Raises IndexError where there is none."""
+        removed = self.steps.pop(i)
+        left, self.steps = self.steps, []
+        self.params, self.grammar, self._sampler = SamplingParams(samplers=()), None, None
+        for step in left:
+            self.add(step)
+        return removed
 
 
 def of_one(step: Callable[[LlamaSampler], None]) -> int:
@@ -49,6 +59,20 @@ def llama_sampler_chain_add(chain: Any, smpl: Any) -> None:
 
 def llama_sampler_chain_n(chain: Any) -> int:
     return len(at(chain, Chain).steps)
+
+
+def llama_sampler_chain_get(chain: Any, i: int) -> int | None:
+    """One like a stage of the chain; the chain itself for -1, None where there is no such stage."""
+    found = at(chain, Chain)
+    if i == -1:
+        return pointer_to(found)
+    return of_one(found.steps[i]) if 0 <= i < len(found.steps) else None
+
+
+def llama_sampler_chain_remove(chain: Any, i: int) -> int | None:
+    """Take a stage out of the chain; None where there is no such stage."""
+    found = at(chain, Chain)
+    return of_one(found.remove(i)) if 0 <= i < len(found.steps) else None
 
 
 def llama_sampler_free(smpl: Any) -> None:
@@ -109,6 +133,26 @@ def llama_sampler_init_penalties(
     return of_one(
         lambda chain: chain.add_penalties(n_vocab, penalty_last_n, penalty_repeat, penalty_freq, penalty_present)
     )
+
+
+def llama_sampler_init_dry(
+    vocab: Any,
+    dry_multiplier: float,
+    dry_base: float,
+    dry_allowed_length: int,
+    dry_penalty_last_n: int,
+    seq_breakers: Any,
+    num_breakers: int,
+) -> int:
+    """seq_breakers: an array of char pointers."""
+    breakers = tuple(seq_breakers[i].decode() for i in range(num_breakers))
+    return of_one(
+        lambda chain: chain.add_dry(None, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n, breakers)
+    )
+
+
+def llama_sampler_init_infill(vocab: Any) -> int:
+    return of_one(lambda chain: chain.add_infill(None))
 
 
 def llama_sampler_init_logit_bias(n_vocab: int, n_logit_bias: int, logit_bias: Any) -> int:

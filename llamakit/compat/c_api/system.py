@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from llamakit import __version__
+from llamakit.core.engine.threads import n_physical_cores
+
 
 def llama_backend_init(numa: bool = False) -> None:
     """Nothing is to begin."""
@@ -40,6 +43,17 @@ def llama_supports_rpc() -> bool:
 
 def llama_max_devices() -> int:
     return 1
+
+
+def llama_max_parallel_sequences() -> int:
+    return 256
+
+
+def llama_print_system_info() -> bytes:
+    """The processor, and how many of its cores."""
+    from llvmlite import binding
+
+    return f"{binding.get_host_cpu_name()}, {n_physical_cores()} cores | llamakit {__version__}".encode()
 
 
 def llama_time_us() -> int:

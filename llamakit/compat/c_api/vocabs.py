@@ -128,6 +128,18 @@ def llama_vocab_fim_mid(vocab: Any) -> int:
     return or_minus_one(vocab_of(vocab).special.fim_mid)
 
 
+def llama_vocab_fim_pad(vocab: Any) -> int:
+    return or_minus_one(vocab_of(vocab).special.fim_pad)
+
+
+def llama_vocab_fim_rep(vocab: Any) -> int:
+    return or_minus_one(vocab_of(vocab).special.fim_rep)
+
+
+def llama_vocab_fim_sep(vocab: Any) -> int:
+    return or_minus_one(vocab_of(vocab).special.fim_sep)
+
+
 def llama_vocab_get_add_bos(vocab: Any) -> bool:
     return vocab_of(vocab).add_bos
 
@@ -137,6 +149,13 @@ def llama_vocab_get_add_eos(vocab: Any) -> bool:
 
 
 # older names
+llama_n_vocab = llama_vocab_n_tokens
+llama_token_fim_pre, llama_token_fim_suf, llama_token_fim_mid = (
+    llama_vocab_fim_pre, llama_vocab_fim_suf, llama_vocab_fim_mid,
+)  # fmt: skip
+llama_token_fim_pad, llama_token_fim_rep, llama_token_fim_sep = (
+    llama_vocab_fim_pad, llama_vocab_fim_rep, llama_vocab_fim_sep,
+)  # fmt: skip
 llama_token_get_text, llama_token_get_score = llama_vocab_get_text, llama_vocab_get_score
 llama_token_get_attr, llama_token_is_eog = llama_vocab_get_attr, llama_vocab_is_eog
 llama_token_is_control, llama_token_bos, llama_token_eos = llama_vocab_is_control, llama_vocab_bos, llama_vocab_eos

@@ -11,6 +11,8 @@ import llamakit.compat  # noqa: F401
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import load_model
 
+from .low import batch_of, context_of
+
 import llama_cpp  # isort: skip
 
 TEXT = "the cat sat"
@@ -22,29 +24,6 @@ def expected(path):
     with load_model(path) as model, Context(model, n_ctx=64, n_threads=1) as context:
         tokens = model.vocab.encode(TEXT)
         return tokens, np.array([context.step(token) for token in tokens])
-
-
-@pytest.fixture
-def model(path):
-    model = llama_cpp.llama_model_load_from_file(path.encode(), llama_cpp.llama_model_default_params())
-    yield model
-    llama_cpp.llama_model_free(model)
-
-
-def context_of(model, **fields):
-    params = llama_cpp.llama_context_default_params()
-    for name, value in {"n_ctx": 64, "n_threads": 1, **fields}.items():
-        setattr(params, name, value)
-    return llama_cpp.llama_init_from_model(model, params)
-
-
-def batch_of(tokens, first=0, seq=0, logits=True):
-    batch = llama_cpp.llama_batch_init(len(tokens), 0, 1)
-    batch.n_tokens = len(tokens)
-    for i, token in enumerate(tokens):
-        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, first + i, 1, logits
-        batch.seq_id[i][0] = seq
-    return batch
 
 
 def logits_of(ctx, n_rows, n_vocab):
