@@ -181,12 +181,11 @@ def begin_with(cache: BaseLlamaCache, llama: Llama, tokens: Sequence[int]) -> No
         state = cache[tokens]
     except KeyError:
         return
-    scheduler = llama.shared.scheduler()
-    if n_common(state.input_ids.tolist(), tokens) <= scheduler.recall(tokens)[0]:
+    if n_common(state.input_ids.tolist(), tokens) <= llama.shared.recall(tokens)[0]:
         return
     try:
         if not (llama.has_free_sequence() and loaded(llama, state)):
-            scheduler.learn(state.llama_state)
+            llama.shared.learn(state.llama_state)
     except LlamakitError as error:  # of another model, or damaged: the text will be computed
         warnings.warn(f"the cache is of no use here: {error}", stacklevel=4)
 
@@ -205,7 +204,7 @@ def loaded(llama: Llama, state: LlamaState) -> bool:
 
 def keep(cache: BaseLlamaCache, llama: Llama, tokens: Sequence[int]) -> None:
     """Put what the engine has of a text into a cache."""
-    n, data = llama.shared.scheduler().recall(tokens)
+    n, data = llama.shared.recall(tokens)
     if n:
         cache[tokens[:n]] = kept_state(tokens[:n], data)
 

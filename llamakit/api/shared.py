@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from llamakit.core.engine.scheduler import EmbeddingJob, EmbeddingRequest, Job, Request
+import numpy as np
+import numpy.typing as npt
+
+from llamakit.core.engine.scheduler import EmbeddingJob, EmbeddingRequest, Job, Request, SchedulerClosed
 from llamakit.core.engine.scheduler.scheduler import Scheduler
 from llamakit.errors import UsageError
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from llamakit.core.engine.speculation import Guesser
     from llamakit.core.vocab.base import Vocab
 
+Tokens = npt.NDArray[np.int32]
 CLOSED = "nothing to compute with: the model is closed, or was opened with vocab_only=True"
 PATIENCE = 0.002  # seconds between two looks whether all jobs have ended
 
@@ -34,6 +38,7 @@ class SharedContext:
         self._scales: dict[str, float] = {}
         self._lock = threading.RLock()
         self._scheduler: Scheduler | None = None
+        self._held: Tokens = np.zeros(0, np.int32)  # of the context's sequence
 
     @contextmanager
     def alone(self, tokens: Sequence[int] = ()) -> Iterator[Context]:
@@ -48,10 +53,38 @@ class SharedContext:
             self._end_scheduler(self._context, tokens)
             yield self._context
 
-    @property
-    def is_serving(self) -> bool:
-        """Are jobs what was computed last?"""
-        return self._scheduler is not None
+    def begin_like(self, tokens: Sequence[int] | Tokens) -> int:
+        """Have the context's sequence hold nothing but what `tokens` begin with; returns how many that are.
+
+        For who is alone with the context; `hold` says what he has computed.
+        """
+        assert self._context is not None, "nobody is alone with it"
+        ids = np.asarray(tokens, np.int32)
+        n = min(len(ids), len(self._held), self._context.n_past())
+        others = np.flatnonzero(ids[:n] != self._held[:n])
+        n = self._context.truncate(int(others[0]) if len(others) else n)
+        self._held = ids[:n].copy()
+        return n
+
+    def hold(self, tokens: Sequence[int] | Tokens) -> None:
+        """The context's sequence is of `tokens` now."""
+        self._held = np.array(tokens, np.int32)
+
+    def recall(self, tokens: Sequence[int]) -> tuple[int, bytes]:
+        """What jobs have left of a text's beginning, see `Scheduler.recall`; nothing where none are served now."""
+        scheduler = self._scheduler
+        try:
+            return (0, b"") if scheduler is None else scheduler.recall(tokens)
+        except SchedulerClosed:  # somebody computes alone
+            return 0, b""
+
+    def learn(self, state: bytes) -> bool:
+        """Let jobs begin with a state; False where none are served now. Raises StateError."""
+        scheduler = self._scheduler
+        try:
+            return scheduler is not None and scheduler.learn(state) >= 0
+        except SchedulerClosed:
+            return False
 
     def submit(self, requests: Sequence[Request], notify: Callable[[], None] | None = None) -> list[Job]:
         """Continue prompts beside those of other threads. Raises what `Scheduler.submit_many` does."""
@@ -101,7 +134,7 @@ class SharedContext:
         if self._scheduler is not None and not self._scheduler.is_open:  # it has died; the log says of what
             self._end_scheduler(self._context, ())
         if self._scheduler is None:
-            n = self._context.truncate(min(len(tokens), self._context.n_past()))
+            n = self.begin_like(tokens)
             state = self._context.save_state(tokens[:n]) if n else None
             self._context.cache.clear()
             guesser = None if self._guesser is None else self._guesser()
@@ -125,6 +158,7 @@ class SharedContext:
         context.cache.clear()
         if n:
             context.load_state(state)
+        self.hold(tokens[:n])
 
 
 def n_stalled(scheduler: Scheduler) -> int:

@@ -119,18 +119,21 @@ class TokenApi:
         with self.alone() as context:
             self._catch_up(context)
             logits = context.decode([Chunk(tokens, 0, Outputs.LAST if self._rows is None else Outputs.ALL)])
-        self.input_ids[n_past : n_past + n] = tokens
+            self.input_ids[n_past : n_past + n] = tokens
+            self.shared.hold(self.input_ids[: n_past + n])
         if self._rows is not None:
             self._rows[n_past : n_past + n] = logits
         self._last = logits[-1]
         self._n_tokens = self._n_scored = n_past + n
 
-    def _catch_up(self, context: Context) -> None:
+    def _catch_up(self, context: Context) -> Tokens:
         """Have the evaluated tokens in the cache, and no others: it may have been used for something else."""
-        n_past = self.n_tokens
-        n_left = context.truncate(min(n_past, context.n_past()))
-        if n_left < n_past:
-            context.decode([Chunk(self.input_ids[n_left:n_past].tolist(), 0, Outputs.NONE)])
+        tokens = self.input_ids[: self.n_tokens].copy()  # a completion may leave others there meanwhile
+        n_left = self.shared.begin_like(tokens)
+        if n_left < len(tokens):
+            context.decode([Chunk(tokens[n_left:].tolist(), 0, Outputs.NONE)])
+            self.shared.hold(tokens)
+        return tokens
 
     def has_free_sequence(self) -> bool:
         """May a completion of this thread change it? Not while anybody works on it, or where another thread did."""
@@ -321,11 +324,10 @@ class TokenApi:
         """To go on from later."""
         self._renew()
         with self.alone() as context:
-            self._catch_up(context)
-            tokens = self.input_ids[: self.n_tokens].copy()
+            tokens = self._catch_up(context)
             data = context.save_state(tokens.tolist())
         scores = self.scores.copy() if self._n_scored >= 0 else np.empty((0, self._n_vocab), np.float32)
-        return LlamaState(tokens, scores, self.n_tokens, data, len(data), self.seed)
+        return LlamaState(tokens, scores, len(tokens), data, len(data), self.seed)
 
     def load_state(self, state: LlamaState) -> None:
         """Go on from a state. Raises StateError for one that is damaged, or of another model."""
@@ -334,11 +336,10 @@ class TokenApi:
         with self._turns.use():
             self._renew()
             is_watched = self._watched is Watched.NOW
-            if self.shared.is_serving and not is_watched:
-                self.shared.scheduler().learn(state.llama_state)
-            else:
+            if is_watched or not self.shared.learn(state.llama_state):
                 with self.shared.alone() as context:
                     context.load_state(state.llama_state)
+                    self.shared.hold(state.input_ids[: state.n_tokens])
                     if is_watched:  # nobody has seen how that was computed
                         context.cache.clear()
             n = self._n_tokens = state.n_tokens

@@ -44,3 +44,4 @@ class ContextOfLlama(LlamaContext):
             raise ValueError(CLOSED)
         with self._shared.alone() as context:
             yield context
+            self._shared.hold(())  # what it computes is not the sequence of the `Llama`

@@ -209,6 +209,19 @@ def test_a_stream_that_is_dropped_ends_its_job(path):
             assert context.n_past() == 0
 
 
+@pytest.mark.parametrize("goes_on", [lambda llm: llm.scores[-1].tolist(), lambda llm: said(llm, list(llm.eval_tokens))])
+def test_a_stream_that_ends_when_something_else_is_in_the_cache(path, goes_on):
+    with Llama(path, n_ctx=256, verbose=False) as llm, Llama(path, n_ctx=256, verbose=False) as other:
+        stream = llm("the cat", max_tokens=20, stream=True, temperature=0)
+        next(stream)
+        llm.reset()
+        llm.eval(PROMPT)
+        list(stream)
+        assert llm.n_tokens > 20
+        other.eval(list(llm.eval_tokens))
+        assert goes_on(llm) == goes_on(other)
+
+
 def test_a_stream_that_nobody_reads_on_does_not_hold_up_others(path):
     with Llama(path, n_ctx=256, verbose=False) as llm:
         stream = llm("the cat", max_tokens=50, stream=True, temperature=0)
