@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import zip_longest
 
+from llamakit.core.engine.scheduler.distribution import SECONDS, SIZES, sum_of
 from llamakit.server.engine.engine import Engine
 from llamakit.server.models.models import Models
 from llamakit.server.operations.metrics.engine import EngineFigures
@@ -24,6 +25,13 @@ def figures_of(models: Models) -> EngineFigures:
         decode_seconds=sum(c.draw_seconds for c in counters),
         n_steps=sum(c.n_steps for c in counters),
         n_busy=sum(c.n_busy for c in counters),
+        n_failed_prefills=sum(c.n_failed_prefills for c in counters),
+        n_failed_decodes=sum(c.n_failed_decodes for c in counters),
+        prefill_steps=sum_of([c.prefill_steps for c in counters], SECONDS),
+        decode_steps=sum_of([c.decode_steps for c in counters], SECONDS),
+        forwards=sum_of([c.forwards for c in counters], SECONDS),
+        draws=sum_of([c.draws for c in counters], SECONDS),
+        sizes=sum_of([c.sizes for c in counters], SIZES),
         n_tokens_max=max((c.n_longest for c in counters), default=0),
         n_drafts=sum(c.n_drafts for c in counters),
         n_drafted=sum(c.n_drafted for c in counters),

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llamakit.core.engine.generate import Finish
 from llamakit.core.engine.scheduler import Cancelled, Ended, Event, Failed
+from llamakit.core.engine.scheduler.distribution import SECONDS, SIZES, Distribution
 from llamakit.core.engine.scheduler.job import Usage
 from llamakit.server.engine.generation import Generation
 from llamakit.server.operations.metrics import Metrics
@@ -54,6 +55,27 @@ def test_the_engines_figures_are_there_under_llama_servers_names_and_types(metri
     assert found["llamacpp:n_busy_slots_per_decode"] == 1.5
     assert b"# TYPE llamacpp:n_tokens_max counter\n" in text
     assert values(metrics.text())["llamacpp:prompt_tokens_seconds"] == 0  # nothing since
+
+
+def test_batches_are_measured_by_what_they_are_for() -> None:
+    decodes, sizes = Distribution(SECONDS), Distribution(SIZES)
+    for seconds, size in ((0.001, 1), (0.002, 3), (1e9, 4)):
+        decodes.add(seconds)
+        sizes.add(size)
+    now = EngineFigures(decode_steps=decodes, sizes=sizes, n_failed_decodes=2, n_failed_prefills=1)
+    found = values(Metrics(lambda: now, 4096).text())
+    counts = {"count": (1, 5), "success": (0, 3), "failure": (1, 2)}
+    for kind, (n_prefill, n_decode) in counts.items():
+        assert found[f'tgi_batch_inference_{kind}{{method="prefill"}}'] == n_prefill
+        assert found[f'tgi_batch_inference_{kind}{{method="decode"}}'] == n_decode
+    duration = "tgi_batch_inference_duration"
+    assert found[f'{duration}_bucket{{method="decode",le="{SECONDS[-1]}"}}'] == 2
+    assert (
+        found[f'{duration}_bucket{{method="decode",le="+Inf"}}'] == found[f'{duration}_count{{method="decode"}}'] == 3
+    )
+    assert found[f'{duration}_count{{method="prefill"}}'] == 0
+    assert found['tgi_batch_next_size_bucket{le="1.0"}'] == 1 and found["tgi_batch_next_size_sum"] == 8
+    assert {"tgi_batch_forward_duration_count", "tgi_batch_decode_duration_count"} <= found.keys()
 
 
 def test_guesses_that_were_right_are_counted_by_their_places() -> None:

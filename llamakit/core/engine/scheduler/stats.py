@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from llamakit.core.engine.scheduler.distribution import SECONDS, SIZES, Distribution
 from llamakit.core.engine.scheduler.event import Cancelled, End, Ended, Failed
 
 
@@ -21,6 +22,13 @@ class Counters:
     prompt_seconds: float = 0.0  # of steps, by the share of prompts' tokens in them
     draw_seconds: float = 0.0
     n_steps: int = 0  # runs of the model
+    n_failed_prefills: int = 0  # runs that went wrong, with tokens of prompts
+    n_failed_decodes: int = 0  # and without
+    prefill_steps: Distribution = field(default_factory=lambda: Distribution(SECONDS))  # with tokens of prompts
+    decode_steps: Distribution = field(default_factory=lambda: Distribution(SECONDS))  # without
+    forwards: Distribution = field(default_factory=lambda: Distribution(SECONDS))  # of a step, the run of the model
+    draws: Distribution = field(default_factory=lambda: Distribution(SECONDS))  # and all else: to draw, to tell
+    sizes: Distribution = field(default_factory=lambda: Distribution(SIZES))  # sequences of a step
     n_busy: int = 0  # slots that took part, over all steps
     n_longest: int = 0  # most tokens that a sequence ever had
     n_drafted: int = 0  # tokens that were guessed

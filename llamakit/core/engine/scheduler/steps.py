@@ -149,9 +149,12 @@ class Steps:
         started, is_prompt = time.perf_counter(), [slot.state is SlotState.PREFILL for slot, _ in parts]
         try:
             self.run(parts, group)
+            computed = time.perf_counter()
             if len(parts) > 1:
                 self.drawing.draw(slot.reader for slot, _ in parts)
         except Exception as error:  # a mistake of ours, or no memory: nobody knows whose
+            self.counters.n_failed_prefills += any(is_prompt)
+            self.counters.n_failed_decodes += not any(is_prompt)
             for slot, _ in parts:
                 slot.fail(error)
             return
@@ -161,7 +164,7 @@ class Steps:
             except Exception as error:  # of its sampler or grammar
                 slot.fail(error)
         seconds = time.perf_counter() - started
-        self.count([n for _, n in parts], is_prompt, seconds)
+        self.count([n for _, n in parts], is_prompt, seconds, computed - started)
         if self.speculator is not None:
             self.learn(self.speculator, parts)
             if not any(is_prompt):
@@ -229,7 +232,8 @@ class Steps:
                 speculator.saw(slot.seq, n_guesses, n_right)
                 self.counters.count_guess(n_guesses, n_right)
 
-    def count(self, n_tokens: Sequence[int], is_prompt: Sequence[bool], seconds: float) -> None:
+    def count(self, n_tokens: Sequence[int], is_prompt: Sequence[bool], seconds: float, forward: float) -> None:
+        """A step of so many seconds, of which `forward` went to the model."""
         c = self.counters
         n_prompt = sum(n for n, is_of_prompt in zip(n_tokens, is_prompt, strict=True) if is_of_prompt)
         share = n_prompt / sum(n_tokens)
@@ -238,6 +242,10 @@ class Steps:
         c.draw_seconds += (1 - share) * seconds
         c.n_steps += 1
         c.n_busy += len(n_tokens)
+        (c.prefill_steps if n_prompt else c.decode_steps).add(seconds)
+        c.forwards.add(forward)
+        c.draws.add(seconds - forward)
+        c.sizes.add(len(n_tokens))
 
 
 def most_states(cache: KVCache) -> int:

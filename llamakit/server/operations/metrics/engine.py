@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from llamakit.server.operations.metrics.families import Family, counter, gauge
+from llamakit.core.engine.scheduler.distribution import SECONDS, SIZES, Distribution
+from llamakit.server.operations.metrics.families import Family, Spread, counter, gauge
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class EngineFigures:
     decode_seconds: float = 0.0
     n_steps: int = 0  # batches computed
     n_busy: int = 0  # sequences of these batches, all in all
+    n_failed_prefills: int = 0  # batches that went wrong, with tokens of prompts
+    n_failed_decodes: int = 0  # and without
+    prefill_steps: Distribution = field(default_factory=lambda: Distribution(SECONDS))
+    decode_steps: Distribution = field(default_factory=lambda: Distribution(SECONDS))
+    forwards: Distribution = field(default_factory=lambda: Distribution(SECONDS))  # the model's share of each
+    draws: Distribution = field(default_factory=lambda: Distribution(SECONDS))  # and all else
+    sizes: Distribution = field(default_factory=lambda: Distribution(SIZES))  # sequences in each
     n_tokens_max: int = 0  # most tokens that a sequence ever had
     n_drafts: int = 0
     n_drafted: int = 0
@@ -33,7 +41,22 @@ class EngineFigures:
     step_age: float = 0.0  # how long the present step lasts
 
 
-def engine_families(now: EngineFigures) -> Iterable[Family]:
+def batch_families(now: EngineFigures) -> Iterable[Family | Spread]:
+    """TGI's of batches: one with tokens of prompts is a prefill, whatever else is in it."""
+    steps = {"prefill": now.prefill_steps, "decode": now.decode_steps}
+    good = {method: float(part.n) for method, part in steps.items()}
+    bad = {"prefill": float(now.n_failed_prefills), "decode": float(now.n_failed_decodes)}
+    begun = {method: good[method] + bad[method] for method in steps}
+    yield Family("tgi_batch_inference_count", "counter", "Batches begun", begun, "method")
+    yield Family("tgi_batch_inference_success", "counter", "Batches computed", good, "method")
+    yield Family("tgi_batch_inference_failure", "counter", "Batches that went wrong", bad, "method")
+    yield Spread("tgi_batch_inference_duration", "Seconds of a batch", steps, "method")
+    yield Spread("tgi_batch_forward_duration", "Seconds of a batch that the model takes", {"": now.forwards})
+    yield Spread("tgi_batch_decode_duration", "Seconds of a batch that drawing and telling take", {"": now.draws})
+    yield Spread("tgi_batch_next_size", "Sequences in a batch", {"": now.sizes})
+
+
+def engine_families(now: EngineFigures) -> Iterable[Family | Spread]:
     yield counter("llamacpp:prompt_tokens_total", now.n_prompt, "Tokens of prompts that were computed")
     yield counter("llamacpp:prompt_tokens_cached_total", now.n_cached, "Tokens of prompts that were in the cache")
     yield counter("llamacpp:prompt_seconds_total", now.prompt_seconds, "Seconds spent on prompts")
@@ -60,7 +83,7 @@ def engine_families(now: EngineFigures) -> Iterable[Family]:
     yield gauge("tgi_batch_current_size", now.n_running, "Requests in the batch")
     yield gauge("tgi_batch_current_max_tokens", now.n_tokens_held, "Tokens in the batch")
     yield gauge("tgi_queue_size", now.n_waiting, "Requests that wait")
-    yield counter("tgi_batch_inference_count", now.n_steps, "Batches computed")
+    yield from batch_families(now)
     yield gauge("llamakit_kv_blocks", now.n_blocks, "Blocks of the KV cache")
     yield gauge("llamakit_kv_blocks_free", now.n_blocks_free, "Blocks that nothing is in")
     yield gauge("llamakit_step_age_seconds", now.step_age, "How long the present step lasts; 0 while idle")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Histogram
 
+from llamakit.core.engine.scheduler.distribution import SECONDS
 from llamakit.server.operations.record import Generated, RequestRecord
 
-DURATIONS = [0.0001 * 1.5**k for k in range(1, 36)]  # TGI's
 N_STEPS = 100  # of a histogram of lengths
 
 
@@ -15,7 +15,7 @@ class Histograms:
 
     def __init__(self, registry: CollectorRegistry, n_ctx: int) -> None:
         def times(name: str, help: str) -> Histogram:
-            return Histogram(name, help, registry=registry, buckets=DURATIONS)
+            return Histogram(name, help, registry=registry, buckets=SECONDS)
 
         def lengths(name: str, help: str) -> Histogram:
             return Histogram(name, help, registry=registry, buckets=steps(n_ctx))
@@ -28,6 +28,7 @@ class Histograms:
         self.n_prompt = lengths("tgi_request_input_length", "Tokens of prompts")
         self.n_asked = lengths("tgi_request_max_new_tokens", "Tokens asked for, where a number was")
         self.n_drawn = lengths("tgi_request_generated_tokens", "Tokens generated")
+        self.n_guessed = lengths("tgi_request_skipped_tokens", "Tokens generated that had been guessed")
         self.first = times("llamakit_time_to_first_token_seconds", "Seconds from a request to its first token")
 
     def observe(self, record: RequestRecord) -> None:
@@ -42,6 +43,7 @@ class Histograms:
         usage, ended = stream.usage, stream.usage.ended or record.ended
         self.n_prompt.observe(usage.n_prompt)
         self.n_drawn.observe(usage.n_drawn)
+        self.n_guessed.observe(usage.n_accepted)
         if stream.generation.n_predict >= 0:
             self.n_asked.observe(stream.generation.n_predict)
         if not usage.started:
