@@ -73,6 +73,22 @@ def _table() -> dict[str, NoEffect]:
 
 NO_EFFECT = _table()
 
+# Options of sampling and of generated text, which llama.cpp's tools that only measure take too.
+OF_GENERATION = {
+    name: NoEffect(takes, warns=True)
+    for takes, names in {
+        Takes.NOTHING: """--penalize-nl --no-penalize-nl --ignore-eos -kvu --kv-unified -no-kvu --no-kv-unified
+            --context-shift --no-context-shift -sp --special --display-prompt --no-display-prompt""",
+        Takes.VALUE: """--samplers --sampler-seq --sampling-seq -s --seed --temp --temperature --dynatemp-range
+            --dynatemp-exp --top-k --top-p --min-p --typical --typical-p --tfs --top-nsigma --top-n-sigma
+            --xtc-probability --xtc-threshold --repeat-penalty --repeat-last-n --presence-penalty --frequency-penalty
+            --dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n --dry-sequence-breaker --mirostat
+            --mirostat-lr --mirostat-ent --adaptive-target --adaptive-decay -l --logit-bias --grammar --grammar-file
+            -j --json-schema -jf --json-schema-file --regex -n --predict --n-predict --keep -r --reverse-prompt""",
+    }.items()
+    for name in names.split()
+}
+
 # Variables of options that are not done here, after `LLAMA_ARG_`.
 WITHOUT_EFFECT = """RPC LAZY_MODE NUMA MLOCK MMPROJ MMPROJ_URL TOOLS TOOLS_RUNTIME MCP_SERVERS_CONFIG MCP_SERVERS_JSON
     UI_MCP_PROXY AGENT CACHE_REUSE DOCKER_REPO SPEC_SYNTH_LEN SPEC_SYNTH_RATES""".split()

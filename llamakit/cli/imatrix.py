@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from llamakit.cli.console import Report, log, progress
-from llamakit.cli.options import shared as o
+from llamakit.cli.compat import OF_GENERATION
+from llamakit.cli.console import Report, progress
+from llamakit.cli.options.adapters import AdapterOptions
+from llamakit.cli.options.context import RopeOptions, WindowOptions, check_tensors, context_params
 from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.shared import option
-from llamakit.cli.parsing.reader import InvalidArgument, warn
+from llamakit.cli.options.text import PANEL as TEXT
+from llamakit.cli.options.text import TextOptions
+from llamakit.cli.parsing.reader import InvalidArgument, passes_over, warn
+from llamakit.cli.run_log import INFO, Log, LogOptions
 
 if TYPE_CHECKING:
     from llamakit.tools.imatrix import Collector
     from llamakit.tools.imatrix_file import Imatrix
 
-TEXT = "Text"
 OUTPUT = "Output"
 FORMATS = ("gguf", "dat")
 
 
+@passes_over(OF_GENERATION)
 def imatrix(
     *,
     source: NamedModelOptions,
-    file: Annotated[str | None, option("-f", "--file", panel=TEXT, help="Text to compute.")] = None,
+    text_from: TextOptions,
     chunk: Annotated[
         int, option("--chunk", "--from-chunk", panel=TEXT, help="Chunks of the text to leave out at its start.")
     ] = 0,
@@ -56,18 +60,15 @@ def imatrix(
     show_statistics: Annotated[
         bool, option("--show-statistics", panel=OUTPUT, help="Describe the matrix given by --in-file, and end.")
     ] = False,
-    ctx_size: Annotated[int, option("-c", "--ctx-size", env="CTX_SIZE", help="Tokens of a chunk.")] = 512,
-    batch_size: o.BatchSize = 2048,
-    ubatch_size: o.UbatchSize = 512,
-    threads: o.Threads = -1,
-    override_kv: o.OverrideKv = [],
-    mmap: o.UseMmap = True,
-    verbose: o.Verbose = False,
+    context: WindowOptions,
+    rotation: RopeOptions,
+    adapting: AdapterOptions,
+    logging: LogOptions,
 ) -> None:
     """Compute an importance matrix: the mean square of each input column of each weight, over a text."""
     if output_format not in (None, *FORMATS):
         raise InvalidArgument(f"--output-format: {output_format!r} is neither gguf nor dat")
-    if ctx_size < 1 or output_frequency < 1 or chunk < 0:
+    if context.ctx_size < 1 or output_frequency < 1 or chunk < 0:
         raise InvalidArgument("-c and -ofreq must be at least 1, --chunk at least 0")
     if show_statistics:
         show(in_file)
@@ -75,41 +76,53 @@ def imatrix(
     if output_format is None and not output.endswith(".gguf"):
         warn(f"{output} will be in GGUF format; for the older one, add --output-format dat")
 
-    from llamakit.core.engine.load import load_model
+    from llamakit.core.gguf.output import check_writable
     from llamakit.tools import imatrix as tool
     from llamakit.tools.imatrix_file import read_imatrix
 
-    before = [read_imatrix(path) for path in in_file]
-    target = Target(output, output_format or "gguf", output_frequency, save_frequency)
-    if file is None:
-        if not before:
-            raise InvalidArgument("neither a text (-f) nor matrices to merge (--in-file) are given")
-        target.save(tool.combine(before, ctx_size))
-        return
-    text = read_text(file)
-    if resume and (unfinished := tool.read_unfinished(output, file, ctx_size)):
-        n_done = unfinished.n_chunks
-        log(f"{output} has {n_done} chunks: going on behind them")
-        before, chunk, chunks = [*before, unfinished], chunk + n_done, chunks - n_done if chunks > 0 else chunks
-        if chunks == 0:
+    opening = context_params(context, rotation, adapting)
+    check_writable(output)
+    n_ctx = context.ctx_size
+    with Log.to(logging) as log:
+        before = [read_imatrix(path) for path in in_file]
+        target = Target(output, output_format or "gguf", output_frequency, save_frequency, log)
+        if not text_from.is_given:
+            if not before:
+                raise InvalidArgument("neither a text (-f) nor matrices to merge (--in-file) are given")
+            merged = tool.combine(before, n_ctx)
+            target.save(merged)
+            target.tell(merged)
             return
-    settings = tool.Settings(
-        ctx_size, batch_size, ubatch_size, threads if threads > 0 else None, process_output, with_perplexity=ppl
-    )
-    with (
-        progress() as report,
-        load_model(source.path(report), o.parse_overrides(override_kv), mmap) as opened,
-    ):
-        tokens = opened.vocab.encode(text, parse_special=parse_special)
-        with tool.Collector(opened, settings, report) as collector:
-            collect(collector, tokens, chunk, chunks, file, before, target, report if not ppl else None)
+        text = text_from.read()
+        if resume:
+            if not text_from.name:
+                raise InvalidArgument("--resume goes on with the text of a file: give it with -f")
+            if unfinished := tool.read_unfinished(output, text_from.name, n_ctx):
+                n_done = unfinished.n_chunks
+                log.info(f"{output} has {n_done} chunks: going on behind them")
+                before, chunk = [*before, unfinished], chunk + n_done
+                chunks = chunks - n_done if chunks > 0 else chunks
+                if chunks == 0:
+                    return
+        settings = tool.Settings(
+            n_ctx, opening.n_batch, opening.n_ubatch, opening.n_threads, opening.n_threads_batch, opening.type_k,
+            opening.type_v, process_output, with_perplexity=ppl,
+        )  # fmt: skip
+        with progress(log.shows(INFO)) as report:
+            path = source.path(report)
+            if context.check_tensors:
+                check_tensors(path, report)
+            with opening.load(path) as opened, tool.Collector(opened, settings, report) as collector:
+                opening.adapt(collector.context)
+                tokens = opened.vocab.encode(text, parse_special=parse_special)
+                collect(collector, tokens, chunk, chunks, text_from.name, before, target, report if not ppl else None)
 
 
 class Target:
     """Where matrices are saved, and after how many chunks."""
 
-    def __init__(self, path: str, output_format: str, frequency: int, copy_frequency: int) -> None:
-        self.path, self.output_format = path, output_format
+    def __init__(self, path: str, output_format: str, frequency: int, copy_frequency: int, log: Log) -> None:
+        self.path, self.output_format, self.log = path, output_format, log
         self.frequency, self.copy_frequency = frequency, copy_frequency
         self.n_chunks = 0  # when it was last looked whether to save
 
@@ -125,6 +138,10 @@ class Target:
         from llamakit.tools.imatrix import save
 
         save(self.path + suffix, matrix, self.output_format)
+
+    def tell(self, matrix: Imatrix) -> None:
+        """Say what was saved."""
+        self.log.info(f"saved {len(matrix.entries)} entries of {matrix.n_chunks} chunks in {self.path}")
 
 
 def collect(
@@ -142,13 +159,13 @@ def collect(
     from llamakit.tools.perplexity.statistics import Score
 
     windows = collector.windows(tokens, first_chunk, n_chunks)
-    log(f"computing over {len(windows)} chunks, n_ctx={windows.n_ctx}, n_seq={collector.n_seq}")
+    target.log.info(f"computing over {len(windows)} chunks, n_ctx={windows.n_ctx}, n_seq={collector.n_seq}")
     score, n_done, start = Score(), 0, time.monotonic()
     try:
         for nll in collector.compute(windows):
             n_done += 1
             if n_done == 1:
-                log(f"{(time.monotonic() - start):.2f} seconds per pass - ETA {eta(start, len(windows))}")
+                target.log.info(f"{(time.monotonic() - start):.2f} seconds per pass - ETA {eta(start, len(windows))}")
             if len(nll):
                 score.add(nll)
                 print(f"[{n_done}]{score.perplexity:.4f},", end="", flush=True)
@@ -159,28 +176,23 @@ def collect(
     except KeyboardInterrupt:
         if n_done:
             target.save(collector.imatrix([dataset], before))
-            log(f"\ninterrupted: {target.path} holds the chunks so far; --resume goes on behind them")
+            target.log.info(f"\ninterrupted: {target.path} holds the chunks so far; --resume goes on behind them")
         raise
     matrix = collector.imatrix([dataset], before)
     target.save(matrix)
     if score.n:
         print(f"\nFinal estimate: PPL = {score.perplexity:.4f} +/- {score.error:.5f}")
     for name, share in unused_experts(matrix).items():
-        warn(f"{name}: only {100 * share:.2f} % of the experts saw any input; a longer text reaches more")
-    log(f"saved {len(matrix.entries)} entries of {matrix.n_chunks} chunks in {target.path}")
+        target.log.warn(
+            f"warn: {name}: only {100 * share:.2f} % of the experts saw any input; a longer text reaches more"
+        )
+    target.tell(matrix)
 
 
 def eta(start: float, n: int) -> str:
     seconds = (time.monotonic() - start) * n
     hours = f"{int(seconds // 3600)} hours " if seconds >= 3600 else ""
     return f"{hours}{seconds % 3600 / 60:.2f} minutes"
-
-
-def read_text(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise InvalidArgument(f"{path}: cannot read the text: {error.strerror}") from None
 
 
 def show(in_files: list[str]) -> None:

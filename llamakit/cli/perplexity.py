@@ -6,20 +6,21 @@ from typing import Annotated
 
 import typer
 
+from llamakit.cli.compat import OF_GENERATION
 from llamakit.cli.console import progress
 from llamakit.cli.options import shared as o
+from llamakit.cli.options.adapters import AdapterOptions
+from llamakit.cli.options.context import RopeOptions, WindowOptions, check_tensors, context_params
 from llamakit.cli.options.named_model import NamedModelOptions
-from llamakit.cli.options.prompt import read_file, unescape
 from llamakit.cli.options.shared import option
-from llamakit.cli.parsing.reader import InvalidArgument
+from llamakit.cli.options.text import TextOptions
+from llamakit.cli.parsing.reader import InvalidArgument, passes_over
 from llamakit.cli.run import EXIT_INTERRUPTED
-from llamakit.errors import UsageError
+from llamakit.cli.run_log import INFO, Log, LogOptions
 
 MEASURES = "Measures (perplexity, if no other is named)"
 TASKS = ("hellaswag", "winogrande", "multiple_choice")
-DEFAULT_CONTEXT = 512
 
-CtxSize = Annotated[int, option("-c", "--ctx-size", env="CTX_SIZE", help="Tokens of a window.")]
 Chunks = Annotated[int, option("--chunks", panel=MEASURES, help="Windows to compute; -1: all.")]
 Stride = Annotated[
     int, option("--ppl-stride", panel=MEASURES, help="Let windows overlap, and score the last N tokens of each.")
@@ -53,13 +54,11 @@ Json = Annotated[bool, option("--json", panel=o.OUTPUT, help="One JSON object on
 Plot = Annotated[str | None, option("--plot", panel=o.OUTPUT, help="Draw the curve over chunks or tasks: .svg, .html.")]
 
 
+@passes_over(OF_GENERATION)
 def perplexity(
     *,
     source: NamedModelOptions,
-    file: Annotated[str | None, option("-f", "--file", panel=MEASURES, help="File with the text or tasks.")] = None,
-    binary_file: Annotated[str | None, option("-bf", "--binary-file", panel=MEASURES, help="The same, raw.")] = None,
-    prompt: Annotated[str | None, option("-p", "--prompt", panel=MEASURES, help="The text itself.")] = None,
-    escape: o.Escape = False,
+    text_from: TextOptions,
     chunks: Chunks = -1,
     ppl_stride: Stride = 0,
     ppl_output_type: OutputType = 0,
@@ -71,21 +70,14 @@ def perplexity(
     winogrande_tasks: WinograndeTasks = 0,
     multiple_choice: MultipleChoice = False,
     multiple_choice_tasks: MultipleChoiceTasks = 0,
-    ctx_size: CtxSize = DEFAULT_CONTEXT,
-    batch_size: o.BatchSize = 2048,
-    ubatch_size: o.UbatchSize = 512,
-    threads: o.Threads = -1,
-    threads_batch: o.ThreadsBatch = None,
-    cache_type_k: o.CacheTypeK = "f16",
-    cache_type_v: o.CacheTypeV = "f16",
-    override_kv: o.OverrideKv = [],
-    mmap: o.UseMmap = True,
+    context: WindowOptions,
+    rotation: RopeOptions,
+    adapting: AdapterOptions,
     parallel: Parallel = -1,
     seed: Seed = -1,
     json: Json = False,
     plot: Plot = None,
-    log_disable: o.LogDisable = False,
-    verbose: o.Verbose = False,
+    logging: LogOptions,
 ) -> None:
     """Measure a model on a text: perplexity, distance from another model, or right answers to tasks.
 
@@ -95,9 +87,9 @@ def perplexity(
     tasks = [name for name in TASKS if chosen[name]]
     if len(tasks) + kl_divergence > 1:
         raise InvalidArgument("choose one of --kl-divergence, --hellaswag, --winogrande and --multiple-choice")
-    if ctx_size < 1:
+    if context.ctx_size < 1:
         raise InvalidArgument("-c: perplexity needs windows of a fixed length, above 0")
-    if batch_size < 1 or ubatch_size < 1:
+    if context.batch_size < 1 or context.ubatch_size < 1:
         raise InvalidArgument("-b, -ub: at least one token must be computed at a time")
     if ppl_output_type not in (0, 1):
         raise InvalidArgument(f"--ppl-output-type: {ppl_output_type} is not 0 or 1")
@@ -107,8 +99,8 @@ def perplexity(
         raise InvalidArgument("--kl-divergence needs the file of a base model: --kl-divergence-base FILE")
     if ppl_stride and kl_divergence_base is not None and not kl_divergence:
         raise InvalidArgument("--ppl-stride: windows that overlap cannot be saved; leave out --kl-divergence-base")
-    overrides = o.parse_overrides(override_kv)
-    text = b"" if kl_divergence else read_text(prompt, file, binary_file, escape)
+    opening = context_params(context, rotation, adapting)
+    text = b"" if kl_divergence else text_from.read()
 
     from llamakit.cli import perplexity_runs as runs
     from llamakit.cli.perplexity_output import Screen
@@ -116,23 +108,11 @@ def perplexity(
 
     if plot is not None:
         check_name(plot)
-    with progress(not log_disable) as report:
-        job = runs.Job(
-            model=source.path(report),
-            overrides=overrides,
-            use_mmap=mmap,
-            n_ctx=ctx_size,
-            n_batch=batch_size,
-            engine={
-                "n_ubatch": ubatch_size,
-                "n_threads": threads if threads > 0 else None,
-                "n_threads_batch": threads_batch if threads_batch and threads_batch > 0 else None,
-                "type_k": cache_type_k,
-                "type_v": cache_type_v,
-            },
-            screen=Screen(report, json, log_disable),
-            plot=plot,
-        )
+    with Log.to(logging) as log, progress(log.shows(INFO)) as report:
+        path = source.path(report)
+        if context.check_tensors:
+            check_tensors(path, report)
+        job = runs.Job(path, context.ctx_size, opening, Screen(report, json, log), plot)
         n_chunks = chunks if chunks > 0 else None
         if tasks:
             counts = {
@@ -147,16 +127,3 @@ def perplexity(
             is_whole = runs.score_text(job, text, n_chunks, ppl_stride, ppl_output_type, kl_divergence_base)
     if not is_whole:
         raise typer.Exit(EXIT_INTERRUPTED)
-
-
-def read_text(prompt: str | None, file: str | None, binary_file: str | None, escape: bool) -> bytes:
-    """The text: -p, else -f without its last newline, else -bf as it is."""
-    if prompt is not None:
-        raw = prompt.encode("utf-8", errors="surrogateescape")
-    elif file is not None:
-        raw = read_file(file).removesuffix(b"\n")
-    elif binary_file is not None:
-        return read_file(binary_file)
-    else:
-        raise UsageError("there is nothing to measure on: give a text file with -f")
-    return unescape(raw.decode("utf-8", errors="surrogateescape")).encode() if escape else raw

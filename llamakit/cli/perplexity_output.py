@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from llamakit.cli.console import Report, is_terminal, log
+from llamakit.cli.console import Report, is_terminal
+from llamakit.cli.run_log import INFO, Log
 
 if TYPE_CHECKING:
     from llamakit.tools.perplexity.divergence import Comparison
@@ -26,19 +27,20 @@ HEADER = (
 
 
 class Screen:
-    """Where lines go. `report` draws a progress bar, None where there is no terminal for it; `quiet` leaves out notes.
+    """Where lines go. `report` draws a progress bar, None where there is no terminal for it; notes go to the log.
 
     With `json`, stdout is kept free for it. Values of one line appear as they come, but above a bar line by line.
     """
 
-    def __init__(self, report: Report | None, json: bool, quiet: bool) -> None:
-        self.report, self.json, self.quiet = report, json, quiet
+    def __init__(self, report: Report | None, json: bool, log: Log) -> None:
+        self.report, self.json, self.log = report, json, log
         self.is_above_bar = report is not None and is_terminal(sys.stdout)
         self.waiting: list[str] = []
 
     def note(self, text: str) -> None:
-        if not self.quiet:
+        if self.log.shows(INFO):
             self._write(text, sys.stderr)
+            self.log.keep(text)
 
     def line(self, text: str = "") -> None:
         if not self.json:
@@ -60,6 +62,11 @@ class Screen:
             self._flush()
         else:
             self.line()
+
+    def result(self, text: str) -> None:
+        """The last line of a measurement: on stderr, as llama-perplexity has it, also where nothing else is told."""
+        self._write(text, sys.stderr)
+        self.log.keep(text)
 
     def progress(self, done: int, total: int, unit: str) -> None:
         if self.report is not None:
@@ -84,11 +91,6 @@ def time_left(seconds: float, n_passes: float) -> str:
     total = int(seconds * n_passes)
     hours = f"{total // 3600} hours " if total >= 3600 else ""
     return f"{seconds:.2f} seconds per pass - ETA {hours}{total % 3600 / 60:.2f} minutes"
-
-
-def result(text: str) -> None:
-    """The last line of a measurement: on stderr, as llama-perplexity has it."""
-    log(text)
 
 
 def plus_minus(estimate: Estimate, width: int, decimals: int, scale: float = 1.0, error_width: int = 0) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from llamakit.cli import perplexity_output as out
 from llamakit.core.engine.context import Context
-from llamakit.core.engine.load import Model, load_model
+from llamakit.core.engine.load import Model
 from llamakit.errors import UsageError
+from llamakit.tools.completion import ContextParams
 from llamakit.tools.perplexity import choices, hellaswag, measure, multiple_choice, winogrande
 from llamakit.tools.perplexity.base_file import BaseReader
 from llamakit.tools.perplexity.divergence import Comparison, divergences
@@ -30,28 +31,35 @@ TASK_CONTEXTS = 4  # windows' worth of positions for tasks
 
 @dataclass(frozen=True)
 class Job:
-    """What all runs need; `engine` are more arguments of a Context."""
+    """What all runs need."""
 
     model: str
-    overrides: Mapping[str, int | float | bool | str]
-    use_mmap: bool
     n_ctx: int
-    n_batch: int
-    engine: Mapping[str, Any]
+    opening: ContextParams
     screen: out.Screen
     plot: str | None = None
 
-    @contextmanager
-    def open_model(self) -> Iterator[Model]:
-        with load_model(self.model, self.overrides, self.use_mmap) as model:
-            yield model
+    @property
+    def n_batch(self) -> int:
+        return self.opening.n_batch
+
+    def open_model(self) -> Model:
+        return self.opening.load(self.model)
 
     def open_context(self, model: Model, n_ctx: int, n_seq: int) -> Context:
         """For n_seq sequences that share n_ctx positions."""
-        n_batch = max(1, min(self.n_batch, n_ctx))
-        return Context(
-            model, n_ctx=n_ctx, n_seq_max=n_seq, n_batch=n_batch, report=self.screen.report, **self.engine
+        p = self.opening
+        context = Context(
+            model, n_ctx=n_ctx, n_seq_max=n_seq, n_batch=max(1, min(p.n_batch, n_ctx)), n_ubatch=p.n_ubatch,
+            n_threads=p.n_threads, n_threads_batch=p.n_threads_batch, type_k=p.type_k, type_v=p.type_v,
+            report=self.screen.report,
         )  # fmt: skip
+        try:
+            p.adapt(context)
+        except BaseException:
+            context.close()
+            raise
+        return context
 
     def warn_of_length(self, model: Model, n_ctx: int) -> None:
         if n_ctx > model.n_ctx_train:
@@ -154,7 +162,7 @@ def score_text(
         if score.n:
             fields |= {"ppl": score.perplexity, "ppl_error": score.error, "nll": score.mean}
             if not stride:  # llama-perplexity gives none: scored tokens of overlapping windows are not independent
-                out.result(f"Final estimate: PPL = {score.perplexity:.4f} +/- {score.error:.5f}")
+                screen.result(f"Final estimate: PPL = {score.perplexity:.4f} +/- {score.error:.5f}")
         curve = Curve(
             f"Perplexity of {model.description}", "chunks", "perplexity",
             [step["ppl"] for step in run.steps], [step["ppl_error"] for step in run.steps],
@@ -295,7 +303,7 @@ def answer_tasks(job: Job, name: str, data: bytes, n_tasks: int) -> bool:
             screen.line(kind.line(total, outcome, task))
         screen.line()
         n_tokens = sum(len(tokens) for task in tasks[: total.n] for tokens in task.sequences)
-        fields = final_score(name, total, tasks) if total.n else {}
+        fields = final_score(name, total, tasks, screen) if total.n else {}
         curve = Curve(
             f"{name} of {model.description}", "tasks", "share of right answers",
             [step["accuracy"] for step in run.steps], [step["accuracy_error"] for step in run.steps],
@@ -303,17 +311,17 @@ def answer_tasks(job: Job, name: str, data: bytes, n_tasks: int) -> bool:
         return run.end(model, n_tokens, fields, curve)
 
 
-def final_score(name: str, total: Share, tasks: Sequence[choices.Task]) -> dict[str, Any]:
+def final_score(name: str, total: Share, tasks: Sequence[choices.Task], screen: out.Screen) -> dict[str, Any]:
     """Print the last lines that a kind of tasks has; the score's fields."""
     value, error = (100 * number for number in total.estimate)
     fields: dict[str, Any] = {"n_tasks": total.n, "accuracy": out.pair(total.estimate), "interval": total.wilson()}
     if name == "winogrande" and total.n >= ENOUGH_TASKS:
-        out.result(f"Final Winogrande score({total.n} tasks): {value:.4f} +/- {error:.4f}")
+        screen.result(f"Final Winogrande score({total.n} tasks): {value:.4f} +/- {error:.4f}")
     if name == "multiple_choice":
         n_answers = sum(len(task.sequences) for task in tasks[: total.n])
         chance = total.n / n_answers
         chance_error = (chance * (1 - chance) / max(1, total.n - 1)) ** 0.5
-        out.result(f"Final result: {value:.4f} +/- {error:.4f}")
-        out.result(f"Random chance: {100 * chance:.4f} +/- {100 * chance_error:.4f}")
+        screen.result(f"Final result: {value:.4f} +/- {error:.4f}")
+        screen.result(f"Random chance: {100 * chance:.4f} +/- {100 * chance_error:.4f}")
         fields["chance"] = out.pair(Estimate(chance, chance_error))
     return fields

@@ -1,4 +1,4 @@
-"""What `run` tells the person beside the text: on stderr, and in a file with --log-file."""
+"""What a command tells the person beside its results: on stderr, and in a file with --log-file."""
 
 from __future__ import annotations
 
@@ -64,6 +64,12 @@ class Log:
         self.write(WARNING, message)
 
     def write(self, level: int, message: str) -> None:
-        for stream in (self.stream, self.file):
-            if stream is not None and self.shows(level):
-                print(message, file=stream, flush=True)
+        if self.shows(level):
+            if self.stream is not None:
+                print(message, file=self.stream, flush=True)
+            self.keep(message)
+
+    def keep(self, message: str) -> None:
+        """A line for the file alone: of what the person sees anyway."""
+        if self.file is not None:
+            print(message, file=self.file, flush=True)

@@ -86,7 +86,9 @@ def warnings(shown: bool) -> Iterator[None]:
 
 
 def read_text(prompt: str | None, file: str | None, stdin: bool) -> bytes:
-    """The first of --stdin, --file and --prompt that is there."""
+    """The text of the one source that is given, as llama-tokenize wants it."""
+    if stdin + (file is not None) + (prompt is not None) > 1:
+        raise InvalidArgument("--stdin, --file and --prompt are mutually exclusive: give one of them")
     if stdin:
         return sys.stdin.buffer.read()
     if file is not None:

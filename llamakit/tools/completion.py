@@ -17,6 +17,7 @@ from llamakit.errors import LlamakitError
 
 if TYPE_CHECKING:
     from llamakit.core.engine.context import Context
+    from llamakit.core.engine.load import Model
     from llamakit.core.sampling.chain import Constraint, Sampler
     from llamakit.core.sampling.params import SamplingParams
     from llamakit.core.vocab.base import Vocab
@@ -50,6 +51,24 @@ class ContextParams:
     adapters: tuple[tuple[str, float], ...] = ()  # files of LoRA adapters, and their scales
     control_vectors: tuple[tuple[str, float], ...] = ()  # files of control vectors, and theirs
     control_layers: tuple[int, int | None] = (1, None)  # first and last, for all of them
+
+    def load(self, path: str | Path) -> Model:
+        """The model at `path`, its metadata and rotations as asked for."""
+        from llamakit.core.engine.load import load_model
+
+        return load_model(path, overrides={**self.overrides, **self.rope.overrides(path)}, use_mmap=self.use_mmap)
+
+    def adapt(self, context: Context) -> None:
+        """Let a context compute with the adapters and control vectors. Raises GGUFError or ModelError."""
+        if self.adapters:
+            from llamakit.core.engine.adapters import load_adapter
+
+            context.set_adapters([(load_adapter(adapter), scale) for adapter, scale in self.adapters])
+        if self.control_vectors:
+            from llamakit.core.engine.steering import load_control_vector, sum_of
+
+            vectors = [(load_control_vector(vector), scale) for vector, scale in self.control_vectors]
+            context.set_directions(sum_of(vectors, context.model.hparams.n_embd, *self.control_layers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +207,12 @@ def open_completion(
     come: a grammar.
     """
     from llamakit.core.engine.context import Context
-    from llamakit.core.engine.load import load_model
     from llamakit.core.sampling.chain import Sampler
 
     started = time.perf_counter()
     with ExitStack() as opened:
         p = context_params
-        model = load_model(path, overrides={**p.overrides, **p.rope.overrides(path)}, use_mmap=p.use_mmap)
+        model = p.load(path)
         opened.callback(model.close)
         context = Context(
             model,
@@ -208,15 +226,7 @@ def open_completion(
             report=report,
         )
         opened.callback(context.close)
-        if p.adapters:
-            from llamakit.core.engine.adapters import load_adapter
-
-            context.set_adapters([(load_adapter(adapter), scale) for adapter, scale in p.adapters])
-        if p.control_vectors:
-            from llamakit.core.engine.steering import load_control_vector, sum_of
-
-            vectors = [(load_control_vector(vector), scale) for vector, scale in p.control_vectors]
-            context.set_directions(sum_of(vectors, model.hparams.n_embd, *p.control_layers))
+        p.adapt(context)
         constraint = constrain(model.vocab) if constrain else None
         drawing = sampling(model.metadata) if callable(sampling) else sampling
         sampler = Sampler(drawing, model.n_vocab, model.vocab.eog_ids, constraint=constraint, vocab=model.vocab)

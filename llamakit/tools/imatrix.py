@@ -33,6 +33,9 @@ class Settings:
     n_batch: int = 2048
     n_ubatch: int = 512
     n_threads: int | None = None
+    n_threads_batch: int | None = None
+    type_k: str = "f16"
+    type_v: str = "f16"
     process_output: bool = False  # the output head too
     with_perplexity: bool = True
 
@@ -50,7 +53,8 @@ class Collector:
         self.n_chunks = 0  # collected so far
         self.context = Context(
             model, n_ctx=s.n_ctx * self.n_seq, n_batch=n_batch, n_ubatch=s.n_ubatch, n_threads=s.n_threads,
-            n_seq_max=self.n_seq, observer=self.squares, report=report,
+            n_threads_batch=s.n_threads_batch, type_k=s.type_k, type_v=s.type_v, n_seq_max=self.n_seq,
+            observer=self.squares, report=report,
         )  # fmt: skip
         self.scorer = Scorer(self.context) if settings.with_perplexity else None
 

@@ -92,12 +92,13 @@ def test_an_interrupt_saves_and_resume_goes_on(
         np.testing.assert_allclose(resumed.entries[name].sums, entry.sums, rtol=1e-5)
 
 
-def test_matrices_are_merged_without_a_text(model: str, text: str, out: Path, tmp_path: Path) -> None:
+def test_matrices_are_merged_without_a_text(model: str, text: str, out: Path, tmp_path: Path, capsys: Capture) -> None:
     first, second = tmp_path / "a.gguf", tmp_path / "b.gguf"
     assert compute(model, text, first, "--chunks", "2", "--no-ppl") == 0
     assert compute(model, text, second, "--chunks", "3", "--no-ppl", "--in-file", str(first)) == 0
     assert run(["imatrix", "--in-file", str(first), "--in-file", str(second), "-o", str(out), "-c", str(N_CTX)]) == 0
     assert [read_imatrix(path).n_chunks for path in (first, second, out)] == [2, 5, 7]
+    assert capsys.readouterr().err.endswith(f"saved 14 entries of 7 chunks in {out}\n")
 
 
 def test_chunks_computed_together_are_saved_together(model: str, text: str, out: Path, tmp_path: Path) -> None:
@@ -121,7 +122,6 @@ def test_statistics_are_llama_imatrixs_tables(model: str, text: str, out: Path, 
     "args, message",
     [
         ([], "neither a text"),
-        (["-f", "no-such-file"], "no-such-file"),
         (["--output-format", "csv"], "neither gguf nor dat"),
         (["--show-statistics"], "--in-file"),
         (["-c", "0"], "at least 1"),

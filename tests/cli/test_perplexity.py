@@ -14,6 +14,7 @@ import pytest
 
 from llamakit.cli.app import run
 from llamakit.cli.perplexity_output import Screen, time_left
+from llamakit.cli.run_log import INFO, Log
 from llamakit.core.engine.context import Context
 from tests.tools.perplexity.models import TEXT, damage, write_model
 
@@ -279,7 +280,7 @@ def test_the_time_left_is_llama_cpps(seconds: float, n: float, text: str) -> Non
 def test_above_a_bar_values_come_line_by_line(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llamakit.cli.perplexity_output.is_terminal", lambda stream: True)
     shown: list[tuple[str, int, int]] = []
-    screen = Screen(lambda *what: shown.append(what), json=False, quiet=False)
+    screen = Screen(lambda *what: shown.append(what), json=False, log=Log(INFO, None, None))
     for i in range(10):
         screen.value(f"[{i}]")
         screen.progress(i + 1, 10, "chunks")

@@ -122,6 +122,33 @@ def test_files_are_joined(fake_engine: FakeEngine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "order, text, warning",
+    [
+        (("-p", "-f"), b"text f", "-f takes the place of -p"),
+        (("-f", "-p"), b"typed", "-p takes the place of -f"),
+        (("-f", "-p", "-bf"), b"text bf", "-bf takes the place of -p"),
+        (("-p", "--in-file"), b"text in", "--in-file takes the place of -p"),
+        (("--in-file", "--file"), b"text f", "--file takes the place of --in-file"),
+    ],
+)
+def test_of_several_prompts_the_last_one_counts(
+    order: tuple[str, ...], text: bytes, warning: str, fake_engine: FakeEngine, tmp_path: Path, capsys: Capture
+) -> None:
+    sources = {"-p": "typed"}
+    for name, option in (("f", "-f"), ("f", "--file"), ("bf", "-bf"), ("in", "--in-file")):
+        (tmp_path / name).write_text(f"text {name}")
+        sources[option] = str(tmp_path / name)
+    assert run_llamakit(["run", "-m", "x", *(word for name in order for word in (name, sources[name]))]) == 0
+    assert bytes(fake_engine.contexts[-1].cells[1:]) == text
+    assert warning in capsys.readouterr().err
+
+
+def test_a_prompt_file_that_is_not_there_is_an_error_beside_a_prompt_too(capsys: Capture) -> None:
+    assert run_llamakit(["run", "-m", "x", "-p", "typed", "-f", "/no/such.txt"]) == 2
+    assert "error: /no/such.txt: No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "args, seen, unseen",
     [
         ("", "eval time", "Tokens"),

@@ -51,15 +51,19 @@ def test_options_say_how_a_text_is_read(model: str, args: list[str], ids: list[i
     assert json.loads(shown(capfdbinary, "-m", model, "--ids", *args)) == ids
 
 
-def test_a_file_is_taken_whole_and_standard_input_comes_first(
+def test_a_file_and_standard_input_are_taken_whole(
     model: str, tmp_path: Path, capfdbinary: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "t.txt").write_bytes(b"b\xff\n")
-    assert (
-        shown(capfdbinary, "-m", model, "--ids", "-p", "a", "-f", str(tmp_path / "t.txt")) == b"[1, 3, 261, 259, 14]\n"
-    )
+    assert shown(capfdbinary, "-m", model, "--ids", "-f", str(tmp_path / "t.txt")) == b"[1, 3, 261, 259, 14]\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"b")))
-    assert shown(capfdbinary, "-m", model, "--ids", "-p", "a", "--stdin") == b"[1, 3, 261]\n"
+    assert shown(capfdbinary, "-m", model, "--ids", "--stdin") == b"[1, 3, 261]\n"
+
+
+@pytest.mark.parametrize("more", [["-f", "/no/such.txt"], ["--stdin"]])
+def test_a_text_has_one_source(model: str, more: list[str], capfdbinary: Capture) -> None:
+    assert run(["tokenize", "-m", model, "-p", "a", *more]) == 1
+    assert b"--stdin, --file and --prompt are mutually exclusive" in capfdbinary.readouterr().err
 
 
 def test_json_holds_ids_and_pieces(model: str, capfdbinary: Capture) -> None:

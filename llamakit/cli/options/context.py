@@ -39,6 +39,13 @@ class ContextOptions:
 
 
 @dataclass(frozen=True)
+class WindowOptions(ContextOptions):
+    """The same for commands that cut a text into windows."""
+
+    ctx_size: Annotated[int, option("-c", "--ctx-size", env="CTX_SIZE", help="Tokens of a window.")] = 512
+
+
+@dataclass(frozen=True)
 class RopeOptions:
     """What it says of rotations; None where it says nothing."""
 

@@ -19,17 +19,19 @@ class PromptOptions:
     file: o.PromptFile = None
     binary_file: o.BinaryFile = None
     in_file: Annotated[
-        list[str], option("--in-file", panel=OUTPUT, help="Files to join, one a line's end apart; repeat or list a,b.")
+        list[str],
+        o.PROMPT_SOURCE,
+        option("--in-file", panel=OUTPUT, help="Files to join, one a line's end apart; repeat or list a,b."),
     ] = field(default_factory=list)
     escape: o.Escape = True
 
 
 def read_prompt(options: PromptOptions, reads_stdin: bool = True) -> str | bytes:
-    """The text to go on from: -p, else -f, else -bf, else --in-file, else standard input unless a person sits there."""
+    """The text to go on from, of the one source that is given; of none, standard input unless a person sits there."""
     o = options
     if o.prompt is not None:
         return unescape(o.prompt) if o.escape else o.prompt
-    if o.binary_file is not None and o.file is None:
+    if o.binary_file is not None:
         return read_file(o.binary_file)
     if o.file is not None or o.in_file:
         paths = [o.file] if o.file is not None else [path for text in o.in_file for path in text.split(",")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from llamakit.cli.console import Report
 from llamakit.cli.parsing.declared import Declared
-from llamakit.cli.parsing.reader import InvalidArgument, OptionalWord
+from llamakit.cli.parsing.reader import InvalidArgument, OneOf, OptionalWord
 
 COMMON = "Common options"
 SAMPLING = "Sampling"
@@ -77,9 +77,16 @@ FrequencyPenalty = Annotated[
 IgnoreEos = Annotated[bool, option("--ignore-eos", panel=SAMPLING, help="Never end the text by itself.")]
 
 # Prompt and output
-Prompt = Annotated[str | None, option("-p", "--prompt", panel=OUTPUT, help="Text to go on from.")]
-PromptFile = Annotated[str | None, option("-f", "--file", panel=OUTPUT, help="File with that text.")]
-BinaryFile = Annotated[str | None, option("-bf", "--binary-file", panel=OUTPUT, help="The same, taken as it is.")]
+PROMPT_SOURCE = OneOf("prompt")
+Prompt = Annotated[str | None, PROMPT_SOURCE, option("-p", "--prompt", panel=OUTPUT, help="Text to go on from.")]
+PromptFile = Annotated[
+    str | None,
+    PROMPT_SOURCE,
+    option("-f", "--file", panel=OUTPUT, help="File with that text; of -p, -f the last counts."),
+]
+BinaryFile = Annotated[
+    str | None, PROMPT_SOURCE, option("-bf", "--binary-file", panel=OUTPUT, help="The same, taken as it is.")
+]
 Escape = Annotated[
     bool, option("-e/--no-escape", "--escape", panel=OUTPUT, help=r"Read \n \t \r \' \" \\ in the prompt.")
 ]

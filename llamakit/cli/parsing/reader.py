@@ -10,11 +10,11 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
-from llamakit.cli.compat import NO_EFFECT, OLD_VARIABLES, SECOND_WORD, WITHOUT_EFFECT, Takes
+from llamakit.cli.compat import NO_EFFECT, OLD_VARIABLES, SECOND_WORD, WITHOUT_EFFECT, NoEffect, Takes
 from llamakit.cli.shorthands import ANSWERS, REFUSED, STANDS_FOR
 from llamakit.errors import LlamakitError
 
@@ -22,6 +22,7 @@ TRUTHY = frozenset({"on", "enabled", "true", "1"})
 FALSEY = frozenset({"off", "disabled", "false", "0"})
 PREFIX = "LLAMA_ARG_"
 HELP = ("-h", "--help", "--usage")
+Function = TypeVar("Function", bound=Callable[..., None])
 WORDS = TRUTHY | FALSEY | {"auto", "-1"}
 
 
@@ -56,6 +57,23 @@ class OptionalWord:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOf:
+    """Marks options that say the same thing, `what`, in different ways: of those given, the last one counts."""
+
+    what: str
+
+
+def passes_over(table: Mapping[str, NoEffect]) -> Callable[[Function], Function]:
+    """Let a command take options of other commands, which change nothing in this one."""
+
+    def mark(function: Function) -> Function:
+        function.__dict__["passed_over"] = table
+        return function
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
 class Spelling:
     """One spelling of one option, and what it does to the parameter `dest`."""
 
@@ -64,6 +82,7 @@ class Spelling:
     constant: Any = None  # what a switch, or a word left out, stores
     many: bool = False  # a list: repeats accumulate
     word_optional: bool = False
+    one_of: str | None = None  # what it says, where other options say the same
 
 
 def read(command: Command, args: Sequence[str]) -> dict[str, Any]:
@@ -72,10 +91,13 @@ def read(command: Command, args: Sequence[str]) -> dict[str, Any]:
     Raises InvalidArgument on an unknown option, a missing or malformed value, or a superfluous argument.
     """
     spellings = spellings_of(command)
+    no_effect = {**NO_EFFECT, **getattr(command.callback, "passed_over", {})}
     values = {p.name: default_of(p) for p in command.params if p.name and p.expose_value}
+    defaults = dict(values)
     from_environment = read_environment(command, spellings, values)
     positional: list[str] = []
     seen: set[str] = set()
+    sources: dict[str, tuple[str, str]] = {}  # for each `one_of`, what it was said with: a parameter and its spelling
     rest = list(args)
     while rest:
         arg = rest.pop(0)
@@ -93,7 +115,7 @@ def read(command: Command, args: Sequence[str]) -> dict[str, Any]:
             rest[:0] = STANDS_FOR[name]
             continue
         if spelling is None:
-            skip_no_effect(name, value, rest)
+            skip_no_effect(no_effect, name, value, rest)
             continue
         if spelling.dest in from_environment:
             warn(f"{from_environment.pop(spelling.dest)} is set, but {name} on the command line overrides it")
@@ -101,6 +123,12 @@ def read(command: Command, args: Sequence[str]) -> dict[str, Any]:
             warn(f"{name} is given more than once; the last one counts")
         store(values, spelling, take_value(spelling, name, value, rest), is_first=spelling.dest not in seen)
         seen.add(spelling.dest)
+        if spelling.one_of is not None:
+            dest, before = sources.get(spelling.one_of, (spelling.dest, name))
+            if dest != spelling.dest:
+                warn(f"{name} takes the place of {before}, which came before it")
+                values[dest] = defaults[dest]
+            sources[spelling.one_of] = (spelling.dest, name)
     place_arguments(command, values, positional)
     return values
 
@@ -116,26 +144,27 @@ def spellings_of(command: Command) -> dict[str, Spelling]:
     for param in command.params:
         if param.param_type_name != "option" or not param.name or not param.expose_value:
             continue
-        kind, many, word = value_kind(hints[param.name])
+        kind, many, word, one_of = value_kind(hints[param.name])
         for name in param.opts:
             if word:
                 table[name] = Spelling(param.name, on_off_auto, word.bare, word_optional=True)
             else:
-                table[name] = Spelling(param.name, None if kind is bool else converter(kind), True, many)
+                table[name] = Spelling(param.name, None if kind is bool else converter(kind), True, many, one_of=one_of)
         for name in param.secondary_opts:
             table[name] = Spelling(param.name, None, False)
     return table
 
 
-def value_kind(hint: Any) -> tuple[type, bool, OptionalWord | None]:
-    """What one value of a parameter is, whether it is a list of them, and its OptionalWord mark."""
-    many, word = False, None
+def value_kind(hint: Any) -> tuple[type, bool, OptionalWord | None, str | None]:
+    """What one value of a parameter is, whether it is a list of them, its OptionalWord mark, and what it is OneOf."""
+    many, word, one_of = False, None, None
     while parts := get_args(hint):  # Python 3.10 puts Optional around Annotated where the default is None
         if get_origin(hint) is Annotated:
             word = next((mark for mark in parts if isinstance(mark, OptionalWord)), word)
+            one_of = next((mark.what for mark in parts if isinstance(mark, OneOf)), one_of)
         many = many or get_origin(hint) is list
         hint = next(part for part in parts if part is not type(None))
-    return hint, many, word
+    return hint, many, word, one_of
 
 
 def converter(kind: type) -> Callable[[str], Any]:
@@ -238,8 +267,8 @@ def stands_for_others(name: str, spellings: Container[str]) -> bool:
     return name in STANDS_FOR and all(word in spellings for word in STANDS_FOR[name] if word.startswith("-"))
 
 
-def skip_no_effect(name: str, value: str | None, rest: list[str]) -> None:
-    """Pass over an option of llama.cpp's that changes nothing here, or say that there is no such option.
+def skip_no_effect(options: Mapping[str, NoEffect], name: str, value: str | None, rest: list[str]) -> None:
+    """Pass over an option, one of `options`, that changes nothing here, or say that there is no such option.
 
     Raises Answered where it asks for a text.
     """
@@ -247,7 +276,7 @@ def skip_no_effect(name: str, value: str | None, rest: list[str]) -> None:
         raise Answered(ANSWERS[name])
     if name in REFUSED:
         raise InvalidArgument(f"{name}: {REFUSED[name]}")
-    known = NO_EFFECT.get(name)
+    known = options.get(name)
     if known is None:
         raise InvalidArgument(f"invalid argument: {name}")
     has_value = known.takes is Takes.VALUE or (

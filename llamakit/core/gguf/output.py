@@ -109,6 +109,11 @@ class OutputFile:
         return GGUFError(self.path, None, f"cannot write: {error.strerror}")
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raises GGUFError where no file of that name could be written, before the work that makes its contents."""
+    OutputFile(path).discard()
+
+
 def write_file(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
     """A whole file at once. Raises GGUFError for what the system refuses."""
     with file_for(path) as write:
