@@ -135,6 +135,11 @@ CASES: dict[str, tuple[dict[str, Any], Shapes]] = {
         {"logits_scaling": 2.0, "residual_multiplier": 0.5},
         weights("model.layers", {**ATTENTION, **FEED_FORWARD, "post_norm1": (32,), "post_norm2": (32,)}, WHOLE),
     ),
+    "GraniteSpeechForConditionalGeneration": (
+        {"text_config": {"model_type": "granite"}, "encoder_config": {}, "logits_scaling": 2.0},
+        weights("language_model.model.layers", {**ATTENTION, **FEED_FORWARD}, WHOLE)
+        | {"encoder.layers.0.attn.to_q.weight": (8, 8), "projector.qformer.layer.0.dense.weight": (8, 8)},
+    ),
     "VaultGemmaForCausalLM": (
         {
             "sliding_window": 8, "head_dim": 8, "hidden_activation": "gelu_pytorch_tanh", "tie_word_embeddings": True,

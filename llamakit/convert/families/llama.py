@@ -99,6 +99,11 @@ class Granite(Llama):
     hf_names: ClassVar[tuple[str, ...]] = ("GraniteForCausalLM",)
     model_types: ClassVar[tuple[str, ...]] = ("granite",)
 
+    def renamed(self, name: str) -> str | None:
+        """Granite Speech has what hears beside it."""
+        hears = self.config.has("encoder_config") and name.startswith(("encoder.", "projector."))
+        return None if hears else super().renamed(name)
+
     def hparams(self) -> Keys:
         usual = self.config.n_embd // self.config.n_head
         yield from ((k, v) for k, v in super().hparams() if k not in LENGTHS or v != usual)
