@@ -179,6 +179,12 @@ class LlamaContext:
         """Of the last batch's sequences, where vectors are pooled."""
         return {} if self._vectors is None else self._vectors.of_seq
 
+    def get_embeddings(self) -> Any:
+        """A pointer to the vectors of all tokens that have one. Raises IndexError where none has."""
+        if not self.embeddings or self.vectors_of_seqs:
+            raise IndexError("no token has a vector: see llama_set_embeddings, and get_embeddings_seq")
+        return self.get_logits()
+
     def get_embeddings_ith(self, i: int) -> Any:
         """A pointer to float: the vector of a token of the last batch. Raises IndexError where it has none."""
         if not self.embeddings:

@@ -27,6 +27,11 @@ space  ::= ( " " | "\n" [ \t]{0,20} )?
 LLAMA_GRAMMAR_DEFAULT_ROOT = "root"
 
 
+def json_schema_to_gbnf(schema: str, prop_order: list[str] | None = None) -> str:
+    """Raises UsageError: what schemas become here counts properties, which GBNF cannot say."""
+    raise UsageError("json_schema_to_gbnf: schemas are not written as GBNF here; use LlamaGrammar.from_json_schema")
+
+
 class LlamaGrammar(OurGrammar):
     """Objects of a schema have no properties that it does not name, unless it speaks of others.
 

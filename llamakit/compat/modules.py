@@ -24,6 +24,12 @@ from llamakit.compat import answer_types, hf_formats, model_templates, request_t
 from llamakit.compat.batches import LlamaBatch
 from llamakit.compat.c_api import adapters, chats, contexts, models, quantizing, samplers, states, system, vocabs
 from llamakit.compat.c_api.types import TYPES
+from llamakit.compat.candidates import (
+    LlamaSamplingContext,
+    LlamaSamplingParams,
+    LlamaTokenDataArray,
+    normalize_embedding,
+)
 from llamakit.compat.chat_format import (
     ChatFormatterResponse,
     Formatter,
@@ -35,7 +41,7 @@ from llamakit.compat.chat_format import (
 )
 from llamakit.compat.constants import constants
 from llamakit.compat.contexts import LlamaContext
-from llamakit.compat.grammars import JSON_GBNF, LLAMA_GRAMMAR_DEFAULT_ROOT, LlamaGrammar
+from llamakit.compat.grammars import JSON_GBNF, LLAMA_GRAMMAR_DEFAULT_ROOT, LlamaGrammar, json_schema_to_gbnf
 from llamakit.compat.image_handlers import image_handlers
 from llamakit.compat.internals import LlamaModel
 from llamakit.compat.llama import Llama
@@ -59,6 +65,7 @@ LLAMA = {
 GRAMMAR: dict[str, Any] = {"LlamaGrammar": LlamaGrammar}
 TEXTS = {
     "JSON_GBNF": JSON_GBNF,
+    "json_schema_to_gbnf": json_schema_to_gbnf,
     "LLAMA_GRAMMAR_DEFAULT_ROOT": LLAMA_GRAMMAR_DEFAULT_ROOT,
     **{name: text for name, text in vars(sample_grammars).items() if name.endswith("_GBNF")},
 }
@@ -100,6 +107,10 @@ INTERNALS = {
     "LlamaContext": LlamaContext,
     "LlamaBatch": LlamaBatch,
     "LlamaSampler": LlamaSampler,
+    "LlamaTokenDataArray": LlamaTokenDataArray,
+    "LlamaSamplingParams": LlamaSamplingParams,
+    "LlamaSamplingContext": LlamaSamplingContext,
+    "normalize_embedding": normalize_embedding,
 }
 SHAPES = {
     name: shape

@@ -8,6 +8,7 @@ import pytest
 import llamakit.compat  # noqa: F401
 from llamakit.core.engine.context import Context
 from llamakit.core.engine.load import load_model
+from llamakit.errors import UsageError
 from tests.api.model import TINY
 from tests.tiny import write_tiny
 
@@ -124,6 +125,33 @@ def test_what_follows_removed_positions_moves_up(model, expected):
         assert np.array_equal(context.logits_of(-1), engine.step(tokens[-1]))
     assert context.kv_cache_seq_rm(0, 1, 2) and context.kv_cache_seq_rm(0, 2, -1)  # the second takes all that is left
     assert context.n_past(0) == 1
+
+
+def test_candidates_are_rows_over_one_memory():
+    candidates = internals.LlamaTokenDataArray(n_vocab=4)
+    candidates.copy_logits(np.array([0.5, 2.0, -1.0, 0.0], np.float32))
+    structure = candidates.candidates
+    assert [structure.data[i].id for i in range(structure.size)] == [0, 1, 2, 3]
+    assert [structure.data[i].logit for i in range(structure.size)] == [0.5, 2.0, -1.0, 0.0]
+    structure.data[2].p = 0.25
+    assert candidates.candidates_data.p[2] == 0.25
+    assert internals.normalize_embedding([3.0, 4.0]) == [0.6, 0.8]
+    assert internals.normalize_embedding([0.0, 0.0]) == [0.0, 0.0]
+
+
+def test_what_was_drawn_is_kept(model, expected):
+    tokens, _ = expected
+    context = context_of(model)
+    drawn = internals.LlamaSamplingContext(internals.LlamaSamplingParams(temp=0.0))
+    assert drawn.last() is None
+    for token in tokens:
+        drawn.accept(context, token, True)
+    twin = drawn.cp()
+    drawn.reset()
+    assert (drawn.prev, twin.prev, twin.last(), twin.params.temp) == ([], tokens, tokens[-1], 0.0)
+    assert TEXT.decode().endswith(twin.prev_str(context, 2).strip()) and twin.prev_str(context, 0) == ""
+    with pytest.raises(UsageError, match="LlamaSampler"):
+        twin.sample(context)
 
 
 def test_a_chain_draws_what_the_same_options_draw_in_a_llama(path, model):

@@ -35,6 +35,8 @@ def test_a_grammar_keeps_the_text_that_it_is_made_of():
     assert LlamaGrammar.from_json_schema('{"type": "integer"}').matches("12")
     with pytest.raises(LlamakitError, match="from_string"):
         LlamaGrammar()
+    with pytest.raises(LlamakitError, match="from_json_schema"):
+        llama_grammar.json_schema_to_gbnf("{}")
 
 
 @pytest.mark.parametrize(

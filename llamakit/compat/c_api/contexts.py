@@ -143,8 +143,10 @@ def llama_get_causal_attn(ctx: Any) -> bool:
 
 def llama_get_embeddings(ctx: Any) -> Any:
     """A pointer to the vectors of the tokens that have them, one behind the other; None where sequences have them."""
-    context = at(ctx, LlamaContext)
-    return context.get_logits() if context.embeddings and not context.vectors_of_seqs else None
+    try:
+        return at(ctx, LlamaContext).get_embeddings()
+    except IndexError:
+        return None
 
 
 def llama_get_embeddings_ith(ctx: Any, i: int) -> Any:
