@@ -44,7 +44,7 @@ def known_models(several: ModelsOptions, common: ModelSettings, config: PythonSe
 
         preset = several.models_preset
         starting = [name for name, model in models_of_preset(preset, common).items() if model.loads_at_start]
-        if several.models_max and len(starting) > several.models_max:
+        if several.models_max > 0 and len(starting) > several.models_max:
             raise InvalidArgument(
                 f"--models-preset {preset}: {len(starting)} models have load-on-startup, "
                 f"--models-max lets {several.models_max} be loaded"
