@@ -61,6 +61,43 @@ def test_the_server_knows_every_setting():
     assert {one or other for one, other in names} - NAMES == set()
 
 
+def test_every_setting_of_the_sampler_is_there():
+    from llamakit.server.generation.sampling_fields import SAMPLING_FIELDS
+
+    fields = (SOURCE / "src/chat/fields.ts").read_text()
+    assert {field.name for field in SAMPLING_FIELDS if f'"{field.name}"' not in fields} == set()
+
+
+def test_biases_of_tokens_are_sent_as_pairs(page, fake):
+    page.get_by_text("More samplers").click()
+    change(page, "Logit bias", "15 -100\n the 2.5\nEND false")
+    ask(page, "Hello")
+    assert fake.requests[0]["logit_bias"] == [[15, -100], [" the", 2.5], ["END", False]]
+
+
+def test_a_bias_without_a_number_is_said(page, fake):
+    page.get_by_text("More samplers").click()
+    change(page, "Logit bias", "the")
+    ask(page, "Hello")
+    assert fake.requests == []
+    assert "Logit bias: mend it first" in page.get_by_role("alert").inner_text()
+
+
+@pytest.mark.parametrize(
+    "stored", ['{"fields":null}', '{"fields":{"top_k":{}}}', '{"theme":1,"system":7,"model":[]}', "null", "[1]", "{"]
+)
+def test_damaged_settings_are_left_out(open_page, fake, stored):
+    page = open_page(before=f"localStorage.setItem('llamakit.settings', {stored!r})")
+    ask(page, "Hello")
+    assert set(fake.requests[0]) == ALWAYS
+
+
+def test_settings_that_are_sound_stay_beside_damaged_ones(open_page, fake):
+    page = open_page(before="""localStorage.setItem('llamakit.settings', '{"fields":{"top_k":7},"system":null}')""")
+    ask(page, "Hello")
+    assert fake.requests[0]["top_k"] == 7
+
+
 def test_a_value_out_of_its_limits_is_not_taken(page, fake):
     for label, value in [("Top-p", "1.5"), ("Top-k", "1.5"), ("Top-k", "-1")]:
         change(page, label, value)

@@ -30,6 +30,25 @@ const DEFAULTS: Settings = {
   hasSingleKeys: true,
 };
 
+type Check = (value: unknown) => boolean;
+
+const isObject: Check = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isText: Check = (value) => typeof value === "string";
+const isFlag: Check = (value) => typeof value === "boolean";
+const isTexts: Check = (value) => Array.isArray(value) && value.every(isText);
+const isField: Check = (value) => isText(value) || isFlag(value) || Number.isFinite(value) || isTexts(value);
+
+const CHECKS: Record<keyof Settings, Check> = {
+  fields: (value) => isObject(value) && Object.values(value as object).every(isField),
+  system: isText,
+  schema: isText,
+  extra: isText,
+  hasProbabilities: isFlag,
+  model: (value) => value === null || isText(value),
+  theme: (value) => value === "auto" || value === "light" || value === "dark",
+  hasSingleKeys: isFlag,
+};
+
 const SETTINGS = "llamakit.settings";
 const KEY = "llamakit.key";
 
@@ -47,10 +66,13 @@ export function changeField(name: string, value: FieldValue | undefined): void {
   change({ fields: value === undefined ? others : { ...others, [name]: value } });
 }
 
+/** What was stored, but for parts that are damaged, or of another release. */
 function load(): Settings {
   try {
     const stored: unknown = JSON.parse(localStorage.getItem(SETTINGS) ?? "{}");
-    return { ...DEFAULTS, ...(stored as Partial<Settings>) };
+    if (!isObject(stored)) return DEFAULTS;
+    const sound = Object.entries(stored as object).filter(([name, value]) => CHECKS[name as keyof Settings]?.(value));
+    return { ...DEFAULTS, ...(Object.fromEntries(sound) as Partial<Settings>) };
   } catch {
     return DEFAULTS;
   }

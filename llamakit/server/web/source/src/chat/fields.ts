@@ -61,6 +61,7 @@ export const GROUPS: readonly Group[] = [
     title: "Repetition",
     fields: [
       number("repeat_penalty", "Repeat penalty", "Above 1 makes tokens that were said less likely.", 0, 2),
+      boolean("penalize_nl", "Penalties of line ends", "Whether penalties are for line ends too."),
       integer("repeat_last_n", "Repeat window", "How many last tokens are looked at; 0 for none.", 0),
       number("presence_penalty", "Presence penalty", "Taken from tokens that were said.", -2, 2),
       number("frequency_penalty", "Frequency penalty", "Taken for every time a token was said.", -2, 2),
@@ -79,6 +80,7 @@ export const GROUPS: readonly Group[] = [
     title: "More samplers",
     fields: [
       number("typical_p", "Typical p", "Only tokens about as likely as expected; 1 is off.", 0, 1),
+      number("tfs_z", "Tail-free z", "Leaves out the tail of unlikely tokens; 1 is off.", 0, 1),
       number("top_n_sigma", "Top-nσ", "Only logits within n deviations of the highest; -1 is off.", -1),
       number("xtc_probability", "XTC probability", "How often the likeliest tokens are left out.", 0, 1),
       number("xtc_threshold", "XTC threshold", "Which tokens count as likeliest; above 0.5 is off.", 0, 1),
@@ -90,6 +92,7 @@ export const GROUPS: readonly Group[] = [
       number("adaptive_target", "Adaptive target", "The probability it aims at; -1 is off.", -1, 1),
       number("adaptive_decay", "Adaptive decay", "How long it remembers.", 0, 0.99),
       integer("min_keep", "Least kept", "Samplers leave at least so many tokens.", 0),
+      lines("logit_bias", "Logit bias", "A token, by id or text, and a number a line; false for never: 15 -100."),
       lines("samplers", "Order of samplers", "One a line, such as top_k, min_p, temperature."),
     ],
   },

@@ -2,6 +2,7 @@
 
 import { Failure } from "../api/problem.ts";
 import type { Settings } from "../settings.ts";
+import { biasPairs } from "./biases.ts";
 import type { Message } from "./conversation.ts";
 
 const N_ALTERNATIVES = 5;
@@ -22,6 +23,7 @@ export function requestBody(
     return_progress: true,
     ...(settings.hasProbabilities ? { logprobs: true, top_logprobs: N_ALTERNATIVES } : {}),
     ...settings.fields,
+    ...(Array.isArray(settings.fields.logit_bias) ? { logit_bias: biasPairs(settings.fields.logit_bias) } : {}),
     ...(schema === null ? {} : { response_format: { type: "json_schema", json_schema: { name: "answer", schema } } }),
     ...jsonObject(settings.extra, "Further fields"),
   };

@@ -60,7 +60,7 @@ export function SettingsPanel(): VNode | null {
           <label for="extra" class="away">
             Further fields
           </label>
-          <JSONText id="extra" placeholder={'{ "logit_bias": { "15": -100 } }'} name="extra" />
+          <JSONText id="extra" placeholder={'{ "id_slot": 0 }'} name="extra" />
           <p class="hint">A JSON object put into every request.</p>
         </details>
         <section>
