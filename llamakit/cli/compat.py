@@ -54,7 +54,7 @@ def _table() -> dict[str, NoEffect]:
             --memory-f32 --verbose-prompt --ui-mcp-proxy --webui-mcp-proxy --agent -ag""",
         Takes.VALUE: """-C --cpu-mask -Cr --cpu-range --cpu-strict --prio -Cb --cpu-mask-batch -Crb --cpu-range-batch
             --cpu-strict-batch --prio-batch --numa -lzm --lazy-mode --log-file --rpc -ld --logdir
-            --cfg-scale --cfg-negative-prompt --cfg-negative-prompt-file --cache-reuse
+            -ptc --print-token-count --cfg-scale --cfg-negative-prompt --cfg-negative-prompt-file --cache-reuse
             --embd-normalize -gan --grp-attn-n -gaw --grp-attn-w -lcs --lookup-cache-static -lcd
             --lookup-cache-dynamic -mm --mmproj -mmu --mmproj-url --media-path --tools --tools-runtime
             --mcp-servers-config --mcp-servers-json --log-prompts-dir --spec-synth-len --spec-synth-rates

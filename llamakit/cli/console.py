@@ -20,6 +20,11 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def has_colour(wanted: str, stream: TextIO | None) -> bool:
+    """--color: on forces it, auto asks whether a person looks who has not set NO_COLOR."""
+    return wanted == "on" or (wanted == "auto" and is_terminal(stream) and "NO_COLOR" not in os.environ)
+
+
 def log(message: str) -> None:
     """A line for the person, not for the pipe."""
     print(message, file=sys.stderr)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
-from llamakit.cli.console import is_terminal, progress
+from llamakit.cli.console import has_colour, progress
 from llamakit.cli.options import grammar as g
 from llamakit.cli.options import shared as o
 from llamakit.cli.options.adapters import AdapterOptions
 from llamakit.cli.options.chat import ChatOptions
 from llamakit.cli.options.context import ContextOptions, RopeOptions, check_tensors, context_params
 from llamakit.cli.options.interactive import InteractiveOptions
+from llamakit.cli.options.long_text import LongTextOptions
 from llamakit.cli.options.model import ModelOptions
 from llamakit.cli.options.prompt import PromptOptions, read_prompt, unescape
 from llamakit.cli.options.sampling import SamplingOptions, sampling_of, sampling_params
 from llamakit.cli.options.shared import OUTPUT, option
+from llamakit.cli.parsing.reader import InvalidArgument, warn
 from llamakit.cli.run_log import INFO, Log, LogOptions
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130
 PROMPT_COLOUR, PLAIN = "\x1b[33m", "\x1b[0m"
-LONG = "Long texts"
 
 
 def run(
@@ -43,24 +43,7 @@ def run(
     print_token_count: Annotated[
         int, option("-ptc", "--print-token-count", panel=OUTPUT, help="Tell the positions in use every N tokens.")
     ] = -1,
-    keep: o.Keep = 0,
-    context_shift: o.ContextShift = False,
-    grp_attn_n: Annotated[
-        int,
-        option("-gan", "--grp-attn-n", env="GRP_ATTN_N", panel=LONG, help="Self-extend: tokens to a position; 1: off."),
-    ] = 1,
-    grp_attn_w: Annotated[
-        int, option("-gaw", "--grp-attn-w", env="GRP_ATTN_W", panel=LONG, help="Self-extend: tokens of a window.")
-    ] = 512,
-    prompt_cache: Annotated[
-        str | None, option("--prompt-cache", panel=LONG, help="File that keeps the computed prompt for the next run.")
-    ] = None,
-    prompt_cache_all: Annotated[
-        bool, option("--prompt-cache-all", panel=LONG, help="Keep what was generated too, to go on with it.")
-    ] = False,
-    prompt_cache_ro: Annotated[
-        bool, option("--prompt-cache-ro", panel=LONG, help="Use the file, but leave it as it is.")
-    ] = False,
+    lengths: LongTextOptions,
     rotation: RopeOptions,
     adapting: AdapterOptions,
     interactive: InteractiveOptions,
@@ -74,9 +57,9 @@ def run(
     logging: LogOptions,
 ) -> None:
     """Complete a prompt: the text goes to stdout, everything else to stderr. With -cnv, -i, -if or -st, take turns."""
+    check_turns(interactive, verbose_prompt, print_token_count)
     text = read_prompt(prompting, reads_stdin=not interactive.is_wanted)
 
-    from llamakit.core.engine.generate import SelfExtend
     from llamakit.tools import completion as c
 
     opening = context_params(context, rotation, adapting)
@@ -84,18 +67,13 @@ def run(
     rules = g.read_grammar(grammar, grammar_file, json_schema, json_schema_file, regex)
     params = c.CompletionParams(
         n_predict=n_predict,
-        n_keep=keep,
-        context_shift=context_shift,
+        n_keep=lengths.keep,
+        context_shift=lengths.context_shift,
         stop=tuple(unescape(text) if prompting.escape else text for text in reverse_prompt),
         show_special=special,
-        extend=SelfExtend(grp_attn_n, grp_attn_w) if grp_attn_n != 1 else None,
+        extend=lengths.extend,
     )
-    cache = None
-    if prompt_cache:
-        from llamakit.tools.prompt_cache import PromptCache
-
-        cache = PromptCache(prompt_cache, saves_all=prompt_cache_all, is_read_only=prompt_cache_ro)
-
+    cache = lengths.cache()
     with ExitStack() as opened:
         log = opened.enter_context(Log.to(logging))
         with progress(log.shows(INFO)) as report:
@@ -133,6 +111,16 @@ def run(
         raise Exit(EXIT_INTERRUPTED)
 
 
+def check_turns(interactive: InteractiveOptions, verbose_prompt: bool, print_token_count: int) -> None:
+    """Options of a conversation alone, and those that it passes over. Raises InvalidArgument."""
+    if not interactive.is_wanted and interactive.output_file is not None:
+        raise InvalidArgument("-o writes a conversation, and this is none: add -cnv, or send stdout to a file")
+    if interactive.is_wanted:
+        for name, is_given in (("--verbose-prompt", verbose_prompt), ("-ptc", print_token_count > 0)):
+            if is_given:
+                warn(f"{name} has no effect in a conversation")
+
+
 def warn_of_length(completion: Completion, log: Log) -> None:
     n_ctx, n_trained = completion.context.n_ctx, completion.n_ctx_train
     if n_ctx > n_trained:
@@ -147,8 +135,7 @@ def show_tokens(completion: Completion, tokens: list[int], log: Log) -> None:
 
 
 def show_prompt(text: str, color: str) -> None:
-    plain = color == "off" or not is_terminal(sys.stdout) or "NO_COLOR" in os.environ
-    put(text if plain else f"{PROMPT_COLOUR}{text}{PLAIN}")
+    put(f"{PROMPT_COLOUR}{text}{PLAIN}" if has_colour(color, sys.stdout) else text)
 
 
 def write(completion: Completion, prompt: list[int], n_between: int, log: Log) -> bool:

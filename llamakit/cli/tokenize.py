@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
-from llamakit.cli.console import is_terminal, progress
+from llamakit.cli.console import has_colour, is_terminal, progress
 from llamakit.cli.options import shared as o
 from llamakit.cli.options.named_model import NamedModelOptions
 from llamakit.cli.options.prompt import read_file, unescape_bytes
@@ -66,7 +66,7 @@ def tokenize(
         return
     if ids:
         print([token.id for token in tokens])
-    elif color == "on" or (color == "auto" and screen):
+    elif has_colour(color, sys.stdout):
         print(coloured(tokens))
     else:
         write_lines(tokens, screen)

@@ -182,10 +182,11 @@ class Terminal(io.StringIO):
         (Terminal(), "off", {}, "hi"),
         (Terminal(), "auto", {"NO_COLOR": "1"}, "hi"),
         (Terminal(), "auto", {"TERM": "dumb"}, "hi"),
-        (io.StringIO(), "on", {}, "hi"),
+        (io.StringIO(), "auto", {}, "hi"),
+        (io.StringIO(), "on", {"NO_COLOR": "1"}, "\x1b[33mhi\x1b[0m"),
     ],
 )
-def test_colour_is_for_terminals_that_want_it(
+def test_colour_is_for_terminals_that_want_it_and_for_who_asks(
     stream: io.StringIO, color: str, variables: dict[str, str], shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")

@@ -202,3 +202,32 @@ def test_damaged_weights_are_found_first(model: str, tmp_path: Path, capsys: Cap
     err = capsys.readouterr().err
     assert "blk.1.ffn_up.weight" in err.splitlines()[0]
     assert err.splitlines()[1].endswith("--check-tensors: 1 of its tensors are damaged; fetch the file anew")
+
+
+@pytest.mark.parametrize("option", ["--verbose-prompt", "-ptc"])
+@pytest.mark.parametrize("command", ["run -cnv -st", "chat -st"])
+def test_what_a_conversation_passes_over_is_said(command: str, option: str, model: str, capsys: Capture) -> None:
+    words = [*command.split(), "-m", model, "-p", "ab", "-n", "2", option, *(["3"] if option == "-ptc" else [])]
+    assert run_llamakit(words) == 0
+    assert f"warn: {option} has no effect in" in capsys.readouterr().err
+
+
+def test_a_conversation_file_needs_a_conversation(capsys: Capture, tmp_path: Path) -> None:
+    assert run_llamakit(["run", "-m", "/no/such.gguf", "-p", "x", "-o", str(tmp_path / "out.md")]) == 1
+    assert capsys.readouterr().err.startswith("error: -o writes a conversation, and this is none: add -cnv")
+
+
+@pytest.mark.parametrize("command", ["run", "chat"])
+@pytest.mark.parametrize("which", ["all", "ro"])
+def test_a_prompt_cache_without_a_file_is_said(command: str, which: str, capsys: Capture) -> None:
+    assert run_llamakit([command, "-m", "/no/such.gguf", "-p", "x", f"--prompt-cache-{which}"]) == 2
+    assert f"--prompt-cache-{which} has no effect without --prompt-cache FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "chat"])
+def test_a_prompt_cache_that_cannot_be_written_is_refused_before_the_work(command: str, capsys: Capture) -> None:
+    assert run_llamakit([command, "-m", "/no/such.gguf", "-p", "x", "--prompt-cache", "/no/such/state"]) == 2
+    assert capsys.readouterr().err == "error: /no/such/state: cannot write: No such file or directory\n"
+    words = [command, "-m", "/no/such.gguf", "-p", "x", "--prompt-cache", "/no/such/state", "--prompt-cache-ro"]
+    assert run_llamakit(words) == 2
+    assert "/no/such.gguf" in capsys.readouterr().err

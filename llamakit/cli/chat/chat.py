@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,10 +15,10 @@ from llamakit.cli.options.chat import ChatOptions, chat_template_of, template_va
 from llamakit.cli.options.context import ContextOptions, RopeOptions, check_tensors, context_params
 from llamakit.cli.options.grammar import GrammarFile, GrammarText, JsonSchema, JsonSchemaFile, Regex, read_grammar
 from llamakit.cli.options.interactive import InteractiveOptions
+from llamakit.cli.options.long_text import LongTextOptions
 from llamakit.cli.options.model import ModelOptions
 from llamakit.cli.options.prompt import PromptOptions, read_prompt, unescape
 from llamakit.cli.options.sampling import SamplingOptions, sampling_of, sampling_params
-from llamakit.cli.options.shared import OUTPUT, option
 from llamakit.cli.run_log import INFO, Log, LogOptions
 
 if TYPE_CHECKING:
@@ -43,11 +43,7 @@ def chat(
     display_prompt: o.DisplayPrompt = True,
     color: o.Color = "auto",
     special: o.Special = False,
-    keep: o.Keep = 0,
-    context_shift: o.ContextShift = False,
-    prompt_cache: Annotated[
-        str | None, option("--prompt-cache", panel=OUTPUT, help="File that keeps what was computed, for the next time.")
-    ] = None,
+    lengths: LongTextOptions,
     grammar: GrammarText = None,
     grammar_file: GrammarFile = None,
     json_schema: JsonSchema = None,
@@ -65,13 +61,14 @@ def chat(
     limits = read_grammar(grammar, grammar_file, json_schema, json_schema_file, regex)
 
     from llamakit.tools import completion as c
-    from llamakit.tools.prompt_cache import PromptCache
 
     opening = context_params(context, rotation, adapting)
     sampling_params(sampling)  # what is wrong with it is said before the model is loaded
     draw = partial(sampling_of, sampling)
-    cache = PromptCache(prompt_cache, saves_all=True) if prompt_cache else None
-    params = c.CompletionParams(n_predict, keep, context_shift, tuple(stops), special)
+    cache = lengths.cache(saves_all=True)
+    params = c.CompletionParams(
+        n_predict, lengths.keep, lengths.context_shift, tuple(stops), special, extend=lengths.extend
+    )
     with ExitStack() as opened:
         log = opened.enter_context(Log.to(logging))
         with progress(log.shows(INFO)) as report:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from shutil import get_terminal_size
 from typing import Protocol
 
-from llamakit.cli.console import is_terminal, log
+from llamakit.cli.console import has_colour, is_terminal, log
 from llamakit.core.engine.generate import Finish
 from llamakit.tools.chat.events import Delta, Event, Notice, Turn
 
@@ -36,7 +35,7 @@ class Screen:
     ) -> None:
         self.is_terminal = sys.stdout is not None and sys.stdout.isatty()
         self.can_move = is_terminal(sys.stdout)
-        self.has_colour = self.can_move and color != "off" and "NO_COLOR" not in os.environ
+        self.has_colour = has_colour(color, sys.stdout)
         self.shows_timings, self.is_quiet, self.markdown = shows_timings, is_quiet, markdown and self.can_move
         self.shows_thinking = self.is_terminal if shows_thinking is None else shows_thinking
         self.is_thinking = self.has_status = False

@@ -158,3 +158,29 @@ def test_the_whole_command_in_a_terminal(model: str, tmp_path: Path) -> None:
         t.type("/exit\r")
         assert t.exit_code() == 0
     assert "\n+hé\n" in (tmp_path / "llamakit" / "chat_history").read_text()
+
+
+def test_a_prompt_cache_may_be_only_read_and_its_whole_asked_for(chat, tmp_path: Path) -> None:
+    state = tmp_path / "state.bin"
+    assert chat("one\n", "--prompt-cache", str(state), "--prompt-cache-all")[0] == 0
+    kept = state.read_bytes()
+    code, _, err = chat("one\n", "--prompt-cache", str(state), "--prompt-cache-ro")
+    assert code == 0 and state.read_bytes() == kept
+    assert re.search(r"prompt 1 \+ \d+ kept", err)
+
+
+def test_self_extend_is_the_same_as_with_run(chat) -> None:
+    assert chat("one\n", "-gan", "3", "-gaw", "512")[0] == 2
+    plain, squeezed = (
+        chat("one\n", "-n", "60", "-c", "64", "--temp", "0", *more) for more in ([], ["-gan", "4", "-gaw", "16"])
+    )
+    assert (plain[0], squeezed[0]) == (0, 0)
+    assert plain[1] != squeezed[1]
+
+
+def test_colour_that_is_asked_for_goes_through_pipes(chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    told = ["-i", "-p", "cat", "--grammar", CAT]
+    plain, coloured = (chat("", *told, "--color", word)[1] for word in ("auto", "on"))
+    assert "\x1b" not in plain
+    assert "\x1b[" in coloured and re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
