@@ -22,7 +22,7 @@ LINK = re.compile(r"\]\(([^)#]+)(?:#[\w-]*)?\)")
 COMMANDS = REPO / "docs/commands.md"
 SECTION = re.compile(r"^## (.*?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 SECTIONS = {title: section for title, section in SECTION.findall(COMMANDS.read_text("utf-8")) if "```" in section}
-NEEDED = {"server.md": ("fastapi", "openai"), "index.md": ("fastapi",)}
+NEEDED = {"server.md": ("fastapi", "openai"), "index.md": ("fastapi",), "lm-eval.md": ("lm_eval",)}
 INSTALLS = re.compile(r"^ *(pip install .*|.*npm ci.*)$", re.MULTILINE)  # the environment of the tests stays as it is
 FAILURE = re.compile(r"^error: |, expected ", re.MULTILINE)
 SLOW = ("--target-size",)  # minutes; tests/tools/quantize measures less
