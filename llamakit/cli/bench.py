@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, TextIO, TypeVar
 
 from llamakit.cli.console import log, progress
-from llamakit.cli.options.model import model_path
+from llamakit.cli.options.model import hub_name, model_path
 from llamakit.cli.options.shared import ArchFile, Verbose, add_arch_files, option
 from llamakit.cli.parsing.reader import InvalidArgument
 
@@ -25,6 +25,8 @@ def tested(*names: str, help: str, default: str) -> Any:
 def bench(
     model: Annotated[list[str], tested("-m", "--model", help="GGUF file, or hf:REPO.", default="the demo model")] = [],
     hf_repo: Annotated[list[str], tested("-hf", "-hfr", "--hf-repo", help="ORG/REPO[:QUANT].", default="none")] = [],
+    hf_file: Annotated[list[str], tested("-hff", "--hf-file", help="A file of each -hf.", default="by QUANT")] = [],
+    hf_token: Annotated[str | None, option("-hft", "--hf-token", help="Access token; without it, HF_TOKEN's.")] = None,
     n_prompt: Annotated[list[str], tested("-p", "--n-prompt", help="Prompt tokens.", default="512")] = [],
     n_gen: Annotated[list[str], tested("-n", "--n-gen", help="Generated tokens.", default="128")] = [],
     pg: Annotated[list[str], tested("-pg", help="PROMPT,GENERATED tokens in one test.", default="none")] = [],
@@ -33,6 +35,9 @@ def bench(
     ubatch_size: Annotated[list[str], tested("-ub", "--ubatch-size", help="Tokens at once.", default="512")] = [],
     cache_type_k: Annotated[list[str], tested("-ctk", "--cache-type-k", help="Type of keys.", default="f16")] = [],
     cache_type_v: Annotated[list[str], tested("-ctv", "--cache-type-v", help="Type of values.", default="f16")] = [],
+    embeddings: Annotated[
+        list[str], tested("-embd", "--embeddings", help="1: without the head, as for embeddings.", default="0")
+    ] = [],
     threads: Annotated[list[str], tested("-t", "--threads", help="Threads.", default="all cores")] = [],
     offline: Annotated[bool, option("--offline", env="OFFLINE", help="Fetch nothing.")] = False,
     arch_file: ArchFile = [],
@@ -65,10 +70,10 @@ def bench(
     if repetitions < 1:
         raise InvalidArgument("-r: at least one repetition is needed")
 
-    specs = [*split(model, str), *(f"hf:{repo}" for repo in split(hf_repo, str))]
+    specs = [*split(model, str), *hub_specs(split(hf_repo, str), split(hf_file, str))]
     with progress() as report:
         grid = Grid(
-            models=[model_path(spec, report, offline) for spec in specs] or [model_path(None, report, offline)],
+            models=[model_path(spec, report, offline, hf_token) for spec in specs or [None]],
             n_prompt=numbers("-p", n_prompt) or [512],
             n_gen=numbers("-n", n_gen) or [128],
             pairs=[pair(text) for text in pg],
@@ -78,6 +83,7 @@ def bench(
             type_k=split(cache_type_k, str) or ["f16"],
             type_v=split(cache_type_v, str) or ["f16"],
             n_threads=[n or None for n in numbers("-t", threads)] or [None],
+            embeddings=switches("-embd", embeddings) or [False],
         )
         if profile or profile_html is not None:
             from llamakit.cli.bench_profile import run
@@ -110,6 +116,23 @@ def remember(items: Iterable[T], seen: list[T]) -> Iterator[T]:
 
 def split(texts: list[str], convert: Callable[[str], T]) -> list[T]:
     return [convert(part) for text in texts for part in text.split(",") if part]
+
+
+def hub_specs(repos: list[str], files: list[str]) -> list[str | None]:
+    """What models of Hugging Face are called in one word, with the file of each where files are named."""
+    if files and len(files) != len(repos):
+        raise InvalidArgument(f"-hff names {len(files)} files for {len(repos)} repositories (-hf): one each is needed")
+    if files:
+        repos = [f"{repo.partition(':')[0]}/{file}" for repo, file in zip(repos, files, strict=True)]
+    return [hub_name(repo) for repo in repos]
+
+
+def switches(name: str, texts: list[str]) -> list[bool]:
+    """`0,1` -> [False, True]. Raises InvalidArgument for anything else."""
+    parts = split(texts, str)
+    if not {"0", "1"}.issuperset(parts):
+        raise InvalidArgument(f"{name}: {', '.join(parts)} is not of 0 and 1")
+    return [part == "1" for part in parts]
 
 
 def numbers(name: str, texts: list[str]) -> list[int]:

@@ -14,6 +14,10 @@ from typing import Any
 from llamakit import __version__
 from llamakit.tools.bench import Grid, Result, spread
 
+VARIED = (
+    ("n_batch", "n_batch", 7), ("n_ubatch", "n_ubatch", 8), ("type_k", "type_k", 6), ("type_v", "type_v", 6),
+    ("embeddings", "embd", 4),
+)  # fmt: skip
 BOOLEANS = frozenset({"cpu_strict", "no_kv_offload", "embeddings", "no_host", "repack"})
 
 
@@ -49,7 +53,7 @@ def fields(result: Result) -> dict[str, Any]:
         "tensor_buft_overrides": "none",
         "load_mode": "mmap",
         "lazy_mode": "auto",
-        "embeddings": False,
+        "embeddings": setup.embeddings,
         "no_op_offload": 0,
         "no_host": False,
         "repack": True,
@@ -80,13 +84,14 @@ def markdown(results: Iterable[Result], grid: Grid) -> Iterator[str]:
     """A table whose columns are those that vary or differ from their defaults."""
     columns: list[tuple[str, int]] = [("model", -30), ("size", 10), ("params", 10), ("backend", -10), ("threads", 7)]
     defaults = Grid(models=())
-    for name, width in (("n_batch", 7), ("n_ubatch", 8), ("type_k", 6), ("type_v", 6)):
-        if list(getattr(grid, name)) != list(getattr(defaults, name)):
+    for field, name, width in VARIED:
+        if list(getattr(grid, field)) != list(getattr(defaults, field)):
             columns.append((name, width))
     columns += [("test", 15), ("t/s", 20), ("% of limit", 10)]
-    yield "| " + " | ".join(pad(name, width) for name, width in columns) + " |"
-    yield "| " + " | ".join(dashes(width) for _, width in columns) + " |"
-    for result in results:
+    for i, result in enumerate(results):
+        if i == 0:  # not sooner: a model that cannot be opened has no table
+            yield "| " + " | ".join(pad(name, width) for name, width in columns) + " |"
+            yield "| " + " | ".join(dashes(width) for _, width in columns) + " |"
         cells = {
             "model": result.model_type,
             "size": size_text(result.model_size),
@@ -97,6 +102,7 @@ def markdown(results: Iterable[Result], grid: Grid) -> Iterator[str]:
             "n_ubatch": str(result.setup.n_ubatch),
             "type_k": result.setup.type_k,
             "type_v": result.setup.type_v,
+            "embd": str(int(result.setup.embeddings)),
             "test": result.test.name,
             "t/s": f"{fmean(result.samples_ts):.2f} ± {spread(result.samples_ts):.2f}",
             "% of limit": f"{result.percent_of_limit:.1f}",

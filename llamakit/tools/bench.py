@@ -30,6 +30,7 @@ class Setup:
     type_k: str = "f16"
     type_v: str = "f16"
     n_threads: int | None = None
+    embeddings: bool = False  # the states of tokens, without the head that makes logits of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,12 @@ class Grid:
     type_k: Sequence[str] = ("f16",)
     type_v: Sequence[str] = ("f16",)
     n_threads: Sequence[int | None] = (None,)
+    embeddings: Sequence[bool] = (False,)
 
     def setups(self) -> list[Setup]:
-        choices = (self.models, self.n_batch, self.n_ubatch, self.type_k, self.type_v, self.n_threads)
+        choices = (
+            self.models, self.n_batch, self.n_ubatch, self.type_k, self.type_v, self.n_threads, self.embeddings,
+        )  # fmt: skip
         return [Setup(*choice) for choice in product(*choices)]
 
     def tests(self) -> list[Workload]:
@@ -117,14 +121,15 @@ class Limits(Protocol):
     def int8_peak(self, n_threads: int) -> float: ...
 
 
-def limit_ns(test: Workload, model: Model, n_threads: int, limits: Limits) -> float:
+def limit_ns(test: Workload, model: Model, n_threads: int, limits: Limits, has_head: bool = True) -> float:
     """Nanoseconds the test would take if prompt tokens cost only their operations and generated ones only the weights
     read for them; keys and values are left out."""
     seconds = 0.0
     if test.n_prompt:
         seconds += test.n_prompt * model.n_flops_per_token / limits.int8_peak(n_threads)
     if test.n_gen:
-        seconds += test.n_gen * model.n_bytes_per_token / limits.read_bandwidth(n_threads)
+        n_bytes = model.n_bytes_per_token - (0 if has_head else model.n_bytes_of_head)
+        seconds += test.n_gen * n_bytes / limits.read_bandwidth(n_threads)
     return 1e9 * seconds
 
 
@@ -167,6 +172,7 @@ class Runner:
             n_threads_batch=setup.n_threads,
             type_k=setup.type_k,
             type_v=setup.type_v,
+            has_head=not setup.embeddings,
             report=self.report,
         )
 
@@ -187,7 +193,7 @@ class Runner:
             context.n_threads,
             test_time,
             samples,
-            limit_ns(test, model, context.n_threads, limits),
+            limit_ns(test, model, context.n_threads, limits, has_head=not setup.embeddings),
         )
 
 

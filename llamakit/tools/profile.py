@@ -76,7 +76,8 @@ def profile(setup: Setup, test: Workload, n_repeat: int = 3, report: Report | No
 
     with load_model(setup.model) as model, Context(
         model, n_ctx=max(test.n_cells, 1), n_batch=setup.n_batch, n_ubatch=setup.n_ubatch, n_threads=setup.n_threads,
-        n_threads_batch=setup.n_threads, type_k=setup.type_k, type_v=setup.type_v, report=report,
+        n_threads_batch=setup.n_threads, type_k=setup.type_k, type_v=setup.type_v,
+        has_head=not setup.embeddings, report=report,
     ) as context:  # fmt: skip
         seconds, ops = run(context, test, n_repeat)
         n = context.n_threads

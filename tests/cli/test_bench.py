@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,11 @@ from llamakit.cli.app import run
 from llamakit.cli.bench import numbers, pair
 from llamakit.cli.bench_output import FORMATS, fields, markdown, params_text, size_text
 from llamakit.cli.parsing.reader import InvalidArgument
-from llamakit.tools.bench import Grid, Result, Setup, Workload
+from llamakit.core.engine.load import load_model
+from llamakit.tools.bench import Grid, Result, Setup, Workload, limit_ns
+from tests.api.model import TINY
 from tests.fake_engine import FakeEngine
+from tests.tiny import write_tiny
 
 Capture = pytest.CaptureFixture[str]
 
@@ -62,8 +66,58 @@ def test_markdown_is_llama_benchs_table_and_one_more_column() -> None:
 
 
 def test_markdown_shows_what_varies() -> None:
-    header = next(iter(markdown([], Grid(["m"], n_ubatch=(64, 512), type_k=("q8_0",)))))
-    assert [cell.strip() for cell in header.strip("|").split("|")][4:8] == ["threads", "n_ubatch", "type_k", "test"]
+    grid = Grid(["m"], n_ubatch=(64, 512), type_k=("q8_0",), embeddings=(True,))
+    header = next(iter(markdown(RESULTS, grid)))
+    columns = ["threads", "n_ubatch", "type_k", "embd", "test"]
+    assert [cell.strip() for cell in header.strip("|").split("|")][4:9] == columns
+
+
+def test_an_error_before_the_first_row_has_no_table_over_it(capsys: Capture) -> None:
+    assert run(["bench", "-m", "/no/such.gguf"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_files_of_repositories_are_named_one_each(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("llamakit.cli.bench.model_path", lambda *what: asked.append(what) or "/no/such.gguf")
+    words = ["bench", "-hf", "a/b:Q4_0,c/d", "-hff", "x.gguf,y.gguf", "-hft", "secret"]
+    assert run(words) == 2
+    assert [(what[0], what[3]) for what in asked] == [("hf:a/b/x.gguf", "secret"), ("hf:c/d/y.gguf", "secret")]  # type: ignore[index]
+    assert run(["bench", "-hf", "a/b", "-hff", "x,y"]) == 1
+    assert "-hff names 2 files for 1 repositories" in capsys.readouterr().err
+
+
+def test_devices_are_listed(capsys: Capture) -> None:
+    assert run(["bench", "--list-devices"]) == 0
+    assert capsys.readouterr().out.startswith("Available devices:")
+
+
+def test_embeddings_are_computed_without_the_head(tmp_path: Path, capsys: Capture) -> None:
+    model = str(write_tiny(tmp_path / "tiny.gguf", TINY))
+    words = ["bench", "-m", model, "-p", "8", "-n", "2", "-d", "4", "-r", "1", "-o", "json", "-embd", "0,1"]
+    assert run(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["embeddings"] for row in found] == [False, False, True, True]
+    assert all(row["avg_ns"] > 0 for row in found)
+    assert run(["bench", "-m", model, "-embd", "2"]) == 1
+    assert "-embd: 2 is not of 0 and 1" in capsys.readouterr().err
+
+
+def test_the_limit_of_embeddings_leaves_out_the_head(tmp_path: Path) -> None:
+    with load_model(write_tiny(tmp_path / "tiny.gguf", TINY)) as model:
+        whole, headless = (
+            limit_ns(Workload(n_gen=1), model, 1, OneByteASecond(), has_head) for has_head in (True, False)
+        )
+        head = model.reader.tensor("output.weight" if "output.weight" in model.reader else "token_embd.weight")
+    assert whole - headless == pytest.approx(1e9 * head.n_bytes)
+
+
+class OneByteASecond:
+    def read_bandwidth(self, n_threads: int) -> float:
+        return 1.0
+
+    def int8_peak(self, n_threads: int) -> float:
+        return 1.0
 
 
 @pytest.mark.parametrize("n_bytes, text", [(96576768, "92.10 MiB"), (2**30, "1.00 GiB"), (5 * 2**29, "2.50 GiB")])

@@ -74,6 +74,12 @@ class Model:
         return round(sum(t.n_bytes * self._use(t.name) for t in self.reader.tensors))
 
     @property
+    def n_bytes_of_head(self) -> int:
+        """Of those, the output head's: a matrix of its own, or the table of tokens."""
+        name = "output.weight" if "output.weight" in self.reader else "token_embd.weight"
+        return self.reader.tensor(name).n_bytes
+
+    @property
     def n_flops_per_token(self) -> int:
         """Products and sums of the matrices for one token of a prompt: the head runs for its last token only."""
         matrices = (t for t in self.reader.tensors if len(t.shape) > 1 and t.name.startswith("blk."))
