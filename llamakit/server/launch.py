@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from llamakit.errors import UsageError
 from llamakit.server.app import create_app
 from llamakit.server.arenas import use_one_arena
 from llamakit.server.engine.engine import Engine
@@ -31,6 +33,7 @@ from llamakit.server.tls import check_certificate
 log = logging.getLogger(__name__)
 
 TIME_TO_SAY_SO = 2  # seconds that replies have to go out when all streams have ended
+LEAST_FILES = 32  # that a process may have open: half of them for what is no connection
 POLL = 0.05  # seconds between looks at what still runs
 
 
@@ -163,7 +166,10 @@ def serve_many(
 
 
 def check_files(settings: ServerSettings) -> None:
-    """Raises UsageError for those of a certificate that are none."""
+    """Raises UsageError for those of a certificate that are none, and where too few files may be open."""
+    n_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= n_files < LEAST_FILES:
+        raise UsageError(f"only {n_files} files may be open here, and a server needs {LEAST_FILES}: ulimit -n")
     if settings.ssl_key_file is not None and settings.ssl_cert_file is not None:
         check_certificate(settings.ssl_key_file, settings.ssl_cert_file)
 

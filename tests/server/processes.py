@@ -87,11 +87,15 @@ def wait_until(is_true: Callable[[], object]) -> None:
 
 
 @contextmanager
-def server_process(*args: str | Path, is_ready: bool = True, **environment: str) -> Iterator[ServerProcess]:
-    """A server on a free port."""
+def server_process(
+    *args: str | Path, is_ready: bool = True, n_files: int | None = None, **environment: str
+) -> Iterator[ServerProcess]:
+    """A server on a free port; `n_files` is how many files it may have open."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = [sys.executable, "-m", "llamakit", "server", "--port", "0", *map(str, args)]
+        if n_files is not None:
+            command = ["sh", "-c", f'ulimit -n {n_files}; exec "$@"', "sh", *command]
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env={**os.environ, **environment}

@@ -78,6 +78,27 @@ def test_why_it_does_not_start_is_in_its_log(path, tmp_path):
         assert [json.loads(line) for line in log.read_text().splitlines()] == lines
 
 
+def test_fault_79_with_few_files_it_takes_few_connections_and_goes_on(path):
+    with server_process("-m", path, n_files=64) as server:
+        clients = []
+        try:
+            for _ in range(100):
+                clients.append(socket.create_connection(("127.0.0.1", server.port), PATIENCE))
+                clients[-1].sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert clients[0].recv(100).startswith(b"HTTP/1.1 200")
+        finally:
+            for client in clients:
+                client.close()
+        wait_until(lambda: server.health() == 200)
+        assert server.end() == 0
+
+
+def test_fault_79_with_too_few_it_says_so(path):
+    with server_process("-m", path, is_ready=False, n_files=12) as server:
+        assert server.process.wait(PATIENCE) == 2
+        assert "error: only 12 files may be open here" in server.log.read_text()
+
+
 def test_fault_77_what_runs_may_end_when_the_server_is_told_to(path):
     with server_process("-m", path, "-c", "256") as server:
         texts = []
