@@ -14,6 +14,7 @@ from llamakit.server.anthropic.routes import anthropic_routes
 from llamakit.server.docs_page import docs_routes
 from llamakit.server.errors import Refused, add_handlers
 from llamakit.server.health import health_routes
+from llamakit.server.kept_streams import KeptStreams
 from llamakit.server.models.figures import figures_of
 from llamakit.server.models.many import ManyModels
 from llamakit.server.models.models import Models
@@ -47,12 +48,13 @@ def create_app(models: Models, settings: ServerSettings | None = None) -> FastAP
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models.start()
         yield
+        app.state.kept_streams.close()
         await models.close()
         if tracing is not None:
             tracing.close()
 
     app = FastAPI(title="llamakit", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.models, app.state.settings = models, settings
+    app.state.models, app.state.settings, app.state.kept_streams = models, settings, KeptStreams()
     observers = [metrics.observe, log_request, *([tracing.observe] if tracing is not None else [])]
     operations = Operations(
         ApiKeys(settings.api_keys),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 
 from llamakit.errors import UsageError
 from llamakit.server.engine.generation import Generation
@@ -18,6 +19,7 @@ from llamakit.server.engine.stream import Stream
 from llamakit.server.errors import ClientGone
 from llamakit.server.generation.answer import Answer
 from llamakit.server.generation.field import FieldError, kind_of
+from llamakit.server.kept_streams import HEADER, LONGEST_ID, KeptStreams
 from llamakit.server.models.served import Served
 from llamakit.server.operations.record import current
 from llamakit.server.sse import OPENAI, PING, Event, Events, EventStream, Style, client_gone
@@ -92,7 +94,10 @@ async def stream(
     ping: float = PING,
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> Response:
-    """Events as they come; what goes wrong before the first one is raised."""
+    """Events as they come; what goes wrong before the first one is raised. A stream of a conversation, by the header
+    X-Conversation-Id, is kept."""
+    if len(request.headers.get(HEADER, "")) > LONGEST_ID:
+        raise FieldError(HEADER, f"may have {LONGEST_ID} characters")
     first = asyncio.ensure_future(anext_of(events))
     going = asyncio.ensure_future(client_gone(request.receive))
     try:
@@ -108,7 +113,16 @@ async def stream(
         raise
     finally:
         going.cancel()
-    return EventStream(events, first, style, ping, headers)
+    made = EventStream(events, first, style, ping, headers)
+    conversation = request.headers.get(HEADER)
+    return kept(request, conversation, made) if conversation else made
+
+
+def kept(request: Request, conversation: str, made: EventStream) -> Response:
+    """The same stream, which goes on when the client goes, and can be read on."""
+    streams: KeptStreams = request.app.state.kept_streams
+    stream = streams.keep(getattr(request.state, "tenant", ""), conversation, made)
+    return made if stream is None else StreamingResponse(stream.read(0), headers=dict(made.headers))
 
 
 async def json_object(request: Request) -> dict[str, Any]:

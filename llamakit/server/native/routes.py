@@ -20,6 +20,7 @@ from llamakit.server.native.predict import FORMAT, FORMATS, predict
 from llamakit.server.native.props import get_props, post_props
 from llamakit.server.native.rerank import RERANK_FIELDS, rerank
 from llamakit.server.native.slots import FILENAME, get_slots, post_slots
+from llamakit.server.native.streams import CONVERSATIONS, delete_stream, get_stream, lookup_streams
 from llamakit.server.native.tokens import TOKENS, apply_template, detokenize
 from llamakit.server.openai.embeddings import EMBEDDING_FIELDS, NORM
 from llamakit.server.openai.fields import MODEL
@@ -67,6 +68,9 @@ def native_routes(models: Models, settings: ServerSettings) -> APIRouter:
     router.get("/slots", include_in_schema=settings.has_slots)(get_slots)
     for path in ("/cors-proxy", "/tools"):  # of llama-server's own page
         router.add_api_route(path, disabled, methods=["GET", "POST"], include_in_schema=False)
+    router.get("/v1/stream", include_in_schema=False)(get_stream)
+    router.delete("/v1/stream", include_in_schema=False)(delete_stream)
+    post(lookup_streams, (CONVERSATIONS,), "/v1/streams/lookup")
     router.get("/lora-adapters")(get_adapters)
     router.post("/lora-adapters", openapi_extra=document(ADAPTERS))(set_adapters)
     return router
