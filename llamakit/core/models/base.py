@@ -52,8 +52,6 @@ class Decoder:
     may_be_zero: ClassVar[tuple[str, ...]] = ()  # keys of counts, see HParams.read
 
     def __init__(self, meta: Metadata, reader: ModelFile) -> None:
-        if not reader.tensors:
-            raise ModelError(f"{meta.path}: a vocabulary only: the file has no tensors to compute with")
         self.meta, self.reader = meta, reader
         self.layer_outputs: list[Node] = []  # of the graph that was made last
         self.hp = HParams.read(meta, self.eps_key(), self.may_be_zero)

@@ -117,7 +117,9 @@ class Ledger:
         return problems
 
     def check(self, path: Path) -> None:
-        """Raises one Misfit that lists all problems."""
+        """Raises one Misfit that lists all problems; ModelError for a file without tensors."""
+        if not self.found:
+            raise ModelError(f"{path}: a vocabulary only: the file has no tensors to compute with")
         if problems := self.problems():
             raise Misfit(path, problems)
 
