@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from llamakit.errors import GGUFError
+
+BUSY = "cannot write: another process is writing it, or another writer of this one"
 
 
 class OutputFile:
@@ -29,6 +32,9 @@ class OutputFile:
             self._fd = self._open_locked()
         except OSError as error:
             raise self._error(error) from None
+        # Forgotten unfinished, it must not lock its name until the process ends.
+        self._abandon = weakref.finalize(self, abandon, self._fd, self._partial)
+        self._abandon.atexit = False  # a forked child that ends must not take its parent's file away
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Put `data` at `offset`; bytes never written to are zero."""
@@ -64,6 +70,7 @@ class OutputFile:
         """The second half of `commit`: give the finished file its final name."""
         try:
             os.replace(self._partial, self._final)
+            self._abandon.detach()
             os.close(self._fd)
             self._fd = -1
             folder = os.open(self._final.parent, os.O_RDONLY)
@@ -78,8 +85,7 @@ class OutputFile:
         """Remove what was written; does nothing after `commit`."""
         if self._fd < 0:
             return
-        self._partial.unlink(missing_ok=True)
-        os.close(self._fd)
+        self._abandon()
         self._fd = -1
 
     def _open_locked(self) -> int:
@@ -93,7 +99,7 @@ class OutputFile:
                     return fd
             except BlockingIOError:
                 os.close(fd)
-                raise GGUFError(self.path, None, "cannot write: another process is writing it") from None
+                raise GGUFError(self.path, None, BUSY) from None
             except OSError:
                 os.close(fd)
                 raise
@@ -107,6 +113,11 @@ class OutputFile:
 
     def _error(self, error: OSError) -> GGUFError:
         return GGUFError(self.path, None, f"cannot write: {error.strerror}")
+
+
+def abandon(fd: int, partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+    os.close(fd)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

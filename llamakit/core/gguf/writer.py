@@ -10,7 +10,7 @@ from threading import Lock
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from llamakit.core.gguf.byteorder import swapped
 from llamakit.core.gguf.file import FileMetadata
@@ -133,7 +133,7 @@ class GGUFWriter:
     def add_tensor(
         self,
         name: str,
-        array: NDArray[np.generic],
+        array: ArrayLike,
         type: GGMLType | None = None,
         shape: Sequence[int] | None = None,
     ) -> None:
@@ -143,6 +143,10 @@ class GGUFWriter:
         as little-endian bytes, uint8 of [..., row_bytes], and named. `shape`, in GGUF order, need only be given when
         it does not follow from the array's.
         """
+        try:
+            array = np.asarray(array)
+        except ValueError as error:
+            raise self._error(f"tensor {name!r}: {error}") from None
         type = _TYPES.get(array.dtype.str[1:]) if type is None else type
         if type is None:
             raise self._error(f"tensor {name!r}: an array of {array.dtype} needs its GGML type named")

@@ -43,6 +43,7 @@ FILE_TYPES: tuple[FileType, ...] = (
     _file_type("IQ4_NL", 25, "IQ4_NL", 4.68),
     _file_type("Q4_K_S", 14, "Q4_K", 4.67),
     _file_type("Q4_0", 2, "Q4_0", 4.64),
+    _file_type("NVFP4", 39, "NVFP4", 4.64, "for models trained to these 4-bit floats"),
     _file_type("IQ4_XS", 30, "IQ4_XS", 4.46),
     _file_type("MXFP4_MOE", 38, "MXFP4", 8.5, "experts in MXFP4, all else in Q8_0"),
     _file_type("Q3_K_L", 13, "Q3_K", 4.30),

@@ -211,4 +211,4 @@ RECIPES: Mapping[str, Recipe] = {
     "TQ2_0": Recipe(token_embd=Q4_K),
     "Q2_0": Recipe(token_embd=Q4_K),
 }
-PLAIN = Recipe()  # the types without a recipe of their own: Q4_1, Q5_1, Q5_K_S, Q6_K, Q8_0, Q1_0
+PLAIN = Recipe()  # the types without a recipe of their own: Q4_1, Q5_1, Q5_K_S, Q6_K, Q8_0, NVFP4, Q1_0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import numpy as np
@@ -240,3 +241,27 @@ def test_a_file_is_written_whole(tmp_path):
     write_file(path, memoryview(np.array([1, 2], "<u2")))
     assert path.read_bytes() == b"\1\0\2\0"
     assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_writer_that_is_forgotten_gives_its_name_free(path):
+    path.write_bytes(b"old")
+    writer = GGUFWriter(path)
+    with pytest.raises(GGUFError, match="another process is writing it, or another writer of this one"):
+        GGUFWriter(path)
+    del writer
+    gc.collect()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with GGUFWriter(path) as writer:
+        writer.add("key", 1)
+    del writer
+    gc.collect()
+    assert GGUFReader(path).metadata["key"] == 1
+
+
+def test_lists_are_tensors_and_what_is_no_numbers_is_refused(path):
+    with GGUFWriter(path) as writer:
+        writer.add_tensor("list", [[1.0, 2.0], [3.0, 4.0]])
+        for wrong in ("text", [[1], [2, 3]], None):
+            with pytest.raises(GGUFError, match="tensor 'wrong'"):
+                writer.add_tensor("wrong", wrong)
+    assert GGUFReader(path).tensor("list").data.tolist() == [[1.0, 2.0], [3.0, 4.0]]

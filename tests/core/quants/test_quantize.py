@@ -130,7 +130,25 @@ def test_weights_of_other_float_types_and_more_axes_are_taken():
 )
 def test_sizes_that_do_not_fit_are_refused(shape, imatrix, message):
     with pytest.raises(UsageError, match=message):
-        quantize(weights(shape), "Q4_K", None if imatrix is None else weights(imatrix))
+        quantize(weights(shape), "Q4_K", None if imatrix is None else np.abs(weights(imatrix)))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0])
+def test_an_importance_that_is_none_is_refused(wrong):
+    with pytest.raises(UsageError, match="imatrix: means of squares are finite and not below 0"):
+        quantize(weights((1, 32)), "Q4_0", [1.0] * 31 + [wrong])
+
+
+def test_lists_are_arrays_and_what_is_no_numbers_is_refused():
+    rows = weights((2, 32))
+    packed = quantize(rows.tolist(), "Q4_0")
+    np.testing.assert_array_equal(packed, quantize(rows, "Q4_0"))
+    np.testing.assert_array_equal(dequantize(packed.tolist(), "Q4_0"), dequantize(packed, "Q4_0"))
+    for wrong in ("text", [[1.0], [2.0, 3.0]], None, 1.0):
+        with pytest.raises(UsageError, match="weights: "):
+            quantize(wrong, "Q4_0")
+        with pytest.raises(UsageError, match="data: "):
+            dequantize(wrong, "Q4_0")
 
 
 def test_bytes_are_the_same_with_avx2():
