@@ -54,6 +54,6 @@ class LlamaGrammar(Grammar):
         return cls(cls.rules_of_schema(json_schema, JsonStyle(is_ordered, has_spaces)))
 
     @classmethod
-    def from_regex(cls, pattern: str) -> LlamaGrammar:
+    def from_regex(cls, pattern: str, verbose: bool = True) -> LlamaGrammar:
         """What a regular expression matches from begin to end."""
         return cls(regex_rules(pattern))

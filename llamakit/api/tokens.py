@@ -18,6 +18,7 @@ from llamakit.api.shared import CLOSED, SharedContext
 from llamakit.api.state import LlamaState
 from llamakit.api.turns import Turns
 from llamakit.core.engine.context import Chunk, Context, Outputs
+from llamakit.core.engine.generate import n_common
 from llamakit.core.sampling.chain import Constraint, Sampler
 from llamakit.core.sampling.order import DEFAULT_ORDER, with_tail_free
 from llamakit.core.sampling.params import SamplingParams
@@ -79,6 +80,19 @@ class TokenApi:
             raise UsageError(f"n_tokens cannot be {n}: {self._n_tokens} tokens were evaluated; more are by `eval`")
         with self._turns.use():
             self._n_tokens = n
+
+    @staticmethod
+    def longest_token_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+        """How many tokens two sequences have in common at their start."""
+        return n_common(a, b)
+
+    @staticmethod
+    def logits_to_logprobs(logits: npt.ArrayLike, axis: int = -1) -> Floats:
+        """log(softmax(logits)) along an axis, float32 of the same shape."""
+        rows = np.asarray(logits, np.float32)
+        rows = rows - rows.max(axis=axis, keepdims=True)
+        result: Floats = rows - np.log(np.exp(rows).sum(axis=axis, keepdims=True))
+        return result
 
     def n_ctx(self) -> int:
         """Positions that the sequence can have."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, cast
-
-import numpy as np
+from collections.abc import Callable
+from typing import Any
 
 from llamakit.api.llama import Llama as OurLlama
 from llamakit.api.tokens import Floats, Tokens
 from llamakit.compat.batches import LlamaBatch
 from llamakit.compat.of_llama import ContextOfLlama, ModelOfLlama
 from llamakit.compat.params import ContextParams, ModelParams
-from llamakit.core.engine.generate import n_common
 from llamakit.core.engine.threads import n_physical_cores
 from llamakit.errors import GGUFError, LlamakitError, ModelError, UsageError
 
@@ -91,17 +88,6 @@ class Llama(OurLlama):
     def ctx(self) -> int | None:
         """A pointer for the functions of llama.cpp."""
         return self._ctx.ctx
-
-    @staticmethod
-    def longest_token_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-        return n_common(a, b)
-
-    @staticmethod
-    def logits_to_logprobs(logits: Any, axis: int = -1) -> Floats:
-        """log(softmax(logits)), as float32."""
-        shifted = np.asarray(logits, np.float32)
-        shifted = shifted - shifted.max(axis=axis, keepdims=True)
-        return cast(Floats, shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)))
 
     @property
     def _input_ids(self) -> Tokens:

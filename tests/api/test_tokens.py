@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from llamakit import Llama
 from llamakit.errors import ModelError, UsageError
 from tests.api.model import PROMPT, TINY, take
 
@@ -264,3 +265,16 @@ def test_a_completion_beside_a_generator_leaves_it_alone(llm):
         if len(seen) == 4:
             break
     assert seen == tokens
+
+
+def test_logits_become_log_probabilities_along_an_axis():
+    logits = [[1000.0, 1000.0], [0.0, np.log(3.0)]]
+    got = Llama.logits_to_logprobs(logits)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(np.exp(got), [[0.5, 0.5], [0.25, 0.75]], rtol=1e-6)
+    np.testing.assert_allclose(np.exp(Llama.logits_to_logprobs(logits, axis=0)).sum(axis=0), [1, 1], rtol=1e-6)
+
+
+def test_the_common_beginning_of_two_sequences_is_counted():
+    assert Llama.longest_token_prefix([1, 2, 3], (1, 2, 4)) == 2
+    assert Llama.longest_token_prefix([], [1]) == 0

@@ -69,6 +69,11 @@ def test_a_line_that_makes_no_sense_is_one_line_and_exit_1(
     assert message in err and err.startswith("error: ") and err.count("\n") == 1 and out == ""
 
 
+def test_a_missing_model_is_called_as_in_the_help(capsys: Capture) -> None:
+    assert run(["quantize"]) == 1
+    assert capsys.readouterr().err == "error: the argument IN.gguf is missing\n"
+
+
 def test_patterns_may_hold_an_equals_sign() -> None:
     assert tensor_type_pair("(?=attn)q=q8_0") == ("(?=attn)q", GGMLType.Q8_0)
 

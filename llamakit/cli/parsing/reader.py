@@ -295,7 +295,7 @@ def place_arguments(command: Command, values: dict[str, Any], positional: list[s
         if positional:
             values[param.name] = positional.pop(0)
         elif param.required:
-            raise InvalidArgument(f"the argument {param.name.upper()} is missing")
+            raise InvalidArgument(f"the argument {getattr(param, 'metavar', None) or param.name.upper()} is missing")
     if positional:
         raise InvalidArgument(f"invalid argument: {positional[0]}")
 

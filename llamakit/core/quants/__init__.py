@@ -24,8 +24,8 @@ def dequantize(data: npt.ArrayLike, type: GGMLType | str | int) -> Floats:
     """Floats of packed rows.
 
     data: the rows' bytes, an array of any dtype or lists of bytes, shape (..., row_bytes): a last axis of whole blocks.
-    Returns (..., n) float32. Any bytes are accepted: a block whose scale is not a number gives NaN. Raises UsageError for a type without a file
-    here or for a last axis that is not whole blocks.
+    Returns (..., n) float32. Any bytes are accepted: a block whose scale is not a number gives NaN. Raises UsageError
+    for a type without a file here or for a last axis that is not whole blocks.
     """
     quant = find_type(parse_type(type))
     array = as_array(data, "data", of_lists=np.uint8)

@@ -90,7 +90,7 @@ def test_a_tensor_above_the_limit_is_told(model: Path, capsys: Capture) -> None:
         (["--split-max-tensors", "0", "m.gguf", "x"], 2, "at least one tensor"),
         (["--split-max-size", "10K", "m.gguf", "x"], 1, "no size such as 300M"),
         (["--split-max-size", "0M", "m.gguf", "x"], 1, "no size such as 300M"),
-        (["m.gguf"], 1, "OUTPUT is missing"),
+        (["m.gguf"], 1, "the argument OUT is missing"),
         (["--merge", "m.gguf", "x"], 2, "is no shard"),
         (["nowhere.gguf", "x"], 2, "no such file"),
     ],
