@@ -33,8 +33,10 @@ def bench(
     n_depth: Annotated[list[str], tested("-d", "--n-depth", help="Tokens before the test.", default="0")] = [],
     batch_size: Annotated[list[str], tested("-b", "--batch-size", help="Tokens a decode.", default="2048")] = [],
     ubatch_size: Annotated[list[str], tested("-ub", "--ubatch-size", help="Tokens at once.", default="512")] = [],
-    cache_type_k: Annotated[list[str], tested("-ctk", "--cache-type-k", help="Type of keys.", default="f16")] = [],
-    cache_type_v: Annotated[list[str], tested("-ctv", "--cache-type-v", help="Type of values.", default="f16")] = [],
+    cache_type_k: Annotated[list[str], tested("-ctk", "--cache-type-k", help="f32 f16 bf16 q8_0.", default="f16")] = [],
+    cache_type_v: Annotated[
+        list[str], tested("-ctv", "--cache-type-v", help="The same of values.", default="f16")
+    ] = [],
     embeddings: Annotated[
         list[str], tested("-embd", "--embeddings", help="1: without the head, as for embeddings.", default="0")
     ] = [],

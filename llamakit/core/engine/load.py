@@ -75,7 +75,7 @@ class Model:
 
     @property
     def n_bytes_of_head(self) -> int:
-        """Of those, the output head's: a matrix of its own, or the table of tokens."""
+        """Bytes of the output head: a matrix of its own, or the table of tokens."""
         name = "output.weight" if "output.weight" in self.reader else "token_embd.weight"
         return self.reader.tensor(name).n_bytes
 
