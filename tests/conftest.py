@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
 from tests.fake_engine import FakeEngine, GreedySampler
+
+
+@pytest.fixture(autouse=True)
+def no_log_is_left() -> Iterator[None]:
+    """A command that a test runs may say where this process logs to; the test's own stderr is closed then."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in root.handlers[:]:
+        if type(handler) in (logging.StreamHandler, logging.FileHandler):  # pytest's are of other kinds
+            root.removeHandler(handler)
+            handler.close()
+            root.setLevel(level)
 
 
 @pytest.fixture

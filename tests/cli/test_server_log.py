@@ -34,9 +34,8 @@ def no_engine(monkeypatch):
 
 def test_a_machine_is_told_in_json(capsys):
     assert run(["server", "-m", "M", "--log-jsonl", "--timeout", "0"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    told = json.loads(line)
-    assert (told["level"], told["message"]) == ("ERROR", "--timeout: must be at least 1, not 0")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]  # others of this process may log too
+    assert ("ERROR", "--timeout: must be at least 1, not 0") in [(line["level"], line["message"]) for line in told]
 
 
 def test_a_file_is_told_too_and_begins_anew(capsys, tmp_path, monkeypatch):
@@ -44,8 +43,8 @@ def test_a_file_is_told_too_and_begins_anew(capsys, tmp_path, monkeypatch):
     file.write_text("of yesterday")
     monkeypatch.setenv("LLAMA_ARG_LOG_FILE", str(file))
     assert run(["server", "-m", "M", "--timeout", "0"]) == 1
-    (line,) = file.read_text().splitlines()
-    assert line.endswith("ERROR --timeout: must be at least 1, not 0")
+    line = file.read_text().splitlines()[-1]
+    assert line.endswith("ERROR --timeout: must be at least 1, not 0") and "yesterday" not in file.read_text()
     assert line in capsys.readouterr().err
 
 
