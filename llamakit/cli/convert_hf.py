@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -144,46 +145,59 @@ def convert_hf(
         raise InvalidArgument("the argument MODEL is missing: a folder with config.json, or ORG/NAME")
     from llamakit.convert import plan as planning
 
-    logging.getLogger("llamakit").addHandler(_Warnings())
-    overrides = _read_metadata(metadata)
-    wanted = {"has_weights": not vocab_only, "allow_pickle": allow_pickle, "is_mistral": mistral_format}
-    repo = _repository(model, remote)
-    folder = Path(model) if repo is None else _fetched(repo, wanted, hf_token, offline)
-    source = planning.Source.open(folder, **wanted, has_named_template=not disable_mistral_community_chat_template)
-    keys = planning.metadata(source, model_name or (repo.repo if repo and remote else None), overrides)
-    output_type, choose = read_output_type(outtype, source, keys)
-    plan = planning.make_plan(source, keys, output_type, choose, source.float8_weights() if fp8_as_q8 else ())
-    output = _output(outfile if repo is None else outfile or f"{repo.repo.replace('/', '-')}-{{ftype}}.gguf", plan)
-    _refuse_inputs(source, output)
-    if dry_run:
-        show(plan, output, as_json)
-        return
-    if plan.unknown:
-        for name, nearest in unknown(plan):
-            warn(f"no place for tensor {name}{nearest}")
-        raise InvalidArgument(f"{len(plan.unknown)} tensors have no place in {source.family.arch}; --dry-run shows all")
-    plan.check()
-    _write(
-        plan,
-        output,
-        max_bytes=_size(split_max_size),
-        max_tensors=split_max_tensors or None,
-        is_first_empty=no_tensor_first_split,
-        byte_order="big" if bigendian else "little",
-        allow_non_finite=allow_non_finite,
-        n_threads=threads,
-    )
-    if verbose:
-        for line in lines(plan):
-            log(line)
+    with _warnings_told():
+        overrides = _read_metadata(metadata)
+        wanted = {"has_weights": not vocab_only, "allow_pickle": allow_pickle, "is_mistral": mistral_format}
+        repo = _repository(model, remote)
+        folder = Path(model) if repo is None else _fetched(repo, wanted, hf_token, offline)
+        source = planning.Source.open(folder, **wanted, has_named_template=not disable_mistral_community_chat_template)
+        keys = planning.metadata(source, model_name or (repo.repo if repo and remote else None), overrides)
+        output_type, choose = read_output_type(outtype, source, keys)
+        plan = planning.make_plan(source, keys, output_type, choose, source.float8_weights() if fp8_as_q8 else ())
+        output = _output(outfile if repo is None else outfile or f"{repo.repo.replace('/', '-')}-{{ftype}}.gguf", plan)
+        _refuse_inputs(source, output)
+        if dry_run:
+            show(plan, output, as_json)
+            return
+        if plan.unknown:
+            for name, nearest in unknown(plan):
+                warn(f"no place for tensor {name}{nearest}")
+            raise InvalidArgument(
+                f"{len(plan.unknown)} tensors have no place in {source.family.arch}; --dry-run shows all"
+            )
+        plan.check()
+        _write(
+            plan,
+            output,
+            max_bytes=_size(split_max_size),
+            max_tensors=split_max_tensors or None,
+            is_first_empty=no_tensor_first_split,
+            byte_order="big" if bigendian else "little",
+            allow_non_finite=allow_non_finite,
+            n_threads=threads,
+        )
+        if verbose:
+            for line in lines(plan):
+                log(line)
 
 
 class _Warnings(logging.Handler):
-    """Warnings of the library as lines on stderr."""
+    """Lines of what warns."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING:
             warn(record.getMessage())
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Of the library, on stderr."""
+    logger, handler = logging.getLogger("llamakit"), _Warnings()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _print_supported() -> None:
