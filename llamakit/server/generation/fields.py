@@ -93,7 +93,7 @@ class CompletionFields:
     cache_prompt: bool
     sse_ping_interval: int
     n_cmpl: int = 1
-    speculative: Speculative = Speculative()  # noqa: RUF009  it never changes
+    speculative: Speculative = field(default_factory=Speculative)
     stream: bool = False
     return_tokens: bool = False
     return_progress: bool = False
