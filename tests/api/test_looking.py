@@ -57,14 +57,6 @@ def test_it_begins_anew(timed):
     assert n_runs(timed, "output.weight") == 1
 
 
-def test_many_steps_of_a_sampler_leave_no_more_to_keep_than_few(timed):
-    counts = []
-    for _ in range(3):
-        timed("the cat", **TEXT)
-        counts.append(len(timed.profile._profile._runs))
-    assert counts[1] == counts[2]
-
-
 def test_another_thread_may_read_it_meanwhile(timed):
     seen: list[float] = []
 

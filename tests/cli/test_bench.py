@@ -78,11 +78,11 @@ def test_an_error_before_the_first_row_has_no_table_over_it(capsys: Capture) -> 
 
 
 def test_files_of_repositories_are_named_one_each(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    asked: list[object] = []
+    asked: list[tuple[object, ...]] = []
     monkeypatch.setattr("llamakit.cli.bench.model_path", lambda *what: asked.append(what) or "/no/such.gguf")
     words = ["bench", "-hf", "a/b:Q4_0,c/d", "-hff", "x.gguf,y.gguf", "-hft", "secret"]
     assert run(words) == 2
-    assert [(what[0], what[3]) for what in asked] == [("hf:a/b/x.gguf", "secret"), ("hf:c/d/y.gguf", "secret")]  # type: ignore[index]
+    assert [(what[0], what[3]) for what in asked] == [("hf:a/b/x.gguf", "secret"), ("hf:c/d/y.gguf", "secret")]
     assert run(["bench", "-hf", "a/b", "-hff", "x,y"]) == 1
     assert "-hff names 2 files for 1 repositories" in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,3 +66,12 @@ def test_one_profile_at_a_time(path):
     with open_context(path, n_threads=1) as context, Profile(context):
         with pytest.raises(UsageError, match="profiled already"):
             Profile(context).__enter__()
+
+
+def test_programs_that_are_made_for_one_run_are_one_entry():
+    profile = Profile(SimpleNamespace(weights=SimpleNamespace(matrices=dict)))
+    for _ in range(3):
+        step = SimpleNamespace(kernel="logprob.rows[f32]", record=SimpleNamespace(values={}))
+        profile.note(SimpleNamespace(steps=[step]), np.ones(1), 1)
+    (op,) = profile.ops
+    assert (op.kernel, op.variant, op.n_runs, op.seconds) == ("logprob.rows", "f32", 3, 3.0)
